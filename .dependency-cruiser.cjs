@@ -1,0 +1,51 @@
+'use strict';
+// The import law (ARCHITECTURE.md), executable. A breach fails `npm run check`.
+//   bin -> cli -> daemon -> {fs, attach, cinder, ops} -> {config, errors, async}
+// fs, attach and cinder are siblings: they share types only; daemon/ is the one composition root.
+
+/** A third party behind one door: only `doors` may import `name`. */
+const door = (name, doors) => ({
+  name: `only-door-to-${name}`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: doors },
+  to: { path: `(^|node_modules/)${name}(/|$)`, dependencyTypesNot: ['type-only'] },
+});
+
+/** Folder `from` may not import (at run time) any of `to`. */
+const wall = (from, to, comment) => ({
+  name: `wall-${from}`,
+  comment,
+  severity: 'error',
+  from: { path: `^src/${from}/` },
+  to: { path: `^src/(${to})(/|\\.ts$)`, dependencyTypesNot: ['type-only'] },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/' }, to: {} },
+    { name: 'src-never-imports-test', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench|scripts)/' } },
+    wall('async', 'config|cinder|attach|fs|ops|daemon|cli|devcloud', 'async/ knows only errors.ts'),
+    wall('config', 'cinder|attach|fs|ops|daemon|cli|devcloud', 'config/ is at the bottom'),
+    wall('cinder', 'attach|fs|ops|daemon|cli|devcloud', 'siblings share types only'),
+    wall('attach', 'cinder|fs|ops|daemon|cli|devcloud', 'siblings share types only'),
+    wall('fs', 'cinder|attach|ops|daemon|cli|devcloud', 'siblings share types only'),
+    wall('ops', 'cinder|attach|fs|daemon|cli|devcloud', 'ops sees the others as types'),
+    wall('daemon', 'cli|devcloud', 'the daemon does not know how it was started'),
+    wall('devcloud', 'cinder|attach|fs|ops|daemon|cli', 'the double shares no code with what it is a double for'),
+    door('undici', ['^src/cinder/http\\.ts$', '^src/cli/control-client\\.ts$']),
+    door('execa', ['^src/attach/run-command\\.ts$', '^src/fs/fuse/mount-command\\.ts$', '^src/cli/demo/']),
+    door('lru-cache', ['^src/fs/block-cache\\.ts$', '^src/cinder/catalog']),
+    door('pino', ['^src/ops/log\\.ts$']),
+    door('fuse-native', ['^src/fs/fuse-native/']),
+    door('koffi', ['^src/fs/fuse/ioctl\\.ts$']),
+    door('yaml', ['^src/config/']),
+    door('ini', ['^src/config/']),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: 'specify',
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
