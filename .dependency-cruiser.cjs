@@ -22,9 +22,19 @@ const wall = (from, to, comment) => ({
 
 module.exports = {
   forbidden: [
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/' }, to: {} },
-    { name: 'src-never-imports-test', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench|scripts)/' } },
+    {
+      name: 'src-never-imports-test',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench|scripts)/' },
+    },
     wall('async', 'config|cinder|attach|fs|ops|daemon|cli|devcloud', 'async/ knows only errors.ts'),
     wall('config', 'cinder|attach|fs|ops|daemon|cli|devcloud', 'config/ is at the bottom'),
     wall('cinder', 'attach|fs|ops|daemon|cli|devcloud', 'siblings share types only'),
@@ -32,7 +42,11 @@ module.exports = {
     wall('fs', 'cinder|attach|ops|daemon|cli|devcloud', 'siblings share types only'),
     wall('ops', 'cinder|attach|fs|daemon|cli|devcloud', 'ops sees the others as types'),
     wall('daemon', 'cli|devcloud', 'the daemon does not know how it was started'),
-    wall('devcloud', 'cinder|attach|fs|ops|daemon|cli', 'the double shares no code with what it is a double for'),
+    wall(
+      'devcloud',
+      'cinder|attach|fs|ops|daemon|cli',
+      'the double shares no code with what it is a double for',
+    ),
     door('undici', ['^src/cinder/http\\.ts$', '^src/cli/control-client\\.ts$']),
     door('execa', ['^src/attach/run-command\\.ts$', '^src/fs/fuse/mount-command\\.ts$', '^src/cli/demo/']),
     door('lru-cache', ['^src/fs/block-cache\\.ts$', '^src/cinder/catalog']),

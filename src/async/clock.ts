@@ -1,0 +1,40 @@
+/** Time as an interface, so that every timer in the product can be driven by a test. */
+export interface Clock {
+  /** Milliseconds of a monotonic clock. Only differences mean something. */
+  now(): number;
+  /** Milliseconds since the epoch, for humans and token expiry. */
+  wall(): number;
+  /** Calls `callback` once after `ms`; the returned function cancels it and is idempotent. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The real clock: the only place in src/ that may call setTimeout. Its timers do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(ms, callback) {
+    // setTimeout overflows to 1 ms beyond 2^31-1; a linger of 30 days must not fire at once.
+    const timer = setTimeout(callback, Math.min(ms, 2 ** 31 - 1));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `ms`, or rejects with the signal's reason as soon as it aborts. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const stop = clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    const onAbort = (): void => {
+      stop();
+      reject(signal?.reason as Error);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

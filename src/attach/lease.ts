@@ -1,0 +1,43 @@
+import type { CatalogImage } from '../cinder/types.js';
+import type { Source } from './source.js';
+
+/** What the pool has to know of an image to attach its volume. */
+export type AttachableImage = Pick<
+  CatalogImage,
+  'id' | 'name' | 'size' | 'volumeId' | 'multiattach' | 'diskFormat'
+>;
+
+/** One opener's claim on an attachment. The volume stays attached while any lease is held. */
+export interface Lease {
+  readonly volumeId: string;
+  readonly attachmentId: string;
+  readonly source: Source;
+  /** Aborts when the attachment is fenced: stop reading, drop what was cached; `reason` is a CinderfsError. */
+  readonly fenced: AbortSignal;
+  /** Gives the claim back. Idempotent. `evict` says the attachment is bad: it is detached without lingering. */
+  release(options?: { readonly evict?: boolean }): void;
+}
+
+/** One attachment as `cinderfs status` shows it. */
+export interface AttachmentReport {
+  readonly volumeId: string;
+  readonly imageId: string;
+  readonly imageName: string;
+  readonly attachmentId: string | undefined;
+  readonly state: string;
+  readonly leases: number;
+  /** Milliseconds until a lingering attachment is detached. */
+  readonly lingerLeftMs: number | undefined;
+  readonly ageMs: number;
+  readonly source: string | undefined;
+  readonly lastError: string | undefined;
+}
+
+/** The attachments of this host, as the file system sees them. */
+export interface AttachmentPool {
+  /** Attaches the image's volume, or shares the attachment there is. Whoever leaves early loses nothing: a late attachment stays in the pool. */
+  acquire(image: AttachableImage, options: { readonly signal?: AbortSignal | undefined }): Promise<Lease>;
+  report(): readonly AttachmentReport[];
+  /** The last failure to attach or read that image, in one line. */
+  lastError(imageId: string): string | undefined;
+}

@@ -1,0 +1,34 @@
+import type { Log } from '../log.js';
+import type { Filesystem } from './filesystem.js';
+
+/** How open files are served, for `cinderfs status`. */
+export interface ServedFile {
+  readonly handle: number;
+  readonly how: 'read' | 'worker' | 'passthrough' | 'nbd';
+}
+
+export interface TransportOptions {
+  readonly mountpoint: string;
+  /** Shown as the source of the mount; a name like /dev/fuse would make systemd unmount it (bazil/fuse#89). */
+  readonly fsname: string;
+  readonly allowOther: boolean;
+  /** Milliseconds a read may take before its reader gets ETIMEDOUT. */
+  readonly readTimeoutMs: number;
+  /** Milliseconds an open may take before its caller gets ETIMEDOUT. */
+  readonly openTimeoutMs: number;
+  /** Seconds the kernel may keep names and attributes. */
+  readonly attributeTtlSeconds: number;
+  readonly log: Log;
+}
+
+/** A mounted file system. */
+export interface MountedTransport {
+  /** Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()). */
+  readonly ended: Promise<void>;
+  served(): readonly ServedFile[];
+  /** Unmounts, refusing with `holders` when busy unless `lazy`. */
+  unmount(options?: { readonly lazy?: boolean }): Promise<void>;
+}
+
+/** Mounts `filesystem`; resolves when the kernel has accepted the mount. Nothing is left behind on failure. */
+export type MountTransport = (filesystem: Filesystem, options: TransportOptions) => Promise<MountedTransport>;
