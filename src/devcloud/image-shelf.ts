@@ -1,0 +1,187 @@
+/** Images come and go here: from DIR/images, from addImage, by deletion. Owns the volume files under DIR/volumes. */
+
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, parse, resolve } from 'node:path';
+
+import { CinderfsError } from '../errors.js';
+import { pick } from './json.js';
+import {
+  freeImageId,
+  imageFor,
+  parseImageSpec,
+  volumeFor,
+  type ImageDefaults,
+  type ImageSpec,
+  type Measured,
+} from './image-spec.js';
+import type { Cloud, Image, Volume } from './model.js';
+import { copySparse, digestBytes, digestFile, GIB, virtualSizeOf, writeSparse } from './volume-file.js';
+
+/** Beyond this Glance's hash would take longer than a newcomer waits: the image has none, as an old one may. */
+const HASH_LIMIT = GIB;
+
+/** Where the bytes of a new image come from: a file to copy, bytes at hand, or nothing (zeros). */
+export interface ImageBytes {
+  readonly file?: string;
+  readonly data?: Uint8Array;
+}
+
+interface FoundFile {
+  readonly path: string;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly sidecar: string | undefined;
+}
+
+/** The images of one devcloud directory. Its work is serial: ids are handed out, and volumes made, one at a time. */
+export class ImageShelf {
+  readonly #cloud: Cloud;
+  readonly #defaults: ImageDefaults;
+  readonly #imagesDir: string;
+  readonly volumesDir: string;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(cloud: Cloud, dir: string, defaults: ImageDefaults) {
+    this.#cloud = cloud;
+    this.#defaults = defaults;
+    this.#imagesDir = join(resolve(dir), 'images');
+    this.volumesDir = join(resolve(dir), 'volumes');
+  }
+
+  /** Makes the two directories. Throws a `config_invalid` CinderfsError when it cannot. */
+  async prepare(): Promise<void> {
+    try {
+      await mkdir(this.#imagesDir, { recursive: true });
+      await mkdir(this.volumesDir, { recursive: true });
+    } catch (error) {
+      throw CinderfsError.from(error, 'config_invalid', { path: this.#imagesDir });
+    }
+  }
+
+  /**
+   * Brings the images in line with DIR/images: new files become images, changed ones become a new image of the same
+   * name (Glance's bytes never change), vanished ones are deleted. Files that begin with a dot or end in `.part` or
+   * `.tmp` are still being written: they do not count.
+   */
+  scan(): Promise<void> {
+    return this.#serially(async () => {
+      const found = await this.#findFiles();
+      for (const image of this.#cloud.images.values()) {
+        const file = image.file;
+        const isStale = file !== undefined && found.get(file.name)?.fingerprint !== file.fingerprint;
+        if (isStale && image.status !== 'deleted') await this.#remove(image);
+      }
+      const known = new Set([...this.#cloud.images.values()].map((image) => image.file?.fingerprint));
+      for (const file of found.values()) {
+        if (!known.has(file.fingerprint)) await this.#pickUp(file);
+      }
+    });
+  }
+
+  /** Adds an image and its volume; resolves when both can be listed. */
+  add(spec: ImageSpec, bytes: ImageBytes = {}): Promise<Image> {
+    return this.#serially(() => this.#make(spec, bytes, undefined));
+  }
+
+  /** Deletes the image; its volume goes too unless somebody holds it. The id is never used again. */
+  remove(image: Image): Promise<void> {
+    return this.#serially(() => this.#remove(image));
+  }
+
+  /** Deletes the record and the file of a volume. */
+  async removeVolume(volume: Volume): Promise<void> {
+    this.#cloud.volumes.delete(volume.id);
+    this.#cloud.touch();
+    await rm(volume.path, { force: true });
+  }
+
+  async #pickUp(file: FoundFile): Promise<void> {
+    const spec = file.sidecar === undefined ? {} : await readSidecar(file.sidecar);
+    const { name, ext } = parse(file.name);
+    const named = { name, diskFormat: ext === '' || ext === '.img' ? 'raw' : ext.slice(1), ...spec };
+    await this.#make(named, { file: file.path }, { name: file.name, fingerprint: file.fingerprint });
+  }
+
+  async #make(spec: ImageSpec, bytes: ImageBytes, origin: Image['file']): Promise<Image> {
+    const id = spec.id ?? freeImageId(this.#cloud, spec.name ?? '');
+    const stamp = this.#cloud.stamp();
+    const measured = await measure(spec, bytes);
+    const volume = volumeFor(id, spec, measured, this.#defaults, stamp, this.volumesDir);
+    if (volume !== undefined) {
+      const isExact = (spec.volumeBytes ?? this.#defaults.volumeBytes) === 'exact';
+      const length = isExact ? measured.size : volume.sizeGib * GIB;
+      if (bytes.file === undefined) await writeSparse(volume.path, length, bytes.data);
+      else await copySparse(bytes.file, volume.path, length);
+      this.#cloud.volumes.set(volume.id, volume);
+    }
+    const image = imageFor(id, spec, measured, volume, stamp, origin);
+    this.#cloud.images.set(id, image);
+    this.#cloud.touch();
+    return image;
+  }
+
+  async #remove(image: Image): Promise<void> {
+    image.status = 'deleted';
+    image.updatedAt = this.#cloud.stamp();
+    this.#cloud.touch();
+    const volume = this.#cloud.volumes.get(image.volumeId ?? '');
+    const isHeld = volume !== undefined && this.#cloud.attachmentsOf(volume.id).length > 0;
+    if (volume !== undefined && !isHeld) await this.removeVolume(volume);
+  }
+
+  async #findFiles(): Promise<Map<string, FoundFile>> {
+    const names = (await readdir(this.#imagesDir))
+      .filter((name) => !/^\.|\.(part|tmp)$/.test(name))
+      .toSorted();
+    const sidecars = new Set(names.filter((name) => name.endsWith('.json')));
+    const found = new Map<string, FoundFile>();
+    for (const name of names) {
+      if (sidecars.has(name)) continue;
+      const path = join(this.#imagesDir, name);
+      const sidecarName = `${parse(name).name}.json`;
+      const sidecar = sidecars.has(sidecarName) ? join(this.#imagesDir, sidecarName) : undefined;
+      const prints = await Promise.all([path, sidecar].map(fingerprint));
+      if (prints[0] !== '')
+        found.set(name, { path, name, sidecar, fingerprint: `${name}:${prints.join(':')}` });
+    }
+    return found;
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined); // the caller gets the error; the next in line does not
+    return result;
+  }
+}
+
+/** Empty for what is not a regular file, or is gone by now. */
+async function fingerprint(path: string | undefined): Promise<string> {
+  if (path === undefined) return '';
+  try {
+    const { size, mtimeMs, ino } = await stat(path);
+    return `${size}-${mtimeMs}-${ino}`;
+  } catch {
+    return '';
+  }
+}
+
+async function readSidecar(path: string): Promise<ImageSpec> {
+  try {
+    return parseImageSpec(await readFile(path, 'utf8'));
+  } catch (error) {
+    const why = String(pick(error, 'message'));
+    throw new CinderfsError('config_invalid', `${path} is not an image spec: ${why}`, { path, cause: error });
+  }
+}
+
+async function measure(spec: ImageSpec, bytes: ImageBytes): Promise<Measured> {
+  if (bytes.file === undefined) {
+    const size = bytes.data?.byteLength ?? spec.size ?? 0;
+    const digests = bytes.data === undefined ? { md5: null, sha512: null } : digestBytes(bytes.data);
+    return { size, virtualSize: size, ...digests };
+  }
+  const { size } = await stat(bytes.file);
+  const virtualSize = await virtualSizeOf(bytes.file, size);
+  if (size > HASH_LIMIT) return { size, virtualSize, md5: null, sha512: null };
+  return { size, virtualSize, ...(await digestFile(bytes.file)) };
+}

@@ -1,0 +1,119 @@
+/** The bytes of volumes and images on disk. An image's own file is only ever read. */
+
+import { createHash, type Hash } from 'node:crypto';
+import { constants, copyFile, open, rename, rm, truncate, type FileHandle } from 'node:fs/promises';
+
+export const GIB = 2 ** 30;
+
+/** One pass reads this much at a time; a block of zeros becomes a hole. */
+const BLOCK = 1024 * 1024;
+const ZEROS = Buffer.alloc(BLOCK);
+
+export interface Digests {
+  readonly md5: string;
+  readonly sha512: string;
+}
+
+/**
+ * Makes `target` hold the bytes of `source` followed by a hole up to `length` bytes, through a temporary file so that
+ * a crash leaves no half volume. Reflinks where the file system can; else copies, and zeros become holes.
+ */
+export async function copySparse(source: string, target: string, length: number): Promise<void> {
+  const temporary = `${target}.tmp`;
+  await rm(temporary, { force: true });
+  try {
+    await copyFile(source, temporary, constants.COPYFILE_FICLONE_FORCE);
+  } catch {
+    await copyBlocks(source, temporary); // no reflinks here (ext4, tmpfs, another file system)
+  }
+  await truncate(temporary, length);
+  await rename(temporary, target);
+}
+
+/** Makes `target` a file of `length` zero bytes that takes no space, starting with `head` if given. */
+export async function writeSparse(target: string, length: number, head?: Uint8Array): Promise<void> {
+  const file = await open(target, 'w', 0o640);
+  try {
+    if (head !== undefined) await writeAll(file, head, 0);
+    await file.truncate(length);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Overwrites the first bytes of `target`, in place, with those of `source`: the same device, other data. */
+export async function overwrite(source: string, target: string): Promise<void> {
+  const to = await open(target, 'r+');
+  try {
+    await forEachBlock(source, (block, offset) => writeAll(to, block, offset));
+  } finally {
+    await to.close();
+  }
+}
+
+/** MD5 and SHA-512 of a file, as Glance records them. */
+export async function digestFile(path: string): Promise<Digests> {
+  const hashes: Hash[] = [createHash('md5'), createHash('sha512')];
+  await forEachBlock(path, (block) => {
+    for (const hash of hashes) hash.update(block);
+  });
+  const [md5 = '', sha512 = ''] = hashes.map((hash) => hash.digest('hex'));
+  return { md5, sha512 };
+}
+
+/** The same of bytes at hand. */
+export function digestBytes(bytes: Uint8Array): Digests {
+  const hex = (algorithm: string): string => createHash(algorithm).update(bytes).digest('hex');
+  return { md5: hex('md5'), sha512: hex('sha512') };
+}
+
+/** The size a guest sees: the header's for qcow2, the file's own for anything else. */
+export async function virtualSizeOf(path: string, size: number): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    const head = Buffer.alloc(32);
+    const { bytesRead } = await file.read(head, 0, 32, 0);
+    const isQcow2 = bytesRead === 32 && head.readUInt32BE(0) === 0x514649fb;
+    return isQcow2 ? Number(head.readBigUInt64BE(24)) : size;
+  } finally {
+    await file.close();
+  }
+}
+
+async function copyBlocks(source: string, target: string): Promise<void> {
+  const to = await open(target, 'w', 0o640);
+  try {
+    await forEachBlock(source, async (block, offset) => {
+      if (!block.equals(ZEROS.subarray(0, block.length))) await writeAll(to, block, offset);
+    });
+  } finally {
+    await to.close();
+  }
+}
+
+async function forEachBlock(
+  path: string,
+  visit: (block: Buffer, offset: number) => Promise<void> | void,
+): Promise<void> {
+  const from = await open(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(BLOCK);
+    let offset = 0;
+    for (;;) {
+      const { bytesRead } = await from.read(buffer, 0, BLOCK, offset);
+      if (bytesRead === 0) return;
+      await visit(buffer.subarray(0, bytesRead), offset);
+      offset += bytesRead;
+    }
+  } finally {
+    await from.close();
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
+    done += bytesWritten;
+  }
+}
