@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+'use strict';
+// CommonJS on purpose: libuv's pool must be sized before any module is loaded asynchronously. Its default of four
+// threads is shared with dns.lookup, so four reads of a hung device would stop token renewal. In an ES module
+// entry the pool exists already.
+process.env.UV_THREADPOOL_SIZE ??= '32';
+
+import('../dist/src/cli/main.js')
+  .then(({ main }) => main(process.argv.slice(2)))
+  .then((status) => {
+    process.exitCode = status;
+  });

@@ -1,0 +1,58 @@
+/** One picture of a running daemon: `cinderfs status`, the control socket and /.cinderfs/status show this very shape. */
+import type { AttachmentReport } from '../attach/lease.js';
+import type { ServedFile } from '../fs/transport.js';
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly mountpoint: string;
+  readonly state: 'starting' | 'serving' | 'draining';
+  readonly uptime_seconds: number;
+  readonly fuse: string;
+  readonly cloud: string;
+  readonly images: {
+    readonly count: number;
+    readonly generation: number;
+    /** Seconds since the last listing that succeeded. */
+    readonly age_seconds: number;
+  };
+  readonly open_files: readonly OpenFileStatus[];
+  readonly attachments: readonly AttachmentStatus[];
+}
+
+export interface OpenFileStatus {
+  readonly image_id: string;
+  readonly handles: number;
+  readonly served: ServedFile['how'];
+}
+
+export interface AttachmentStatus {
+  readonly volume_id: string;
+  readonly image_id: string;
+  readonly image_name: string;
+  readonly attachment_id: string | null;
+  readonly state: string;
+  readonly leases: number;
+  readonly linger_left_seconds: number | null;
+  readonly age_seconds: number;
+  readonly source: string | null;
+  readonly last_error: string | null;
+}
+
+const seconds = (ms: number): number => Math.round(ms / 100) / 10;
+
+/** An attachment as the outside sees it: names as in OpenStack's JSON, times in seconds. */
+export function attachmentStatus(report: AttachmentReport): AttachmentStatus {
+  return {
+    volume_id: report.volumeId,
+    image_id: report.imageId,
+    image_name: report.imageName,
+    attachment_id: report.attachmentId ?? null,
+    state: report.state,
+    leases: report.leases,
+    linger_left_seconds: report.lingerLeftMs === undefined ? null : seconds(report.lingerLeftMs),
+    age_seconds: seconds(report.ageMs),
+    source: report.source ?? null,
+    last_error: report.lastError ?? null,
+  };
+}
