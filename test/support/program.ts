@@ -43,7 +43,7 @@ export interface MountOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly args?: readonly string[];
   /** Undoes the mount when the test is over. */
-  readonly test: { after: (undo: () => Promise<void>) => void };
+  readonly test: { after: (undo: () => Promise<unknown>) => void };
 }
 
 /** A `cinderfs mount` in a process of its own. */
