@@ -1,0 +1,112 @@
+/** What a failed call becomes: which service, which call, what it said, its request id; never a secret. */
+import { CinderfsError, reasonOf, type ErrorCode } from '../errors.js';
+import type { HttpRequest, RawAnswer } from './http.js';
+import { isRecord } from './wire.js';
+
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  401: 'auth_failed',
+  403: 'forbidden',
+  404: 'not_found',
+  409: 'conflict',
+};
+
+/** Overload and gateways; 500 too: Cinder and Keystone answer it for a lost database or message. */
+const RETRIABLE = new Set([429, 500, 502, 503, 504]);
+
+export function isRetriableStatus(status: number): boolean {
+  return RETRIABLE.has(status);
+}
+
+export function errorOfAnswer(request: HttpRequest, answer: RawAnswer): CinderfsError {
+  const said = messageOf(answer.text);
+  const what = `${describe(request)} answered ${answer.status}${said === '' ? '' : `: ${said}`}`;
+  return new CinderfsError(CODES[answer.status] ?? 'http_failed', what, {
+    requestId: answer.requestId,
+    status: answer.status,
+  });
+}
+
+export function errorOfNetwork(request: HttpRequest, thrown: unknown, requestId: string): CinderfsError {
+  const { origin } = new URL(request.url);
+  const what = `${describe(request)} at ${origin} failed: ${reasonOfNetwork(thrown)}`;
+  return new CinderfsError('http_failed', what, { requestId, cause: thrown });
+}
+
+/** True if the request cannot have reached the service: no connection was made. */
+export function neverLeft(thrown: unknown): boolean {
+  return causes(thrown).some((error) =>
+    [
+      'ECONNREFUSED',
+      'ENOTFOUND',
+      'EAI_AGAIN',
+      'EHOSTUNREACH',
+      'ENETUNREACH',
+      'UND_ERR_CONNECT_TIMEOUT',
+    ].includes(codeOf(error) ?? ''),
+  );
+}
+
+/** "Cinder: POST /v3/<project>/attachments" without query: it may hold what the log need not know. */
+function describe({ service, method, url }: HttpRequest): string {
+  return `${service}: ${method} ${new URL(url).pathname}`;
+}
+
+function reasonOfNetwork(thrown: unknown): string {
+  const [first, ...rest] = causes(thrown);
+  const known = [first, ...rest].map((error) => [codeOf(error), reasonOf(error)] as const);
+  const [code, reason] = known.at(-1) ?? [undefined, 'unknown reason'];
+  return code === undefined || reason.includes(code) ? reason : `${reason} (${code})`;
+}
+
+/** The error, what caused it, and the parts of an AggregateError (one per address tried). */
+function causes(thrown: unknown): unknown[] {
+  if (!(thrown instanceof Error)) return [thrown];
+  const parts: unknown[] = thrown instanceof AggregateError ? (thrown.errors as unknown[]) : [];
+  const below = thrown.cause === undefined ? [] : causes(thrown.cause);
+  return [thrown, ...below, ...parts.flatMap(causes)];
+}
+
+function codeOf(error: unknown): string | undefined {
+  return isRecord(error) && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * The message of Cinder's {"badRequest": {"message"}}, Glance's {"message"} (with HTML in it), Keystone's
+ * {"error": {"message"}}, or the start of whatever else a proxy says.
+ */
+function messageOf(text: string): string {
+  return redact(plain(findMessage(parse(text)) ?? text)).slice(0, 400);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function findMessage(body: unknown): string | undefined {
+  if (!isRecord(body)) return undefined;
+  if (typeof body.message === 'string') return body.message;
+  const inner = Object.values(body).find((value) => isRecord(value) && typeof value.message === 'string');
+  return isRecord(inner) ? String(inner.message) : undefined;
+}
+
+function plain(text: string): string {
+  return text
+    .replace(/<(script|style|head)[^]*?<\/\1>/gi, ' ')
+    .replace(/<[^>]{1,200}>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
+/** Services quote what they were sent: schema errors show whole bodies, with passwords, secrets and tokens. */
+function redact(text: string): string {
+  return text
+    .replace(
+      /((?:password|secret|token|auth_key|keyring)\w*['"]?\s*[:=]\s*)(['"]?)[^'",}\s]+\2/gi,
+      '$1<redacted>',
+    )
+    .replace(/gAAAA[\w-]{20,}={0,2}/g, '<redacted>');
+}

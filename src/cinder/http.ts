@@ -1,0 +1,210 @@
+/** HTTP to OpenStack: one pool of connections, a deadline for every call, retries of what is safe, errors that say who failed. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Agent, request as send } from 'undici';
+import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
+import { sleep, type Clock } from '../async/clock.js';
+import { CinderfsError } from '../errors.js';
+import type { TlsConfig } from '../config/cloud-config.js';
+import type { Log } from '../log.js';
+import { Deadline } from './call-deadline.js';
+import { errorOfAnswer, errorOfNetwork, isRetriableStatus, neverLeft } from './http-error.js';
+import type { CallOptions } from './types.js';
+
+/** Whether a call may be sent again after an answer was lost: `always` if it has no second effect, `unsent` if it has one. */
+export type Repeat = 'always' | 'unsent';
+
+export interface HttpRequest extends CallOptions {
+  /** For errors: "Cinder", "Glance", "Keystone". */
+  readonly service: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly repeat: Repeat;
+  /** Statuses besides 2xx that are answers, not errors. */
+  readonly accept?: readonly number[];
+  /** Retries, where they differ from the client's. */
+  readonly retries?: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Parsed JSON; undefined when there was no body. */
+  readonly body: unknown;
+  readonly requestId: string;
+}
+
+export interface HttpOptions {
+  readonly tls: TlsConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Milliseconds for one call, retries included. */
+  readonly timeoutMs: number;
+  readonly retries: number;
+  readonly backoff?: BackoffPolicy;
+}
+
+/** Largest answer read: a page of 1,000 images with 64 KiB of properties each. */
+const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+const CONNECT_TIMEOUT_MS = 10_000;
+const BACKOFF: BackoffPolicy = { baseMs: 250, capMs: 5000 };
+const MAX_RETRY_AFTER_MS = 30_000;
+
+export class Http {
+  readonly #options: HttpOptions;
+  readonly #kept: Agent;
+  readonly #fresh: Agent;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    const common = {
+      connect: { timeout: CONNECT_TIMEOUT_MS, ...tlsOptions(options.tls) },
+      maxResponseSize: MAX_ANSWER_BYTES,
+      // Deadline is ours to keep: these would end a PUT that Cinder answers after a minute.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    };
+    this.#kept = new Agent({ ...common, keepAliveTimeout: 4000, connections: 16 });
+    // A server may close a kept connection just as we send. Harmless where a call can be repeated; where it cannot,
+    // we would never know whether it took effect, so such calls get a connection of their own.
+    this.#fresh = new Agent({ ...common, pipelining: 0 });
+  }
+
+  /**
+   * Sends the request until it is answered, its deadline passes or its retries are used up.
+   * Throws `http_failed`, `http_timeout`, `not_found`, `forbidden`, `conflict`, `auth_failed` (401), `interrupted`.
+   */
+  async request(request: HttpRequest): Promise<HttpAnswer> {
+    const { clock, timeoutMs } = this.#options;
+    const deadline = new Deadline(clock, request.deadlineMs ?? timeoutMs, request.signal);
+    // One id for all attempts: the services log it beside their own.
+    const globalId = `req-${randomUUID()}`;
+    try {
+      return await this.#attempts(request, deadline, globalId);
+    } finally {
+      deadline.end();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#kept.destroy(), this.#fresh.destroy()]);
+  }
+
+  async #attempts(request: HttpRequest, deadline: Deadline, globalId: string): Promise<HttpAnswer> {
+    const { clock, log, retries, backoff = BACKOFF } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#attempt(request, deadline, globalId);
+      if ('answer' in outcome) return outcome.answer;
+      const again = outcome.retriable && attempt < (request.retries ?? retries) && !deadline.over;
+      const delay = outcome.retryAfterMs ?? backoffDelay(backoff, attempt);
+      if (!again || delay >= deadline.leftMs) throw outcome.error;
+      log.debug({ reason: outcome.error.message, attempt, delay_ms: delay }, 'OpenStack call is repeated');
+      await sleep(clock, delay, deadline.signal).catch(() => {
+        throw deadline.explain(outcome.error);
+      });
+    }
+  }
+
+  async #attempt(request: HttpRequest, deadline: Deadline, globalId: string): Promise<Outcome> {
+    try {
+      const answer = await this.#exchange(request, deadline.signal, globalId);
+      if (isSuccess(answer.status) || request.accept?.includes(answer.status) === true) {
+        return { answer: { ...answer, body: parseBody(request, answer) } };
+      }
+      return {
+        error: errorOfAnswer(request, answer),
+        retriable: request.repeat === 'always' && isRetriableStatus(answer.status),
+        retryAfterMs: retryAfter(answer.headers, this.#options.clock),
+      };
+    } catch (thrown) {
+      if (CinderfsError.is(thrown)) throw thrown;
+      const error = errorOfNetwork(request, thrown, globalId);
+      if (deadline.over) throw deadline.explain(error);
+      return { error, retriable: request.repeat === 'always' || neverLeft(thrown), retryAfterMs: undefined };
+    }
+  }
+
+  async #exchange(request: HttpRequest, signal: AbortSignal, globalId: string): Promise<RawAnswer> {
+    const { method, url, body, headers, repeat } = request;
+    const response = await send(url, {
+      method,
+      signal,
+      dispatcher: repeat === 'always' ? this.#kept : this.#fresh,
+      headers: {
+        accept: 'application/json',
+        'user-agent': 'cinderfs',
+        'x-openstack-request-id': globalId,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.body.text();
+    const requestId =
+      headerOf(response.headers, 'x-openstack-request-id') ??
+      headerOf(response.headers, 'x-compute-request-id') ??
+      globalId;
+    return { status: response.statusCode, headers: response.headers, text, requestId };
+  }
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: HttpAnswer['headers'];
+  readonly text: string;
+  readonly requestId: string;
+}
+
+type Outcome =
+  | { readonly answer: HttpAnswer }
+  | {
+      readonly error: CinderfsError;
+      readonly retriable: boolean;
+      readonly retryAfterMs: number | undefined;
+    };
+
+/** The header's first value; names are lower case. */
+export function headerOf(headers: HttpAnswer['headers'], name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function parseBody(request: HttpRequest, { text, status, requestId }: RawAnswer): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    const what = `${request.service} answered ${request.method} ${new URL(request.url).pathname} with ${status} and something that is not JSON`;
+    throw new CinderfsError('http_failed', what, { requestId, status, cause });
+  }
+}
+
+/** Retry-After in seconds or as a date; undefined without one. Never longer than a deadline could bear. */
+function retryAfter(headers: HttpAnswer['headers'], clock: Clock): number | undefined {
+  const value = headerOf(headers, 'retry-after');
+  if (value === undefined) return undefined;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - clock.wall();
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+function tlsOptions({ verify, cacert, cert, key }: TlsConfig): Record<string, unknown> {
+  const read = (path: string, what: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (cause) {
+      throw new CinderfsError('config_invalid', `cannot read ${what} ${path}`, { path, cause });
+    }
+  };
+  return {
+    rejectUnauthorized: verify,
+    ...(cacert === undefined ? {} : { ca: read(cacert, 'cacert') }),
+    ...(cert === undefined ? {} : { cert: read(cert, 'the client certificate') }),
+    ...(key === undefined ? {} : { key: read(key, "the client certificate's key") }),
+  };
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../async/clock.js';
+import { systemClock } from '../async/clock.js';
+import type { CloudConfig } from '../config/cloud-config.js';
+import type { Config } from '../config/options.js';
+import type { Log } from '../log.js';
+import { AttachmentsClient } from './attachments.js';
+import { ImageCatalog } from './catalog.js';
+import { Http } from './http.js';
+import { Images } from './images.js';
+import { VolumeEndpoint } from './microversion.js';
+import { Session } from './session.js';
+import type { Attachments } from './types.js';
+import { VolumesClient } from './volumes.js';
+
+export interface OpenstackOptions {
+  readonly cloud: CloudConfig;
+  readonly config: Pick<
+    Config,
+    'http_timeout' | 'http_retries' | 'volume_microversion' | 'page_size' | 'image_list_ttl'
+  >;
+  readonly log: Log;
+  readonly clock?: Clock;
+}
+
+/** A cloud we are logged in to. */
+export interface Openstack {
+  readonly session: Session;
+  readonly images: Images;
+  readonly volumes: VolumesClient;
+  readonly attachments: Attachments;
+  /** Not started: whoever needs snapshots calls start(). */
+  readonly catalog: ImageCatalog;
+  /** Stops the catalog and closes all connections. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Logs in and negotiates the microversion, so that whoever gets an Openstack can work with it.
+ * Throws `auth_failed`, `auth_unreachable`, `endpoint_missing`, `microversion_unsupported` and what HTTP throws.
+ */
+export async function connectOpenstack(options: OpenstackOptions): Promise<Openstack> {
+  const { cloud, config, log, clock = systemClock } = options;
+  for (const warning of cloud.warnings) log.warn({ cloud: cloud.name }, warning);
+  const timeoutMs = config.http_timeout * 1000;
+  const http = new Http({ tls: cloud.tls, clock, log, timeoutMs, retries: config.http_retries });
+  const session = new Session({ cloud, http, clock, log, timeoutMs });
+  const endpoint = new VolumeEndpoint(session, config.volume_microversion);
+  const images = new Images(session, config.page_size);
+  const volumes = new VolumesClient(endpoint, config.page_size);
+  const catalog = new ImageCatalog({ images, volumes, clock, log, ttlMs: config.image_list_ttl * 1000 });
+  const close = async (): Promise<void> => {
+    catalog.stop();
+    await http.close();
+  };
+  try {
+    await session.endpoint('image');
+    await endpoint.api();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    session,
+    images,
+    volumes,
+    attachments: new AttachmentsClient({ endpoint, clock, timeoutMs }),
+    catalog,
+    close,
+  };
+}

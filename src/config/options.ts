@@ -1,0 +1,218 @@
+/** THE option table. Flags, --help, the configuration file, docs/configuration.md and the Config type come from it. */
+import { hostname, totalmem } from 'node:os';
+import { hostAddress } from './host-address.js';
+import { CLOUD_OPTIONS } from './cloud-options.js';
+import type { OptionSpec, OptionValue } from './option-spec.js';
+
+const MIB = 2 ** 20;
+
+export const OPTIONS = {
+  config_file: {
+    type: 'path',
+    group: 'general',
+    default: '/etc/cinderfs/cinderfs.conf',
+    metavar: 'FILE',
+    doc: 'Configuration file, INI in the manner of oslo.config. Only the default one may be missing.',
+  },
+  state_dir: {
+    type: 'path',
+    group: 'general',
+    default: '/var/lib/cinderfs',
+    metavar: 'DIR',
+    doc: 'Where the journal of attachments is kept; it must survive a reboot. One daemon owns it.',
+  },
+  run_dir: {
+    type: 'path',
+    group: 'general',
+    default: '/run/cinderfs',
+    metavar: 'DIR',
+    doc: 'Where sockets and process ids are kept; it may be emptied by a reboot.',
+  },
+  log_level: {
+    type: 'enum',
+    group: 'general',
+    values: ['debug', 'info', 'warn', 'error'],
+    default: 'info',
+    doc: 'The least important message that is logged.',
+  },
+  log_format: {
+    type: 'enum',
+    group: 'general',
+    values: ['auto', 'text', 'json'],
+    default: 'auto',
+    doc: 'How log lines look; auto is text on a terminal and JSON elsewhere.',
+  },
+
+  ...CLOUD_OPTIONS,
+
+  http_timeout: {
+    type: 'seconds',
+    group: 'api',
+    default: 30,
+    min: 1,
+    max: 600,
+    doc: 'Time for one call to an OpenStack service, its retries included. Calls that wait for a storage backend take at least 90 s.',
+  },
+  http_retries: {
+    type: 'integer',
+    group: 'api',
+    default: 4,
+    min: 0,
+    max: 20,
+    doc: 'How often a call that is safe to repeat is repeated after a network error or a 5xx answer.',
+  },
+  volume_microversion: {
+    type: 'microversion',
+    group: 'api',
+    default: '3.69',
+    metavar: '3.N',
+    doc: 'The highest Cinder microversion to ask for; Cinder must offer 3.54 at least.',
+  },
+  page_size: {
+    type: 'integer',
+    group: 'api',
+    default: 1000,
+    min: 1,
+    max: 1000,
+    doc: 'Images and volumes asked for in one page of a listing.',
+  },
+  image_list_ttl: {
+    type: 'seconds',
+    group: 'api',
+    default: 60,
+    min: 1,
+    max: 86400,
+    doc: 'How often the list of images is refreshed. An unknown name is looked up at once.',
+  },
+
+  connector: {
+    type: 'enum',
+    group: 'attach',
+    values: ['auto', 'local', 'qemu', 'brick'],
+    default: 'auto',
+    doc: 'How a volume is reached on this host; auto chooses by its protocol.',
+  },
+  linger: {
+    type: 'seconds',
+    group: 'attach',
+    default: 60,
+    max: 30 * 86400,
+    doc: 'How long a multiattach volume stays attached after its last close. Other volumes are detached at once.',
+  },
+  attach_budget: {
+    type: 'seconds',
+    group: 'attach',
+    default: 120,
+    min: 1,
+    max: 3600,
+    doc: 'Time for attaching a volume, waiting for other hosts included.',
+  },
+  open_timeout: {
+    type: 'seconds',
+    group: 'attach',
+    default: 120,
+    min: 1,
+    max: 3600,
+    doc: 'Time after which an open(2) that waits for its volume fails with ETIMEDOUT.',
+  },
+  host: {
+    type: 'string',
+    group: 'attach',
+    default: hostname,
+    defaultDoc: 'the host name',
+    metavar: 'NAME',
+    doc: 'The name this host gives Cinder; it must equal `host` of nova.conf where nova-compute runs here.',
+  },
+  my_ip: {
+    type: 'string',
+    group: 'attach',
+    default: hostAddress,
+    defaultDoc: 'the first address that is not loopback',
+    metavar: 'ADDRESS',
+    doc: 'The address this host gives Cinder; it must equal `my_block_storage_ip` of nova.conf where nova-compute runs here.',
+  },
+  initiator_name: {
+    type: 'string',
+    group: 'attach',
+    defaultDoc: '/etc/iscsi/initiatorname.iscsi',
+    metavar: 'IQN',
+    doc: 'The iSCSI initiator name this host gives Cinder.',
+  },
+  multipath: {
+    type: 'boolean',
+    group: 'attach',
+    default: false,
+    doc: 'Ask Cinder for all paths to a volume.',
+  },
+  mountpoint_name: {
+    type: 'string',
+    group: 'attach',
+    default: 'cinderfs',
+    metavar: 'NAME',
+    doc: 'The mount point shown in Cinder for attachments of this daemon.',
+  },
+
+  fuse: {
+    type: 'enum',
+    group: 'files',
+    values: ['engine', 'native'],
+    default: 'native',
+    doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
+  },
+  allow_other: {
+    type: 'boolean',
+    group: 'files',
+    default: () => process.getuid?.() === 0,
+    defaultDoc: 'true for root',
+    doc: 'Let other users than the one who mounted open the files, as their modes say.',
+  },
+  uid: {
+    type: 'user',
+    group: 'files',
+    default: () => process.getuid?.() ?? 0,
+    defaultDoc: 'the user who mounts',
+    metavar: 'USER',
+    doc: 'Owner of the files, by name or number.',
+  },
+  gid: {
+    type: 'group',
+    group: 'files',
+    default: () => process.getgid?.() ?? 0,
+    defaultDoc: 'the group of the user who mounts',
+    metavar: 'GROUP',
+    doc: 'Group of the files, by name or number; kvm or libvirt-qemu lets virtual machines read them.',
+  },
+  file_mode: {
+    type: 'mode',
+    group: 'files',
+    default: 0o440,
+    metavar: 'MODE',
+    doc: 'Permissions of the files; write permission means nothing, they are read-only.',
+  },
+
+  read_timeout: {
+    type: 'seconds',
+    group: 'reading',
+    default: 30,
+    min: 1,
+    max: 3600,
+    doc: 'Time after which a read(2) that waits for the storage backend fails with ETIMEDOUT.',
+  },
+  cache_size: {
+    type: 'bytes',
+    group: 'reading',
+    default: () => Math.min(256 * MIB, Math.floor(totalmem() / 4 / MIB) * MIB),
+    defaultDoc: 'a quarter of the memory, at most 256 MiB',
+    doc: 'Memory for blocks of images that the page cache of the kernel cannot keep.',
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+/** Every option's value, frozen. Times are seconds, sizes bytes. */
+export type Config = { readonly [Name in OptionName]: OptionValue<(typeof OPTIONS)[Name]> };
+
+/** The table's rows, for code that treats all options alike. */
+export function optionEntries(): readonly (readonly [OptionName, OptionSpec])[] {
+  return Object.entries(OPTIONS) as [OptionName, OptionSpec][];
+}
