@@ -111,6 +111,7 @@ export const ERROR_KINDS = {
   is_a_directory: kind('EISDIR', 'usage', 'debug', 'That name is a directory.'),
   bad_handle: kind('EBADF', 'internal', 'error', 'The file was closed already; open it again.'),
   no_attribute: kind('ENODATA', 'usage', 'debug', 'That extended attribute does not exist.'),
+  beyond_end: kind('ENXIO', 'usage', 'debug', 'There is no such data at or after that offset.'),
   unsupported: kind('EOPNOTSUPP', 'usage', 'debug', 'This filesystem does not offer that operation.'),
   interrupted: kind('EINTR', 'usage', 'debug', 'The caller gave up waiting.'),
 

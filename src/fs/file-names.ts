@@ -1,0 +1,109 @@
+/** File names for images: whatever Glance calls an image becomes one legal, distinct and stable name. */
+import { createHash } from 'node:crypto';
+
+/** NAME_MAX of Linux, in bytes of UTF-8. */
+export const NAME_MAX = 255;
+
+/** What a name is made from. */
+export interface Named {
+  readonly id: string;
+  readonly name: string;
+}
+
+/**
+ * The file name of every image, by image id. A function of the set alone, so that every host and every restart
+ * derives the same names.
+ *
+ * An image gets its own (encoded) name if that is legal and nobody else's; images that share a name, and names that
+ * had to be cut, end in `~<first 8 of the id>`; where even that is taken (ids that begin alike, an image literally
+ * called `debian~0a1b2c3d`) all who claim it end in `~<whole id>`, which nobody else can.
+ */
+export function assignFileNames(images: Iterable<Named>): Map<string, string> {
+  const claims = Array.from(images, (image) => new Claim(image));
+  let contested = contestedClaims(claims);
+  while (contested.length > 0) {
+    for (const claim of contested) claim.yield();
+    contested = contestedClaims(claims);
+  }
+  return new Map(claims.map((claim) => [claim.id, claim.fileName]));
+}
+
+/** `name` as one path component: the encoding is injective, and never empty unless the name is. */
+export function encodeName(name: string): string {
+  return encodeUnits(name).join('');
+}
+
+/** Claims whose file name somebody else claims as well and that can still yield to a longer form. */
+function contestedClaims(claims: readonly Claim[]): Claim[] {
+  const claimants = new Map<string, number>();
+  for (const { fileName } of claims) claimants.set(fileName, (claimants.get(fileName) ?? 0) + 1);
+  return claims.filter((claim) => claimants.get(claim.fileName) !== 1 && claim.canYield);
+}
+
+/** One image's claim on a name, in up to three forms of growing length: plain, short suffix, whole suffix. */
+class Claim {
+  readonly id: string;
+  fileName: string;
+  readonly #units: readonly string[];
+  readonly #suffixes: string[];
+
+  constructor({ id, name }: Named) {
+    this.id = id;
+    this.#units = encodeUnits(name);
+    const tag = suffixTag(id);
+    this.#suffixes = [`~${tag.slice(0, 8)}`, `~${tag}`];
+    this.fileName = this.#units.join('');
+    if (this.fileName === '' || Buffer.byteLength(this.fileName) > NAME_MAX) this.yield();
+  }
+
+  get canYield(): boolean {
+    return this.#suffixes.length > 0;
+  }
+
+  /** Moves on to the next longer form. */
+  yield(): void {
+    const suffix = this.#suffixes.shift();
+    if (suffix !== undefined) this.fileName = cut(this.#units, NAME_MAX - suffix.length) + suffix;
+  }
+}
+
+/** The id where it is safe as a suffix (every UUID is): ASCII, short and free of `~`, so that the last `~` parts name from id. */
+function suffixTag(id: string): string {
+  return /^[0-9A-Za-z-]{1,64}$/.test(id) ? id : createHash('sha256').update(id).digest('hex');
+}
+
+/** As many whole units as fit in `bytes`: neither a code point nor a `%XX` is cut in two. */
+function cut(units: readonly string[], bytes: number): string {
+  let room = bytes;
+  let count = 0;
+  for (const unit of units) {
+    room -= Buffer.byteLength(unit);
+    if (room < 0) break;
+    count += 1;
+  }
+  return units.slice(0, count).join('');
+}
+
+// '/' cannot be in a name, '%' is the escape, control characters (C0, DEL, C1) break terminals and scripts.
+// eslint-disable-next-line no-control-regex -- control characters are what this looks for
+const UNSAFE = /[/%\u0000-\u001f\u007f-\u009f]/u;
+
+/** One string per code point, percent-encoded where it must be; a leading dot too: `.`, `..` and hidden files. */
+function encodeUnits(name: string): string[] {
+  return Array.from(name, (unit, index) => {
+    const loneSurrogate = unit.length === 1 && unit >= '\ud800' && unit <= '\udfff';
+    if (loneSurrogate) return percent(surrogateBytes(unit));
+    if (UNSAFE.test(unit) || (index === 0 && unit === '.')) return percent(Buffer.from(unit));
+    return unit;
+  });
+}
+
+function percent(bytes: Iterable<number>): string {
+  return Array.from(bytes, (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('');
+}
+
+/** Three bytes as UTF-8 would have them if it allowed surrogates (WTF-8). */
+function surrogateBytes(unit: string): number[] {
+  const code = unit.charCodeAt(0);
+  return [0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f)];
+}

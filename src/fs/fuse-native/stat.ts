@@ -1,0 +1,27 @@
+import { constants } from 'node:fs';
+import { IO_SIZE } from '../attributes.js';
+import type { Attributes, NodeKind } from '../filesystem.js';
+import type { NativeStat } from './binding.js';
+
+const TYPE_BITS = {
+  file: constants.S_IFREG,
+  directory: constants.S_IFDIR,
+  symlink: constants.S_IFLNK,
+} as const satisfies Record<NodeKind, number>;
+
+/** stat(2) of a node. The inode number is libfuse's: the binding has only 32 bits for it. */
+export function nativeStat(attributes: Attributes): NativeStat {
+  return {
+    mode: TYPE_BITS[attributes.kind] | attributes.permissions,
+    uid: attributes.uid,
+    gid: attributes.gid,
+    size: attributes.size,
+    nlink: attributes.links,
+    ino: 0,
+    blksize: IO_SIZE,
+    blocks: Math.ceil(attributes.size / 512),
+    atime: attributes.modifiedMs,
+    mtime: attributes.modifiedMs,
+    ctime: attributes.changedMs,
+  };
+}

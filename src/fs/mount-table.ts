@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+
+/** One mount as this process sees it (a line of /proc/self/mountinfo). */
+export interface MountEntry {
+  readonly id: number;
+  /** Device number of the mount; for FUSE the minor names its connection in /sys/fs/fuse/connections. */
+  readonly major: number;
+  readonly minor: number;
+  readonly mountpoint: string;
+  /** As `fuse.cinderfs`. */
+  readonly type: string;
+  readonly source: string;
+}
+
+/** All mounts, oldest first: of several on one directory the last is the one seen. */
+export async function readMountTable(path = '/proc/self/mountinfo'): Promise<MountEntry[]> {
+  return parseMountTable(await readFile(path, 'utf8'));
+}
+
+/** The mount seen at exactly `directory` (an absolute path without symlinks), if any. */
+export async function findMount(directory: string): Promise<MountEntry | undefined> {
+  const table = await readMountTable();
+  return table.findLast(({ mountpoint }) => mountpoint === directory);
+}
+
+export function parseMountTable(text: string): MountEntry[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parseLine);
+}
+
+/** proc(5): id parent major:minor root mountpoint options [tags...] - type source superoptions */
+function parseLine(line: string): MountEntry {
+  const [head = '', tail = ''] = line.split(' - ', 2);
+  const [id, , device = '', , mountpoint = ''] = head.split(' ');
+  const [type = '', source = ''] = tail.split(' ');
+  const [major, minor] = device.split(':').map(Number);
+  return {
+    id: Number(id),
+    major: major ?? 0,
+    minor: minor ?? 0,
+    mountpoint: unescapeOctal(mountpoint),
+    type,
+    source: unescapeOctal(source),
+  };
+}
+
+/** The kernel writes space, tab, newline and backslash as three octal digits. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+}

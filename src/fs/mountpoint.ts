@@ -1,0 +1,110 @@
+/** The mount point: is it fit, healing one that a dead daemon left, and taking a mount down. Shared by the transports. */
+import { execFile } from 'node:child_process';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { Log } from '../log.js';
+import { describeHolder, findHolders } from './holders.js';
+import { findMount } from './mount-table.js';
+
+const run = promisify(execFile);
+
+/** Milliseconds for one umount(8) or fusermount: it only talks to the kernel, and to us. */
+const UMOUNT_TIMEOUT_MS = 30_000;
+
+/** The file system type of our mounts, as the mount table shows it. */
+export const MOUNT_TYPE = 'fuse.cinderfs';
+
+/**
+ * Checks that `directory` can be mounted on and returns it as an absolute path without symlinks. A mount of ours
+ * whose daemon died (ENOTCONN) is taken away first (F8). `mountpoint_invalid` or `mountpoint_busy` otherwise.
+ */
+export async function prepareMountpoint(directory: string, log: Log): Promise<string> {
+  const path = await absolutePath(directory);
+  const mount = await findMount(path);
+  if (mount !== undefined) {
+    if (mount.type !== MOUNT_TYPE || !(await isDead(path))) {
+      throw new CinderfsError('mountpoint_busy', `${path} is a mount point already (${mount.type})`, {
+        path,
+      });
+    }
+    await unmount(path, { lazy: true });
+    log.warn({ path }, 'took away a mount whose daemon had died');
+  }
+  await checkEmptyDirectory(path);
+  return path;
+}
+
+/**
+ * Takes down the mount at `directory`. A busy one is `holders`, naming who holds it; `lazy` detaches it from the tree
+ * and lets those who hold it finish.
+ */
+export async function unmount(
+  directory: string,
+  { lazy = false }: { readonly lazy?: boolean } = {},
+): Promise<void> {
+  try {
+    await runUmount(directory, lazy);
+  } catch (error) {
+    const holders = await findHolders(directory);
+    const busy = holders.length > 0 || /busy/i.test(stderrOf(error));
+    if (!busy)
+      throw new CinderfsError('fuse_failed', `cannot unmount ${directory}: ${stderrOf(error)}`, {
+        cause: error,
+      });
+    const who = holders.map(describeHolder).join('; ');
+    throw new CinderfsError('holders', `${directory} is busy: ${who === '' ? 'holders not visible' : who}`, {
+      path: directory,
+    });
+  }
+}
+
+/** As root by umount(8); as a user by fusermount, which is setuid. */
+async function runUmount(directory: string, lazy: boolean): Promise<void> {
+  const root = process.getuid?.() === 0;
+  const command = root ? 'umount' : 'fusermount3';
+  const flags = root ? (lazy ? ['-l'] : []) : ['-u', ...(lazy ? ['-z'] : [])];
+  await run(command, [...flags, '--', directory], { timeout: UMOUNT_TIMEOUT_MS });
+}
+
+function stderrOf(error: unknown): string {
+  const { stderr } = error as { stderr?: string };
+  return stderr === undefined || stderr.trim() === '' ? reasonOf(error) : stderr.trim();
+}
+
+/** Absolute and without symlinks. A dead mount cannot be resolved itself (ENOTCONN): its parent can. */
+async function absolutePath(directory: string): Promise<string> {
+  const path = resolve(directory);
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOTCONN') return join(await realpath(dirname(path)), basename(path));
+    throw invalid(path, codeOf(error) === 'ENOENT' ? 'does not exist' : reasonOf(error), error);
+  }
+}
+
+async function isDead(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => false,
+    (error: unknown) => codeOf(error) === 'ENOTCONN',
+  );
+}
+
+async function checkEmptyDirectory(path: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(path);
+  } catch (error) {
+    throw invalid(path, codeOf(error) === 'ENOTDIR' ? 'is not a directory' : reasonOf(error), error);
+  }
+  if (names.length > 0) throw invalid(path, `is not empty (it holds ${names[0] ?? ''})`);
+}
+
+function invalid(path: string, why: string, cause?: unknown): CinderfsError {
+  return new CinderfsError('mountpoint_invalid', `the mount point ${path} ${why}`, { path, cause });
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

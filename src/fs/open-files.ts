@@ -1,0 +1,155 @@
+/** Open files: from the lease that open() takes to the lease that release() gives back. */
+import { setMaxListeners } from 'node:events';
+import type { AttachmentPool, Lease } from '../attach/lease.js';
+import type { Clock } from '../async/clock.js';
+import { withDeadline } from '../async/deadline.js';
+import type { CatalogImage } from '../cinder/types.js';
+import { CinderfsError } from '../errors.js';
+import type { Attributes, CallContext, OpenFile } from './filesystem.js';
+import { Handles } from './handles.js';
+import type { Handle, ImageHandle } from './handles.js';
+import { withReadDeadline } from './read-deadline.js';
+import type { ReaderClaim, ReaderPool } from './reader-pool.js';
+
+export interface OpenFilesParts {
+  readonly pool: AttachmentPool;
+  readonly readers: ReaderPool;
+  readonly clock: Clock;
+  /** Milliseconds a read (or opening the source) may take. */
+  readonly readTimeoutMs: number;
+  /** Told of every read that failed, for `user.cinderfs.last_error` and the metrics. */
+  readonly onReadError?: ((imageId: string, error: CinderfsError) => void) | undefined;
+}
+
+export class OpenFiles {
+  readonly #parts: OpenFilesParts;
+  readonly #handles = new Handles();
+
+  constructor(parts: OpenFilesParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#handles.size;
+  }
+
+  /** The attributes that a node has for those who hold it open; undefined when nobody does. */
+  attributesOf(node: number): Attributes | undefined {
+    return this.#handles.findByNode(node)?.attributes;
+  }
+
+  /** Takes a lease and opens its source. Whoever leaves, or fails, gives the lease back. */
+  async openImage(image: CatalogImage, attributes: Attributes, context: CallContext): Promise<OpenFile> {
+    const where = { image: image.id, volume: image.volumeId };
+    const lease = await this.#parts.pool.acquire(image, { signal: context.signal });
+    setMaxListeners(0, lease.fenced); // one listener per read in flight is no leak
+    try {
+      const claim = await this.#claim(lease, image.size, context);
+      const handle = this.#handles.add({
+        is: 'image',
+        image,
+        attributes,
+        lease,
+        claim,
+        cursor: claim.reader.cursor(),
+      });
+      return { ...describe(handle), source: lease.source, fenced: lease.fenced };
+    } catch (error) {
+      const failure = locate(CinderfsError.from(error, 'read_failed'), where);
+      // A source that cannot even be opened is not worth lingering on: the next opener gets a new attachment.
+      lease.release({ evict: failure.code === 'read_failed' });
+      throw failure;
+    }
+  }
+
+  /** Opens a file whose whole text is known. */
+  openText(text: Buffer, attributes: Attributes): OpenFile {
+    const handle = this.#handles.add({ is: 'text', text, attributes });
+    return { ...describe(handle), source: undefined, fenced: NEVER };
+  }
+
+  async read(number: number, offset: number, length: number, context: CallContext): Promise<Buffer> {
+    const handle = this.#handles.get(number);
+    const end = Math.max(offset, Math.min(offset + length, handle.attributes.size));
+    if (handle.is === 'text') return handle.text.subarray(offset, end);
+    if (end === offset && !handle.lease.fenced.aborted) return Buffer.alloc(0);
+    return this.#limited(handle, context, (signal) => handle.cursor.read(offset, end - offset, signal));
+  }
+
+  async seek(number: number, offset: number, whence: 'data' | 'hole', context: CallContext): Promise<number> {
+    const handle = this.#handles.get(number);
+    const { size } = handle.attributes;
+    const beyondEnd = new CinderfsError('beyond_end', `no ${whence} at or after byte ${offset}`);
+    if (offset < 0 || offset >= size) throw beyondEnd;
+    if (handle.is === 'text') return whence === 'data' ? offset : size;
+    const { reader } = handle.claim;
+    const found = await this.#limited(handle, context, (signal) => reader.seek(offset, whence, signal));
+    if (whence === 'data' && found >= size) throw beyondEnd;
+    return Math.min(found, size);
+  }
+
+  release(number: number): void {
+    const handle = this.#handles.remove(number);
+    if (handle?.is !== 'image') return;
+    const { broken } = handle.claim.reader;
+    handle.cursor.close();
+    handle.claim.release();
+    handle.lease.release(broken ? { evict: true } : {});
+  }
+
+  /** Gives back whatever is still open. */
+  close(): void {
+    for (const number of this.#handles.numbers()) this.release(number);
+  }
+
+  #claim(lease: Lease, size: number, context: CallContext): Promise<ReaderClaim> {
+    return withDeadline(this.#parts.readers.claim(lease, size), {
+      clock: this.#parts.clock,
+      ms: this.#parts.readTimeoutMs,
+      onTimeout: () => new CinderfsError('read_timeout', 'the source could not be opened in time'),
+      signal: context.signal,
+      onLate: (claim) => claim.release(),
+    });
+  }
+
+  /** `work` within the read deadline, ended at once by a fence or by a caller who leaves. */
+  async #limited<T>(
+    handle: ImageHandle,
+    context: CallContext,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { clock, readTimeoutMs, onReadError } = this.#parts;
+    const { image, lease } = handle;
+    try {
+      return await withReadDeadline(work, {
+        clock,
+        ms: readTimeoutMs,
+        fenced: lease.fenced,
+        caller: context.signal,
+        onCallerGone: () => new CinderfsError('interrupted', 'the reader gave up'),
+        onTimeout: () =>
+          new CinderfsError('read_timeout', `the source did not answer within ${readTimeoutMs} ms`),
+      });
+    } catch (error) {
+      const where = { image: image.id, volume: lease.volumeId, attachment: lease.attachmentId };
+      const failure = locate(CinderfsError.from(error, 'read_failed'), where);
+      if (failure.code !== 'interrupted') onReadError?.(image.id, failure);
+      throw failure;
+    }
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+function describe({ number, attributes }: Handle): Pick<OpenFile, 'handle' | 'node' | 'size'> {
+  return { handle: number, node: attributes.node, size: attributes.size };
+}
+
+/** The same error, saying which image it is about. */
+function locate(
+  error: CinderfsError,
+  where: { readonly image: string; readonly volume: string; readonly attachment?: string },
+): CinderfsError {
+  if (error.context.image !== undefined) return error;
+  return new CinderfsError(error.code, error.message, { ...where, ...error.context });
+}

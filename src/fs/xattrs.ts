@@ -1,0 +1,29 @@
+/** Extended attributes of image files: what an operator asks about one file. Never a secret. */
+import type { AttachmentPool } from '../attach/lease.js';
+import type { CatalogImage } from '../cinder/types.js';
+
+const PREFIX = 'user.cinderfs.';
+
+/** Attribute values by full name, absent ones left out. `state` and `last_error` are of this moment. */
+export function imageXattrs(image: CatalogImage, pool: AttachmentPool): Map<string, string> {
+  const attachment = pool.report().find((report) => report.imageId === image.id);
+  const values = {
+    name: image.name,
+    image_id: image.id,
+    volume_id: image.volumeId,
+    disk_format: image.diskFormat,
+    hash: imageHash(image),
+    state: attachment?.state ?? 'detached',
+    last_error: pool.lastError(image.id),
+  };
+  const xattrs = new Map<string, string>();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined) xattrs.set(PREFIX + name, value);
+  }
+  return xattrs;
+}
+
+function imageHash({ hashAlgorithm, hashValue }: CatalogImage): string | undefined {
+  if (hashAlgorithm === undefined || hashValue === undefined) return undefined;
+  return `${hashAlgorithm}:${hashValue}`;
+}
