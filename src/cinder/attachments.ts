@@ -60,9 +60,11 @@ export class AttachmentsClient implements Attachments {
     const deadline = new Deadline(this.#clock, options.deadlineMs ?? this.#backendTimeoutMs, options.signal);
     try {
       for (let attempt = 0; ; attempt++) {
+        const started = this.#clock.now();
         const outcome = await this.#tryUpdate(attachmentId, connector, deadline);
         if ('attachment' in outcome) return outcome.attachment;
-        if (attempt + 1 >= UPDATE_ATTEMPTS || !outcome.again) throw refusal(outcome.error, attachmentId);
+        const again = outcome.ambiguous && mayPass(outcome.error, attempt, this.#clock.now() - started);
+        if (attempt + 1 >= UPDATE_ATTEMPTS || !again) throw refusal(outcome.error, attachmentId);
         await sleep(this.#clock, backoffDelay(UPDATE_BACKOFF, attempt), deadline.signal).catch(() => {
           throw deadline.explain(refusal(outcome.error, attachmentId));
         });
@@ -113,7 +115,6 @@ export class AttachmentsClient implements Attachments {
   }
 
   async #tryUpdate(id: string, connector: ConnectorProperties, deadline: Deadline): Promise<UpdateOutcome> {
-    const started = this.#clock.now();
     const left = { signal: deadline.signal, deadlineMs: deadline.leftMs };
     const request = {
       ...left,
@@ -132,25 +133,28 @@ export class AttachmentsClient implements Attachments {
     } catch (thrown) {
       const error = CinderfsError.from(thrown);
       if (deadline.over) throw deadline.explain(error);
-      if (!isAmbiguous(error)) return { error, again: false };
+      if (!isAmbiguous(error)) return { error, ambiguous: false };
       const shown = await this.show(id, { signal: deadline.signal, deadlineMs: deadline.leftMs });
       if (shown.connectionInfo !== undefined) return { attachment: shown };
-      return { error, again: mayPass(error, this.#clock.now() - started) };
+      return { error, ambiguous: true };
     }
   }
 }
 
 type UpdateOutcome =
-  { readonly attachment: Attachment } | { readonly error: CinderfsError; readonly again: boolean };
+  { readonly attachment: Attachment } | { readonly error: CinderfsError; readonly ambiguous: boolean };
 
 /** True if the call may have taken effect all the same. */
 function isAmbiguous({ context, code }: CinderfsError): boolean {
   return code === 'http_failed' && (context.status === undefined || context.status >= 500);
 }
 
-/** Whether asking again may help. A 500 that took long was a backend that is down: it would take as long again. */
-function mayPass({ context }: CinderfsError, tookMs: number): boolean {
-  return context.status !== 500 || tookMs < 10_000;
+/**
+ * Whether asking again may help. A 500 is the driver's word and is doubted once; one that took long was a backend that
+ * is down and would take as long again.
+ */
+function mayPass({ context }: CinderfsError, attempt: number, tookMs: number): boolean {
+  return context.status !== 500 || (attempt === 0 && tookMs < 10_000);
 }
 
 /** Cinder's two sentences for "not now": reserved or attached by another, see api.attachment_create. */

@@ -9,6 +9,9 @@ export class Deadline {
   readonly #caller: AbortSignal | undefined;
   readonly #controller = new AbortController();
   readonly #stop: () => void;
+  // The clock's timers do not keep the process alive; somebody who waits for an answer, or for the pause before the
+  // next attempt, does. Never fires.
+  readonly #alive = setInterval(() => undefined, 2 ** 30);
   readonly #onAbort = (): void => this.#controller.abort(this.#caller?.reason);
 
   constructor(clock: Clock, ms: number, caller: AbortSignal | undefined) {
@@ -49,6 +52,7 @@ export class Deadline {
   /** Must be called when the call is over: frees the timer and the caller's listener. */
   end(): void {
     this.#stop();
+    clearInterval(this.#alive);
     this.#caller?.removeEventListener('abort', this.#onAbort);
   }
 }

@@ -46,9 +46,9 @@ export function neverLeft(thrown: unknown): boolean {
   );
 }
 
-/** "Cinder: POST /v3/<project>/attachments" without query: it may hold what the log need not know. */
+/** "Cinder: POST /v3/attachments": without the project id and the query, which say nothing to a reader. */
 function describe({ service, method, url }: HttpRequest): string {
-  return `${service}: ${method} ${new URL(url).pathname}`;
+  return `${service}: ${method} ${new URL(url).pathname.replace(/\/[0-9a-f]{32}(?=\/)/, '')}`;
 }
 
 function reasonOfNetwork(thrown: unknown): string {

@@ -1,9 +1,9 @@
 import { CinderfsError } from '../errors.js';
+import { chooseCloud, type ChosenCloud } from './cloud-choice.js';
 import { cloudAuth } from './cloud-auth.js';
 import type { CloudConfig, Interface, ServiceConfig, TlsConfig } from './cloud-config.js';
 import { readCloudFiles, type CloudFiles } from './cloud-files.js';
 import type { LoadedConfig } from './load.js';
-import { nearest } from './nearest.js';
 import { optionEntries } from './options.js';
 import { flagOfSetting, isMapping, mergeSettings, settingsOf, textOf, type Settings } from './settings.js';
 
@@ -34,74 +34,12 @@ export function loadCloud(sources: CloudSources): CloudConfig {
     secureFile: config.os_client_secure_file,
   });
   const overrides = explicitSettings(sources.loaded);
-  const chosen = chooseCloud(sources, files, overrides);
+  const chosen = chooseCloud(sources.loaded, sources.env, files, overrides);
   const warnings = [...files.warnings];
   const profiled = mergeSettings(profileOf(chosen, files, warnings), chosen.settings);
   const wantedRegion = textOf(overrides.region_name) ?? chosen.region;
   const settings = mergeSettings(withRegion(profiled, wantedRegion, chosen.name), overrides);
   return assemble(chosen, formatted(settings), overrides, warnings);
-}
-
-interface ChosenCloud {
-  readonly name: string;
-  readonly source: string;
-  readonly settings: Settings;
-  readonly region: string | undefined;
-}
-
-function chooseCloud({ loaded, env }: CloudSources, files: CloudFiles, overrides: Settings): ChosenCloud {
-  const envName = env.OS_CLOUD_NAME ?? 'envvars';
-  if (files.clouds.has(envName)) {
-    throw new CinderfsError(
-      'config_invalid',
-      `${files.path ?? 'clouds.yaml'} defines a cloud named '${envName}', which is the name of the cloud that the OS_* variables make up; rename one of them`,
-    );
-  }
-  const fromEnv = environmentCloud(env);
-  const only = files.clouds.size === 1 ? [...files.clouds.keys()][0] : undefined;
-  const name = loaded.config.os_cloud ?? (fromEnv === undefined ? only : envName);
-  const settings = name === undefined ? undefined : files.clouds.get(name);
-  if (name !== undefined && settings !== undefined) {
-    return { name, source: files.path ?? '', settings, region: textOf(env.OS_REGION_NAME) };
-  }
-  if (name === envName && fromEnv !== undefined) {
-    return { name, source: 'environment', settings: fromEnv, region: undefined };
-  }
-  if (name === undefined && textOf(overrides.auth_url) !== undefined) {
-    return { name: 'options', source: 'options', settings: {}, region: undefined };
-  }
-  throw cloudMissing(name, loaded, files);
-}
-
-/** Variables that choose or place a cloud but do not make one. */
-const SELECTORS = /^OS_(CLOUD|REGION_NAME|CLIENT_CONFIG_FILE|CLIENT_SECURE_FILE|CLOUD_NAME)$/;
-/** Variables that belong to test harnesses. */
-const FOREIGN = /^OS_(TEST|STD|LOG)/;
-
-function environmentCloud(env: CloudSources['env']): Settings | undefined {
-  const variables = Object.entries(env).filter(
-    ([name, value]) => name.startsWith('OS_') && !FOREIGN.test(name) && textOf(value) !== undefined,
-  );
-  if (variables.every(([name]) => SELECTORS.test(name))) return undefined;
-  return settingsOf(
-    Object.fromEntries(variables.map(([name, value]) => [name.slice(3).toLowerCase(), value])),
-  );
-}
-
-function cloudMissing(name: string | undefined, { origins }: LoadedConfig, files: CloudFiles): CinderfsError {
-  const known = [...files.clouds.keys()];
-  const close = name === undefined ? undefined : nearest(name, known);
-  const what =
-    name === undefined
-      ? 'no cloud is chosen'
-      : `cloud '${name}' (from ${origins.os_cloud.where}) is not defined`;
-  const there =
-    files.path === undefined
-      ? `; no clouds.yaml was found (looked for ${files.searched.filter((path) => path.endsWith('.yaml')).join(', ')})`
-      : `; ${files.path} has ${known.length === 0 ? 'none' : known.join(', ')}`;
-  const hint = close === undefined ? '' : `; did you mean '${close}'?`;
-  const skipped = files.warnings.map((warning) => `; ${warning}`).join('');
-  return new CinderfsError('cloud_missing', `${what}${there}${hint}${skipped}`);
 }
 
 /** The os_ options that were given as flags or in cinderfs.conf, under openstacksdk's keys. */
