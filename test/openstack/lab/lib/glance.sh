@@ -14,8 +14,10 @@ prepare_glance() {
   touch "$VAR/glance/prepared"
 }
 
+# glance_store looks up the address of its own host name, which in a container may have none: so its name is localhost.
 start_glance_api() {
   CONFIG=$ETC/glance/glance-api.conf daemon glance-api \
+    unshare --uts sh -c 'echo localhost >/proc/sys/kernel/hostname && exec "$@"' sh \
     env PYTHONPATH="$STATE/python/overlay" glance-api --config-file "$ETC/glance/glance-api.conf"
   await 60 glance-api curl -s -o /dev/null http://127.0.0.1:9292/healthcheck
 }

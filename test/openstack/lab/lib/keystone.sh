@@ -19,7 +19,7 @@ prepare_keystone() {
 }
 
 start_keystone() {
-  keystone_on keystone 5000 3
+  keystone_on keystone 5000 2
   await 60 keystone curl -sf http://127.0.0.1:5000/v3
 }
 
@@ -31,5 +31,5 @@ start_keystone_short() {
 # keystone_on NAME PORT PROCESSES
 keystone_on() {
   CONFIG=$ETC/$1/keystone.conf OS_KEYSTONE_CONFIG_DIR=$ETC/$1 \
-    uwsgi_daemon "$1" "$2" --wsgi-file /usr/bin/keystone-wsgi-public --processes "$3" --threads 1
+    uwsgi_daemon "$1" "$2" --wsgi-file /usr/bin/keystone-wsgi-public --processes "$3" --threads 4
 }

@@ -15,7 +15,8 @@ PACKAGES=(
 )
 
 missing_packages() {
-  dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null |
+  # dpkg-query fails when it does not know one of them
+  { dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null || true; } |
     awk '$1 == "installed" {print $2}' | sort | comm -13 - <(printf '%s\n' "${PACKAGES[@]}" | sort) | xargs
 }
 

@@ -1,5 +1,6 @@
-"""users.py STATE: projects, users, endpoints and the application credential. What exists is kept."""
+"""users.py TEMPLATE CLOUDS_YAML: projects, users, endpoints and clouds.yaml. What exists is kept."""
 
+import os
 import pathlib
 import sys
 
@@ -15,11 +16,14 @@ GRANTS = [
 ]
 
 
-def main(state):
+def main(template, clouds_yaml):
     admin = Cloud('admin', 'admin')
     create_users(admin)
     create_endpoints(admin)
-    write_application_credential(pathlib.Path(state, 'clouds.yaml'))
+    text = pathlib.Path(template).read_text().replace('@application_credential_id@', application_credential())
+    unfinished = pathlib.Path(clouds_yaml + '.unfinished')
+    unfinished.write_text(text)
+    os.replace(unfinished, clouds_yaml)
 
 
 def create_users(admin):
@@ -42,14 +46,13 @@ def create_endpoints(admin):
                 'service_id': service, 'interface': interface, 'url': url, 'region_id': 'RegionOne'}})
 
 
-def write_application_credential(clouds_yaml):
-    """User cinderfs's application credential; clouds.yaml learns its id."""
+def application_credential():
+    """The id of user cinderfs's application credential."""
     owner = Cloud('cinderfs', 'service')
     path = f'/users/{owner.user}/application_credentials'
     known = owner.keystone('GET', path + '?name=cinderfs')['application_credentials']
-    credential = known[0] if known else owner.keystone('POST', path, {
-        'application_credential': {'name': 'cinderfs', 'secret': 'cinderfs'}})['application_credential']
-    clouds_yaml.write_text(clouds_yaml.read_text().replace('@application_credential_id@', credential['id']))
+    return (known or [owner.keystone('POST', path, {
+        'application_credential': {'name': 'cinderfs', 'secret': 'cinderfs'}})['application_credential']])[0]['id']
 
 
 def ensure(admin, kind, name, properties):
