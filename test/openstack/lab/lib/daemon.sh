@@ -3,13 +3,14 @@
 
 RECORD=/dev/null # what daemon starts is written here, a name a line
 
-# daemon NAME COMMAND...: start it unless it runs; restart it when its command or $CONFIG (files) changed since.
+# daemon NAME COMMAND...: start it unless it runs; restart it when its command or $CONFIG (files) changed since; thaw it.
 daemon() {
   local name=$1 digest
   shift
   # shellcheck disable=SC2086  # CONFIG is a list of files
   digest=$({ echo "$*" && cat ${CONFIG:-/dev/null}; } | sha256sum)
   if alive "$name"; then
+    signal CONT "$name"
     [[ $digest == "$(cat "$RUN/$name.digest" 2>/dev/null)" ]] && return
     echo "$name: its configuration changed, restarting it"
     halt "$name"
@@ -37,14 +38,21 @@ await() {
   done
 }
 
+# signal SIGNAL NAME: to the whole process group, if it runs
+signal() {
+  local pid
+  ! alive "$2" || { read -r pid _ <"$RUN/$2.pid" && kill "-$1" -- "-$pid" 2>/dev/null; } || true
+}
+
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# halt NAME [SECONDS]: SIGTERM, then SIGKILL to what is left of its process group after so long (10 s)
+# halt NAME [SECONDS]: SIGTERM, then after so long (10 s; 0: at once) SIGKILL to what is left of its process group
 halt() {
-  local name=$1 deadline=$((SECONDS + ${2:-10})) pid
+  local name=$1 patience=${2:-10} pid
+  local deadline=$((SECONDS + patience))
   if alive "$name"; then
     read -r pid _ <"$RUN/$name.pid"
-    kill -TERM "$pid" 2>/dev/null || true
+    ((patience == 0)) || kill -TERM "$pid" 2>/dev/null || true
     while alive "$name" && ((SECONDS < deadline)); do sleep 0.05; done
     kill -KILL -- "-$pid" 2>/dev/null || true
     while alive "$name"; do sleep 0.05; done
