@@ -35,6 +35,13 @@ export const OPTIONS = {
     default: 'info',
     doc: 'The least important message that is logged.',
   },
+  log_file: {
+    type: 'path',
+    group: 'general',
+    default: '/var/log/cinderfs.log',
+    metavar: 'FILE',
+    doc: 'Where a daemon in the background logs to; one in the foreground logs to stderr.',
+  },
   log_format: {
     type: 'enum',
     group: 'general',
@@ -152,6 +159,13 @@ export const OPTIONS = {
     doc: 'The mount point shown in Cinder for attachments of this daemon.',
   },
 
+  drain_timeout: {
+    type: 'seconds',
+    group: 'files',
+    default: 10,
+    max: 86400,
+    doc: 'How long SIGTERM waits for open files before it takes the mount from under them.',
+  },
   fuse: {
     type: 'enum',
     group: 'files',
@@ -190,6 +204,19 @@ export const OPTIONS = {
     doc: 'Permissions of the files; write permission means nothing, they are read-only.',
   },
 
+  attribute_ttl: {
+    type: 'seconds',
+    group: 'reading',
+    default: 60,
+    max: 86400,
+    doc: 'How long the kernel may keep names and attributes; images that disappear are taken out at once where it can be told.',
+  },
+  passthrough: {
+    type: 'boolean',
+    group: 'reading',
+    default: true,
+    doc: 'Let the kernel read volumes that are files of exactly the size of the image by itself (Linux 6.9 and later, root).',
+  },
   read_timeout: {
     type: 'seconds',
     group: 'reading',

@@ -40,6 +40,11 @@ export class Handles {
     return this.#open.size;
   }
 
+  /** Every open image, oldest first. */
+  images(): ImageHandle[] {
+    return [...this.#open.values()].filter((handle) => handle.is === 'image');
+  }
+
   /** The numbers of all open handles, oldest first. */
   numbers(): number[] {
     return [...this.#open.keys()];

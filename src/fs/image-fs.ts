@@ -59,6 +59,11 @@ export class ImageFs implements Filesystem {
     return this.#files.size;
   }
 
+  /** Which image each open handle is of, for `cinderfs status`. */
+  opened(): ReturnType<OpenFiles['opened']> {
+    return this.#files.opened();
+  }
+
   async lookup(parent: number, name: string, context: CallContext = {}): Promise<Attributes> {
     const known = this.#child(parent, name);
     if (known !== undefined) return this.#attributes(known);

@@ -22,18 +22,22 @@ export const MOUNT_TYPE = 'fuse.cinderfs';
  */
 export async function prepareMountpoint(directory: string, log: Log): Promise<string> {
   const path = await absolutePath(directory);
+  if (await healMountpoint(path)) log.warn({ path }, 'took away a mount whose daemon had died');
   const mount = await findMount(path);
   if (mount !== undefined) {
-    if (mount.type !== MOUNT_TYPE || !(await isDead(path))) {
-      throw new CinderfsError('mountpoint_busy', `${path} is a mount point already (${mount.type})`, {
-        path,
-      });
-    }
-    await unmount(path, { lazy: true });
-    log.warn({ path }, 'took away a mount whose daemon had died');
+    throw new CinderfsError('mountpoint_busy', `${path} is a mount point already (${mount.type})`, { path });
   }
   await checkEmptyDirectory(path);
   return path;
+}
+
+/** Takes away a mount of ours whose daemon died (ENOTCONN). False when there is none; never touches another. */
+export async function healMountpoint(directory: string): Promise<boolean> {
+  const path = await absolutePath(directory);
+  const mount = await findMount(path);
+  if (mount?.type !== MOUNT_TYPE || !(await isDead(path))) return false;
+  await unmount(path, { lazy: true });
+  return true;
 }
 
 /**

@@ -33,6 +33,11 @@ export class OpenFiles {
     return this.#handles.size;
   }
 
+  /** Every open image handle, oldest first. */
+  opened(): readonly { readonly handle: number; readonly imageId: string }[] {
+    return this.#handles.images().map(({ number, image }) => ({ handle: number, imageId: image.id }));
+  }
+
   /** The attributes that a node has for those who hold it open; undefined when nobody does. */
   attributesOf(node: number): Attributes | undefined {
     return this.#handles.findByNode(node)?.attributes;

@@ -18,6 +18,8 @@ export interface TransportOptions {
   readonly openTimeoutMs: number;
   /** Seconds the kernel may keep names and attributes. */
   readonly attributeTtlSeconds: number;
+  /** Whether the kernel may read a backing file by itself, where it can. */
+  readonly passthrough: boolean;
   readonly log: Log;
 }
 
@@ -26,8 +28,11 @@ export interface MountedTransport {
   /** Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()). */
   readonly ended: Promise<void>;
   served(): readonly ServedFile[];
-  /** Unmounts, refusing with `holders` when busy unless `lazy`. */
-  unmount(options?: { readonly lazy?: boolean }): Promise<void>;
+  /**
+   * Unmounts, refusing with `holders` when busy. `lazy` hides the mount and serves those who hold it until they are
+   * done; `abort` hides it and cuts them off (ENOTCONN), so that `ended` settles at once.
+   */
+  unmount(options?: { readonly lazy?: boolean; readonly abort?: boolean }): Promise<void>;
 }
 
 /** Mounts `filesystem`; resolves when the kernel has accepted the mount. Nothing is left behind on failure. */
