@@ -1,0 +1,86 @@
+/**
+ * Who answers a READ that a worker has in hand. Each worker publishes the request it is reading for; the worker
+ * answers it unless the main thread took it first (the deadline passed, its caller was interrupted). One
+ * compare-and-swap decides, so that every request is answered exactly once.
+ *
+ * A claim is a number that grows: odd while the worker reads, even when there is nothing to answer.
+ */
+export interface ClaimedRead {
+  readonly unique: bigint;
+  readonly fh: number;
+}
+
+const WORDS = 8;
+const CLAIM = 0;
+const RECALL = 1;
+const UNIQUE = 2;
+const FH = 4;
+const DOORBELL = 6;
+
+export class Claims {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #uniques: BigUint64Array;
+  readonly #doubles: Float64Array;
+
+  /** One seat per worker; `memory` joins the claims of another thread. */
+  constructor(seats: number | SharedArrayBuffer) {
+    this.memory = typeof seats === 'number' ? new SharedArrayBuffer(seats * WORDS * 4) : seats;
+    this.#words = new Int32Array(this.memory);
+    this.#uniques = new BigUint64Array(this.memory);
+    this.#doubles = new Float64Array(this.memory);
+  }
+
+  /** Worker: says which request it is about to read for. */
+  open(seat: number, read: ClaimedRead): number {
+    const at = seat * WORDS;
+    this.#uniques[(at + UNIQUE) / 2] = read.unique;
+    this.#doubles[(at + FH) / 2] = read.fh;
+    const claim = ((this.#words[at + CLAIM] ?? 0) + 1) | 1;
+    Atomics.store(this.#words, at + CLAIM, claim);
+    return claim;
+  }
+
+  /** Either side: true for exactly one caller per claim, who answers the request. */
+  take(seat: number, claim: number): boolean {
+    return Atomics.compareExchange(this.#words, seat * WORDS + CLAIM, claim, claim + 1) === claim;
+  }
+
+  /** Main: the claim of a worker that is reading, undefined when it is not (or its request was taken). */
+  current(seat: number): number | undefined {
+    const claim = Atomics.load(this.#words, seat * WORDS + CLAIM);
+    return (claim & 1) === 1 ? claim : undefined;
+  }
+
+  /** Main: what a reading worker reads for. Meaningful only if `take` of the same claim then succeeds. */
+  read(seat: number): ClaimedRead {
+    const at = seat * WORDS;
+    return { unique: this.#uniques[(at + UNIQUE) / 2] ?? 0n, fh: this.#doubles[(at + FH) / 2] ?? 0 };
+  }
+
+  /** Main: asks the worker to report when its read returns, instead of going on to the next request. */
+  recall(seat: number): void {
+    Atomics.store(this.#words, seat * WORDS + RECALL, 1);
+  }
+
+  /** Worker: whether it was asked to report; the question is asked once. */
+  recalled(seat: number): boolean {
+    return Atomics.exchange(this.#words, seat * WORDS + RECALL, 0) === 1;
+  }
+
+  /** Main: wakes the worker for a message on its port. */
+  ring(seat: number): void {
+    Atomics.add(this.#words, seat * WORDS + DOORBELL, 1);
+    Atomics.notify(this.#words, seat * WORDS + DOORBELL);
+  }
+
+  /** Worker: how often it was rung. */
+  rung(seat: number): number {
+    return Atomics.load(this.#words, seat * WORDS + DOORBELL);
+  }
+
+  /** Worker: sleeps until it is rung more often than `seen`. */
+  awaitRing(seat: number, seen: number): void {
+    Atomics.wait(this.#words, seat * WORDS + DOORBELL, seen);
+  }
+}

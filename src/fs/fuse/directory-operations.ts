@@ -1,0 +1,47 @@
+import { DirectoryStream } from './directory-stream.js';
+import { OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
+import type { Operation, OperationContext, Outcome } from './operation.js';
+import { answer, EMPTY, operation, refuse } from './operation.js';
+import { MAX_READ, Opcode } from './protocol.js';
+import { structure } from './request.js';
+
+/** Listing. Attributes travel with the names (READDIRPLUS), so that `ls -l` asks once per page, not per image. */
+export const DIRECTORY_OPERATIONS: Readonly<Record<number, Operation>> = {
+  [Opcode.OPENDIR]: operation(structure(OPEN_IN), (context, { request }) => {
+    const fh = context.nextDirectory();
+    context.directories.set(fh, new DirectoryStream(request.node));
+    return {
+      payload: [OPEN_OUT.encode({ fh })],
+      undelivered: () => context.directories.delete(fh),
+    };
+  }),
+
+  [Opcode.READDIR]: operation(structure(READ_IN), (context, call) => read(context, call.arguments)),
+
+  [Opcode.READDIRPLUS]: operation(structure(READ_IN), (context, call) =>
+    read(context, call.arguments, context.attributeTtlSeconds),
+  ),
+
+  [Opcode.RELEASEDIR]: operation(structure(RELEASE_IN), ({ directories }, { arguments: { fh } }) => {
+    directories.delete(fh);
+    return EMPTY;
+  }),
+};
+
+async function read(
+  context: OperationContext,
+  { fh, offset, size }: { readonly fh: number; readonly offset: number; readonly size: number },
+  plusTtl?: number,
+): Promise<Outcome> {
+  const stream = context.directories.get(fh);
+  if (stream === undefined) return refuse('EBADF');
+  if (stream.needsSnapshot(offset)) stream.take(await context.filesystem.readdir(stream.node));
+  const { bytes, looked } = stream.page(offset, Math.min(size, MAX_READ), plusTtl);
+  for (const node of looked) context.nodes.add(node);
+  return {
+    ...answer(bytes),
+    undelivered: () => {
+      for (const node of looked) context.nodes.forget(node, 1);
+    },
+  };
+}

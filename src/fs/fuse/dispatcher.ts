@@ -1,0 +1,153 @@
+import { CinderfsError } from '../../errors.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import type { Log } from '../../log.js';
+import { CONTROL_OPERATIONS } from './control-operations.js';
+import type { FuseDevice } from './device.js';
+import { DIRECTORY_OPERATIONS } from './directory-operations.js';
+import { errnoOf } from './errno.js';
+import { FILE_OPERATIONS, readHere } from './file-operations.js';
+import { NODE_OPERATIONS } from './node-operations.js';
+import type { BoundOperation, Operation, OperationContext, Outcome } from './operation.js';
+import { answer, refuse, UNANSWERED } from './operation.js';
+import { Opcode, opcodeName } from './protocol.js';
+import type { Request } from './request.js';
+import { decodeRequest } from './request.js';
+import type { ReadJob } from './worker-messages.js';
+
+const OPERATIONS: Readonly<Record<number, Operation | undefined>> = {
+  ...NODE_OPERATIONS,
+  ...DIRECTORY_OPERATIONS,
+  ...FILE_OPERATIONS,
+  ...CONTROL_OPERATIONS,
+};
+
+export interface DispatcherParts {
+  readonly context: Omit<OperationContext, 'interrupt'>;
+  readonly device: Pick<FuseDevice, 'reply' | 'fail'>;
+  readonly clock: Clock;
+  readonly readTimeoutMs: number;
+  readonly openTimeoutMs: number;
+  readonly log: Log;
+  /** An interrupt for a request that is not pending here. False: it is nowhere. */
+  readonly onInterrupt: (unique: bigint) => boolean;
+}
+
+/** How long a signal may wait before it ends a read: a healthy one is answered by then, a regular file's as usual. */
+const READ_PATIENCE_MS = 200;
+
+/**
+ * Takes requests from the workers, runs them, answers each exactly once, at its deadline at the latest. What arrives
+ * too late for its caller is taken back (Answer.undelivered).
+ */
+export class Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #context: OperationContext;
+  readonly #pending = new Map<bigint, { readonly opcode: number; readonly controller: AbortController }>();
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    this.#context = { ...parts.context, interrupt: (unique) => this.#interrupt(unique) };
+  }
+
+  /** Requests that wait for an answer. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** One request of the kernel. Malformed ones are dropped with a log line; there is nobody to answer. */
+  dispatch(bytes: Buffer): void {
+    const request = decodeRequest(bytes);
+    if (request === undefined) {
+      this.#parts.log.warn({ bytes: bytes.length }, 'a malformed request was dropped');
+      return;
+    }
+    const known = OPERATIONS[request.opcode];
+    if (known === undefined) {
+      this.#parts.log.debug({ opcode: request.opcode }, 'an unknown request was refused');
+      this.#parts.device.fail(request.unique, 'ENOSYS');
+      return;
+    }
+    const run = known.decode(request.body);
+    if (run === undefined)
+      this.#parts.log.warn(
+        { op: opcodeName(request.opcode), bytes: bytes.length },
+        'a malformed request was dropped',
+      );
+    else void this.#run(request, run);
+  }
+
+  /** A READ that a worker had taken and gave back. */
+  read(job: ReadJob): void {
+    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, body: Buffer.alloc(0) };
+    void this.#run(request, async (context, _, signal) => {
+      const opened = context.files.get(job.fh);
+      return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, signal));
+    });
+  }
+
+  /** Ends every wait, for the end of the mount: what arrives later is taken back. */
+  abandon(): void {
+    for (const { controller } of this.#pending.values()) controller.abort();
+  }
+
+  async #run(request: Request, run: BoundOperation): Promise<void> {
+    const controller = new AbortController();
+    try {
+      const started = run(this.#context, request, controller.signal);
+      if (!(started instanceof Promise)) {
+        this.#answer(request, started);
+        return;
+      }
+      this.#pending.set(request.unique, { opcode: request.opcode, controller });
+      this.#answer(request, await this.#waitFor(started, request, controller.signal));
+    } catch (error) {
+      this.#refuse(request, error);
+    } finally {
+      this.#pending.delete(request.unique);
+    }
+  }
+
+  #waitFor(work: Promise<Outcome>, request: Request, signal: AbortSignal): Promise<Outcome> {
+    const reading = request.opcode === Opcode.READ;
+    const ms = reading ? this.#parts.readTimeoutMs : this.#parts.openTimeoutMs;
+    return withDeadline(work, {
+      clock: this.#parts.clock,
+      ms,
+      signal,
+      onTimeout: () =>
+        new CinderfsError(
+          reading ? 'read_timeout' : 'attach_timeout',
+          `${opcodeName(request.opcode)} of node ${request.node} was not answered within ${ms} ms`,
+        ),
+      onLate: takeBack,
+    });
+  }
+
+  #answer({ unique }: Request, outcome: Outcome): void {
+    if (outcome === UNANSWERED) return;
+    if ('errno' in outcome) this.#parts.device.fail(unique, outcome.errno);
+    else if (!this.#parts.device.reply(unique, outcome.payload)) takeBack(outcome);
+  }
+
+  #refuse(request: Request, thrown: unknown): void {
+    this.#parts.device.fail(request.unique, errnoOf(thrown));
+    const error = CinderfsError.from(thrown);
+    this.#parts.log[error.kind.level](
+      { op: opcodeName(request.opcode), node: request.node, code: error.code },
+      error.toLine(),
+    );
+  }
+
+  #interrupt(unique: bigint): boolean {
+    const pending = this.#pending.get(unique);
+    if (pending === undefined) return this.#parts.onInterrupt(unique);
+    if (pending.opcode !== Opcode.READ) pending.controller.abort();
+    else this.#parts.clock.after(READ_PATIENCE_MS, () => pending.controller.abort());
+    return true;
+  }
+}
+
+function takeBack(outcome: Outcome): void {
+  if (outcome !== UNANSWERED && 'payload' in outcome) outcome.undelivered?.();
+}

@@ -1,0 +1,72 @@
+import { readSync } from 'node:fs';
+import { CinderfsError } from '../../errors.js';
+import { systemClock } from '../../async/clock.js';
+import type { Filesystem } from '../filesystem.js';
+import type { MountedTransport, MountTransport, TransportOptions } from '../transport.js';
+import { FuseDevice } from './device.js';
+import { systemCalls } from './ioctl.js';
+import { raiseReadAhead } from './kernel-tuning.js';
+import { mountAsRoot, unmount } from './mount-command.js';
+import { mountedAt } from './mount-table.js';
+import type { Agreement } from './negotiation.js';
+import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
+import { Opcode } from './protocol.js';
+import { decodeRequest } from './request.js';
+import { Session } from './session.js';
+
+/** Mounts with our own engine: no libfuse, no native addon. The default on Linux. */
+export const mountEngine: MountTransport = async (filesystem, options) => {
+  const mounted = await mountAsRoot(options);
+  try {
+    const transport = serve(filesystem, options, { fuseFd: mounted.fd, close: mounted.close });
+    // Not before INIT, whose answer lowers it to what the kernel offered.
+    await raiseReadAhead(options.mountpoint, options.log);
+    return transport;
+  } catch (error) {
+    await unmount(options.mountpoint, true);
+    await mounted.close();
+    throw error;
+  }
+};
+
+/** A mounted /dev/fuse descriptor, from mount(8) or from a supervisor that kept it. */
+export interface FuseConnection {
+  readonly fuseFd: number;
+  /** What INIT settled, when it was answered already. */
+  readonly agreement?: Agreement | undefined;
+  /** Closes the descriptor when the mount has ended. */
+  readonly close?: () => Promise<void>;
+}
+
+/** Serves a mount on a descriptor that is there already. */
+export function serve(
+  filesystem: Filesystem,
+  options: TransportOptions,
+  connection: FuseConnection,
+): MountedTransport {
+  const device = new FuseDevice(connection.fuseFd, options.log);
+  const agreement = connection.agreement ?? initialise(device, systemCalls() !== undefined);
+  const session = new Session({ filesystem, options, device, agreement, clock: systemClock });
+  const ended = session.ended.then(() => connection.close?.());
+  return {
+    ended,
+    served: () => session.served(),
+    async unmount({ lazy = false } = {}) {
+      if ((await mountedAt(options.mountpoint)) !== undefined) await unmount(options.mountpoint, lazy);
+      if (!lazy) await ended;
+    },
+  };
+}
+
+/** Answers INIT, which the kernel sends at once when it mounts. */
+function initialise(device: FuseDevice, passthrough: boolean): Agreement {
+  const room = Buffer.alloc(64 * 1024);
+  const request = decodeRequest(room.subarray(0, readSync(device.fd, room, 0, room.length, null)));
+  const offer = request?.opcode === Opcode.INIT ? decodeOffer(request.body) : undefined;
+  if (request === undefined || offer === undefined)
+    throw new CinderfsError('fuse_failed', 'the kernel did not begin with INIT');
+  const agreement = agree(offer, passthrough);
+  if (!device.reply(request.unique, [encodeAgreement(agreement, offer)]))
+    throw new CinderfsError('fuse_failed', 'the kernel let go of the mount during INIT');
+  return agreement;
+}

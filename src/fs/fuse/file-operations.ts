@@ -1,0 +1,86 @@
+import type { OpenFile } from '../filesystem.js';
+import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
+import type { Opened } from './open-files.js';
+import type { Operation, OperationContext } from './operation.js';
+import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
+import { MAX_READ, OpenFlag, Opcode } from './protocol.js';
+import { structure } from './request.js';
+import type { ReadJob } from './worker-messages.js';
+
+/** lseek(2)'s whence, as far as the kernel asks us. */
+const SEEK_WHENCE: Readonly<Record<number, 'data' | 'hole' | undefined>> = { 3: 'data', 4: 'hole' };
+
+/** Open files. Reads come here only when no worker answers them: no descriptor, a stalled source, a fence. */
+export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
+  [Opcode.OPEN]: operation(structure(OPEN_IN), async (context, { request, arguments: { flags }, signal }) => {
+    const file = await context.filesystem.open(request.node, flags, { signal });
+    const opened = await prepare(context, file, signal);
+    context.onOpened();
+    return {
+      payload: [
+        OPEN_OUT.encode({ fh: opened.fh, open_flags: openFlags(opened), backing_id: opened.backingId ?? 0 }),
+      ],
+      undelivered: () => close(context, opened.fh),
+    };
+  }),
+
+  [Opcode.READ]: operation(structure(READ_IN), async (context, { request, arguments: call, signal }) => {
+    const opened = context.files.get(call.fh);
+    if (opened === undefined) return refuse('EBADF');
+    const length = Math.min(call.size, MAX_READ);
+    opened.file.fenced.throwIfAborted();
+    const job = { unique: request.unique, fh: call.fh, offset: call.offset, length };
+    if (context.queueRead(opened, job)) return UNANSWERED;
+    return answer(await readHere(context, opened, job, signal));
+  }),
+
+  [Opcode.RELEASE]: operation(structure(RELEASE_IN), (context, { arguments: { fh } }) => {
+    close(context, fh);
+    return EMPTY;
+  }),
+
+  [Opcode.LSEEK]: operation(structure(LSEEK_IN), async (context, { arguments: call, signal }) => {
+    const opened = context.files.get(call.fh);
+    const whence = SEEK_WHENCE[call.whence];
+    if (opened === undefined) return refuse('EBADF');
+    if (whence === undefined) return refuse('EINVAL');
+    if (call.offset >= opened.file.size) return refuse('ENXIO');
+    const offset = await context.filesystem.seek(opened.file.handle, call.offset, whence, { signal });
+    return answer(LSEEK_OUT.encode({ offset }));
+  }),
+};
+
+/** Reads on the main thread, through the file system. Nothing leaves once the file is fenced. */
+export async function readHere(
+  { filesystem }: Pick<OperationContext, 'filesystem'>,
+  { file }: Opened,
+  { offset, length }: ReadJob,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  file.fenced.throwIfAborted();
+  const bytes = await filesystem.read(file.handle, offset, length, { signal });
+  file.fenced.throwIfAborted();
+  return bytes;
+}
+
+/** From here on the file is ours to release, whatever happens. */
+async function prepare(context: OperationContext, file: OpenFile, signal: AbortSignal): Promise<Opened> {
+  try {
+    file.fenced.throwIfAborted();
+    signal.throwIfAborted();
+    return await context.files.add(file);
+  } catch (error) {
+    context.filesystem.release(file.handle);
+    throw error;
+  }
+}
+
+/** Image bytes never change: what the page cache holds from an earlier open stays valid. */
+function openFlags({ backingId }: Opened): number {
+  return backingId === undefined ? OpenFlag.KEEP_CACHE : OpenFlag.PASSTHROUGH;
+}
+
+function close(context: OperationContext, fh: number): void {
+  const file = context.files.remove(fh);
+  if (file !== undefined) context.filesystem.release(file.handle);
+}

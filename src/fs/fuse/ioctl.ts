@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module';
+import { CinderfsError } from '../../errors.js';
+import { struct } from './struct.js';
+
+/**
+ * System calls that Node lacks, through koffi. It is optional: without it there is no passthrough, no native hole
+ * search and no mounting as an ordinary user, and everything else works.
+ */
+export interface SystemCalls {
+  /** Registers a file the kernel may read itself; the backing id. */
+  openBacking(fuseFd: number, fd: number): number;
+  closeBacking(fuseFd: number, backingId: number): void;
+  /** lseek(2) SEEK_DATA / SEEK_HOLE; undefined where the file system cannot tell (EINVAL). */
+  seek(fd: number, offset: number, whence: 'data' | 'hole'): number | 'beyond' | undefined;
+}
+
+/** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
+const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
+const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
+const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
+const BACKING_ID = struct({ backing_id: 'u32' });
+const WHENCE = { data: 3, hole: 4 } as const;
+
+interface Koffi {
+  load(library: string): { func(prototype: string): (...arguments_: unknown[]) => number | bigint };
+  errno(): number;
+  os: { errno: Record<string, number> };
+}
+
+let loaded: SystemCalls | null | undefined;
+
+/** The system calls, or undefined where koffi is not installed. Loads it at the first call. */
+export function systemCalls(): SystemCalls | undefined {
+  loaded ??= load();
+  return loaded ?? undefined;
+}
+
+function load(): SystemCalls | null {
+  let koffi: Koffi;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  } catch {
+    return null;
+  }
+  const libc = koffi.load('libc.so.6');
+  const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
+  const lseek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)');
+  const call = (what: string, fd: number, request: number, argument: Buffer): number => {
+    const result = Number(ioctl(fd, request, argument));
+    if (result >= 0) return result;
+    throw new CinderfsError('fuse_failed', `${what}: ${errnoName(koffi)}`);
+  };
+  return {
+    openBacking(fuseFd, fd) {
+      return call('FUSE_DEV_IOC_BACKING_OPEN', fuseFd, FUSE_DEV_IOC_BACKING_OPEN, BACKING_MAP.encode({ fd }));
+    },
+    closeBacking(fuseFd, backingId) {
+      const id = BACKING_ID.encode({ backing_id: backingId });
+      call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
+    },
+    seek(fd, offset, whence) {
+      const result = Number(lseek(fd, offset, WHENCE[whence]));
+      if (result >= 0) return result;
+      return errnoName(koffi) === 'ENXIO' ? 'beyond' : undefined;
+    },
+  };
+}
+
+function errnoName(koffi: Koffi): string {
+  const number = koffi.errno();
+  return Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+}

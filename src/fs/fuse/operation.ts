@@ -1,0 +1,79 @@
+import type { Filesystem } from '../filesystem.js';
+import type { DirectoryStream } from './directory-stream.js';
+import type { ReplyErrno } from './errno.js';
+import type { KnownNodes } from './known-nodes.js';
+import type { Opened, OpenFiles } from './open-files.js';
+import type { Request, Shape } from './request.js';
+import type { ReadJob } from './worker-messages.js';
+
+/** What operations work with. */
+export interface OperationContext {
+  readonly filesystem: Filesystem;
+  readonly attributeTtlSeconds: number;
+  readonly nodes: KnownNodes;
+  readonly files: OpenFiles;
+  readonly directories: Map<number, DirectoryStream>;
+  /** A number for an open directory. */
+  readonly nextDirectory: () => number;
+  /** A file was opened that workers may read. */
+  readonly onOpened: () => void;
+  /** True when a stalled source's lane took the read and will answer it. */
+  readonly queueRead: (opened: Opened, job: ReadJob) => boolean;
+  /** The caller of `unique` gave up. False: no such request is known (yet). */
+  readonly interrupt: (unique: bigint) => boolean;
+}
+
+/** The answer to a request. */
+export interface Answer {
+  readonly payload: readonly Buffer[];
+  /** Takes back what the answer would have handed over, when the kernel does not take it. */
+  readonly undelivered?: () => void;
+}
+
+/** The request wants no answer, or another part of the engine answers it. */
+export const UNANSWERED = Symbol('unanswered');
+
+/** An error that is an ordinary part of the protocol: nothing to log. */
+export interface Refusal {
+  readonly errno: ReplyErrno;
+}
+
+export type Outcome = Answer | Refusal | typeof UNANSWERED;
+
+/** One opcode: how its body is read and what is done. `undefined` from decode marks a malformed request. */
+export interface Operation {
+  readonly decode: (body: Buffer) => BoundOperation | undefined;
+}
+
+export type BoundOperation = (
+  context: OperationContext,
+  request: Request,
+  signal: AbortSignal,
+) => Promise<Outcome> | Outcome;
+
+/** Ties the shape of a body to the handler that takes it. */
+export function operation<T>(
+  shape: Shape<T>,
+  handle: (
+    context: OperationContext,
+    call: { readonly request: Request; readonly arguments: T; readonly signal: AbortSignal },
+  ) => Promise<Outcome> | Outcome,
+): Operation {
+  return {
+    decode(body) {
+      const decoded = shape(body);
+      if (decoded === undefined) return undefined;
+      return (context, request, signal) => handle(context, { request, arguments: decoded, signal });
+    },
+  };
+}
+
+export const EMPTY: Answer = { payload: [] };
+
+export function answer(...payload: Buffer[]): Answer {
+  return { payload };
+}
+
+export function refuse(errno: ReplyErrno): Refusal {
+  return { errno };
+}

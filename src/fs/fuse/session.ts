@@ -1,0 +1,151 @@
+import type { Clock } from '../../async/clock.js';
+import type { Filesystem, InvalidatedEntry } from '../filesystem.js';
+import type { ServedFile, TransportOptions } from '../transport.js';
+import { Backings } from './backings.js';
+import { Descriptors } from './descriptors.js';
+import type { FuseDevice } from './device.js';
+import { Dispatcher } from './dispatcher.js';
+import { systemCalls } from './ioctl.js';
+import { KnownNodes } from './known-nodes.js';
+import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
+import type { Agreement } from './negotiation.js';
+import { hasPassthrough } from './negotiation.js';
+import { OpenFiles } from './open-files.js';
+import { NotifyCode } from './protocol.js';
+import { ReadLanes } from './read-lanes.js';
+import { StallWatch } from './stall-watch.js';
+import { WorkerPool } from './worker-pool.js';
+
+/** Workers at /dev/fuse, and how many more may be started for those that a dead source holds. */
+const WORKERS = 4;
+const SPARE_WORKERS = 28;
+
+export interface SessionParts {
+  readonly filesystem: Filesystem;
+  readonly options: TransportOptions;
+  readonly device: FuseDevice;
+  readonly agreement: Agreement;
+  readonly clock: Clock;
+}
+
+/** One mount being served: wires workers, dispatcher, lanes and open files, and takes them down when it ends. */
+export class Session {
+  /** Settles when the kernel has let go and everything of this mount is given back. */
+  readonly ended: Promise<void>;
+  readonly #parts: SessionParts;
+  readonly #nodes = new KnownNodes();
+  readonly #descriptors = new Descriptors();
+  readonly #files: OpenFiles;
+  readonly #pool: WorkerPool;
+  readonly #lanes: ReadLanes;
+  readonly #watch: StallWatch;
+  readonly #dispatcher: Dispatcher;
+  #directories = 0;
+
+  constructor(parts: SessionParts) {
+    const { options, device, clock } = parts;
+    const { log, readTimeoutMs, openTimeoutMs } = options;
+    const answer = device.fail.bind(device);
+    this.#parts = parts;
+    this.#files = new OpenFiles({
+      descriptors: this.#descriptors,
+      backings: new Backings(this.#passthrough(), log),
+      onFenced: ({ node }) => this.#dropPages(node),
+    });
+    this.#pool = this.#startWorkers();
+    this.#lanes = new ReadLanes({
+      pool: this.#pool,
+      files: this.#files,
+      descriptors: this.#descriptors,
+      log,
+      readTimeoutMs,
+      answer,
+      onOrphan: (job) => this.#dispatcher.read(job),
+    });
+    this.#watch = new StallWatch({
+      pool: this.#pool,
+      clock,
+      readTimeoutMs,
+      onStalled: (seat, fh) => this.#lanes.stalled(seat, fh),
+      onBack: (seat) => this.#lanes.back(seat),
+      answer,
+      onTick: (now) => this.#lanes.expire(now),
+      needed: () => this.#files.watched || this.#lanes.size > 0,
+    });
+    this.#dispatcher = new Dispatcher({
+      context: this.#context(),
+      device,
+      clock,
+      readTimeoutMs,
+      openTimeoutMs,
+      log,
+      onInterrupt: (unique) => this.#lanes.interrupt(unique) || this.#watch.interrupt(unique),
+    });
+    const unsubscribe = parts.filesystem.onInvalidate((entry) => this.#invalidate(entry));
+    this.ended = this.#pool.ended.then(() => this.#end(unsubscribe));
+  }
+
+  served(): readonly ServedFile[] {
+    return this.#files.served();
+  }
+
+  #passthrough(): { fuseFd: number; calls: NonNullable<ReturnType<typeof systemCalls>> } | undefined {
+    const calls = hasPassthrough(this.#parts.agreement) ? systemCalls() : undefined;
+    return calls === undefined ? undefined : { fuseFd: this.#parts.device.fd, calls };
+  }
+
+  #startWorkers(): WorkerPool {
+    const { device, options } = this.#parts;
+    return new WorkerPool({
+      fuseFd: device.fd,
+      handles: this.#files.shared.memory,
+      count: WORKERS,
+      limit: WORKERS + SPARE_WORKERS,
+      log: options.log,
+      onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
+      onWaiting: (seat) => this.#lanes.waiting(seat),
+      onRefused: (job) => this.#dispatcher.read(job),
+      onAbandoned: (unique) => device.fail(unique, 'EIO'),
+    });
+  }
+
+  #context(): ConstructorParameters<typeof Dispatcher>[0]['context'] {
+    const { filesystem, options, clock } = this.#parts;
+    return {
+      filesystem,
+      attributeTtlSeconds: options.attributeTtlSeconds,
+      nodes: this.#nodes,
+      files: this.#files,
+      directories: new Map(),
+      nextDirectory: () => (this.#directories += 1),
+      onOpened: () => this.#watch.arm(),
+      queueRead: ({ descriptor }, job) =>
+        descriptor !== undefined && this.#lanes.enqueue(descriptor, job, clock.now()),
+    };
+  }
+
+  /** Takes an entry out of the kernel's caches. What it has not looked up it has not cached. */
+  #invalidate({ parent, name, node }: InvalidatedEntry): void {
+    const text = Buffer.from(`${name}\0`);
+    const entry = INVAL_ENTRY_OUT.encode({ parent, namelen: text.length - 1 });
+    this.#parts.device.notify(NotifyCode.INVAL_ENTRY, [entry, text]);
+    if (this.#nodes.count(node) > 0) this.#dropPages(node);
+  }
+
+  #dropPages(node: number): void {
+    this.#parts.device.notify(NotifyCode.INVAL_INODE, [
+      INVAL_INODE_OUT.encode({ ino: node, off: 0, len: 0 }),
+    ]);
+  }
+
+  async #end(unsubscribe: () => void): Promise<void> {
+    unsubscribe();
+    this.#watch.close();
+    this.#dispatcher.abandon();
+    for (const fh of this.#files.numbers()) {
+      const file = this.#files.remove(fh);
+      if (file !== undefined) this.#parts.filesystem.release(file.handle);
+    }
+    await this.#parts.device.quiet();
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Open files whose bytes workers may read themselves, in memory that every thread sees. The main thread owns every
+ * write; a worker that is blocked on /dev/fuse knows the newest state the moment it wakes.
+ *
+ * A file handle (`fh`) is generation * 2^16 + entry. An entry that was reused has another generation, so that a stale
+ * `fh` is never taken for the new file. Entry 0 is never in use: an `fh` on it is always the main thread's.
+ */
+export const HandleState = {
+  free: 0,
+  /** Workers read the source themselves. */
+  inline: 1,
+  /** The source stalls: reads go to the main thread, which queues them (read-lanes.ts). */
+  queued: 2,
+  /** The bytes must not be served any more; the main thread answers with the reason. */
+  fenced: 3,
+} as const;
+export type HandleState = (typeof HandleState)[keyof typeof HandleState];
+
+/** What a worker needs to read one open file. */
+export interface SharedHandle {
+  readonly fd: number;
+  /** Bytes of the image: no byte beyond is ever served, however long the source is. */
+  readonly size: number;
+  /** The descriptor was opened O_DIRECT: offsets, lengths and memory must be aligned. */
+  readonly direct: boolean;
+}
+
+const ENTRIES = 2 ** 15;
+const FH_ENTRIES = 2 ** 16;
+const WORDS = 8;
+const STATE = 0;
+const GENERATION = 1;
+const FD = 2;
+const DIRECT = 3;
+/** A double: sizes go beyond 32 bits. */
+const SIZE = 4;
+
+export class SharedHandles {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+
+  constructor(memory = new SharedArrayBuffer(ENTRIES * WORDS * 4)) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory);
+    this.#doubles = new Float64Array(memory);
+  }
+
+  get entries(): number {
+    return ENTRIES;
+  }
+
+  /** Publishes an open file; workers may serve it from now on. */
+  publish(fh: number, handle: SharedHandle, state: HandleState): void {
+    const at = wordOf(fh);
+    this.#words[at + GENERATION] = generationOf(fh);
+    this.#words[at + FD] = handle.fd;
+    this.#words[at + DIRECT] = handle.direct ? 1 : 0;
+    this.#doubles[(at + SIZE) / 2] = handle.size;
+    Atomics.store(this.#words, at + STATE, state);
+  }
+
+  setState(fh: number, state: HandleState): void {
+    Atomics.store(this.#words, wordOf(fh) + STATE, state);
+  }
+
+  /** The state of `fh`; free when its entry belongs to another file by now. */
+  state(fh: number): HandleState {
+    const at = wordOf(fh);
+    const state = Atomics.load(this.#words, at + STATE) as HandleState;
+    return this.#words[at + GENERATION] === generationOf(fh) ? state : HandleState.free;
+  }
+
+  fd(fh: number): number {
+    return this.#words[wordOf(fh) + FD] ?? -1;
+  }
+
+  direct(fh: number): boolean {
+    return this.#words[wordOf(fh) + DIRECT] === 1;
+  }
+
+  size(fh: number): number {
+    return this.#doubles[(wordOf(fh) + SIZE) / 2] ?? 0;
+  }
+}
+
+/** The `fh` of a generation of an entry. */
+export function handleNumber(generation: number, entry: number): number {
+  return generation * FH_ENTRIES + entry;
+}
+
+export function entryOf(fh: number): number {
+  return fh % FH_ENTRIES;
+}
+
+function wordOf(fh: number): number {
+  return (entryOf(fh) % ENTRIES) * WORDS;
+}
+
+function generationOf(fh: number): number {
+  return Math.floor(fh / FH_ENTRIES) | 0;
+}

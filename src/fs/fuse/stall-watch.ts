@@ -1,0 +1,103 @@
+import type { Clock } from '../../async/clock.js';
+import type { ReplyErrno } from './errno.js';
+import type { Seat, WorkerPool } from './worker-pool.js';
+
+/** Milliseconds in one read after which a worker counts as stalled. */
+const STALL_MS = 200;
+const TICK_MS = 50;
+
+export interface StallWatchParts {
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly readTimeoutMs: number;
+  /** A worker does not come back from a read of `fh`. */
+  readonly onStalled: (seat: Seat, fh: number) => void;
+  /** A stalled worker answered its read after all and went on. */
+  readonly onBack: (seat: Seat) => void;
+  /** A stalled read was taken from its worker; this answers it. */
+  readonly answer: (unique: bigint, errno: ReplyErrno) => void;
+  /** After each round, with the time. */
+  readonly onTick: (now: number) => void;
+  /** Whether there is anything to watch; arm() starts it again. */
+  readonly needed: () => boolean;
+}
+
+/** Looks at what each worker is reading, a few times a second: finds those that do not come back, enforces deadlines. */
+export class StallWatch {
+  readonly #parts: StallWatchParts;
+  readonly #interrupted = new Set<bigint>();
+  #stop: (() => void) | undefined;
+
+  constructor(parts: StallWatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts watching, if it does not yet. */
+  arm(): void {
+    this.#stop ??= this.#parts.clock.after(TICK_MS, () => {
+      this.#stop = undefined;
+      this.#tick(this.#parts.clock.now());
+      if (this.#parts.needed()) this.arm();
+    });
+  }
+
+  close(): void {
+    this.#stop?.();
+  }
+
+  /**
+   * The caller of `unique` gave up. Honoured once its read has stalled: a signal must not cut short the reads of a
+   * regular file that are about to be answered. False: no worker is reading for it.
+   */
+  interrupt(unique: bigint): boolean {
+    const { claims } = this.#parts.pool;
+    const reading = [...this.#parts.pool.seats()].some(
+      ({ index }) => claims.current(index) !== undefined && claims.read(index).unique === unique,
+    );
+    if (reading) this.#interrupted.add(unique);
+    return reading;
+  }
+
+  #tick(now: number): void {
+    const reading = new Set<bigint>();
+    for (const seat of this.#parts.pool.seats()) {
+      this.#inspect(seat, now);
+      reading.add(this.#parts.pool.claims.read(seat.index).unique);
+    }
+    for (const unique of this.#interrupted) if (!reading.has(unique)) this.#interrupted.delete(unique);
+    this.#parts.onTick(now);
+  }
+
+  #inspect(seat: Seat, now: number): void {
+    const claim = this.#parts.pool.claims.current(seat.index);
+    if (seat.state === 'stalled') this.#inspectStalled(seat, claim, now);
+    else if (claim === undefined) seat.watch = undefined;
+    else if (seat.watch?.claim !== claim)
+      seat.watch = { claim, seen: now, since: seat.handedSince ?? now, taken: false };
+    else if (now - seat.watch.seen >= Math.min(STALL_MS, this.#parts.readTimeoutMs)) this.#stalled(seat);
+  }
+
+  #stalled(seat: Seat): void {
+    const { claims } = this.#parts.pool;
+    // One that was handed its read reports by itself when done.
+    if (seat.state === 'serving') claims.recall(seat.index);
+    seat.state = 'stalled';
+    this.#parts.onStalled(seat, claims.read(seat.index).fh);
+  }
+
+  #inspectStalled(seat: Seat, claim: number | undefined, now: number): void {
+    const { claims } = this.#parts.pool;
+    const { watch } = seat;
+    if (watch === undefined || watch.taken) return;
+    if (claim !== watch.claim) {
+      this.#parts.onBack(seat);
+      return;
+    }
+    const { unique } = claims.read(seat.index);
+    const errno = now - watch.since >= this.#parts.readTimeoutMs ? 'ETIMEDOUT' : 'EINTR';
+    if (errno === 'EINTR' && !this.#interrupted.has(unique)) return;
+    if (!claims.take(seat.index, claim)) return;
+    watch.taken = true;
+    this.#parts.answer(unique, errno);
+  }
+}

@@ -1,0 +1,161 @@
+import { Worker } from 'node:worker_threads';
+import { reasonOf } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { Claims } from './claims.js';
+import type { Lane } from './read-lanes.js';
+import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
+
+/** One worker thread and what it is doing, as the main thread sees it. */
+export interface Seat {
+  readonly index: number;
+  readonly worker: Worker;
+  /** serving: at /dev/fuse. stalled: in a read that does not return. waiting, handed: read-lanes.ts has it. */
+  state: 'serving' | 'stalled' | 'waiting' | 'handed';
+  /** The read it is in, as stall-watch.ts saw it last. */
+  watch?: Watch | undefined;
+  /** Since when the read it was handed had waited; its deadline counts from there. */
+  handedSince?: number | undefined;
+  lane?: Lane | undefined;
+}
+
+export interface Watch {
+  readonly claim: number;
+  /** When it was first seen, and from when its deadline counts. Milliseconds of the clock. */
+  readonly seen: number;
+  readonly since: number;
+  /** The request was answered by the main thread; the worker is still inside. */
+  taken: boolean;
+}
+
+export interface WorkerPoolParts {
+  readonly fuseFd: number;
+  readonly handles: SharedArrayBuffer;
+  /** Workers that should be at /dev/fuse at any time. */
+  readonly count: number;
+  /** Workers there may be, the stalled ones counted. */
+  readonly limit: number;
+  readonly log: Log;
+  readonly onRequest: (bytes: Buffer) => void;
+  readonly onWaiting: (seat: Seat) => void;
+  readonly onRefused: (job: ReadJob) => void;
+  /** A worker died with this request unanswered. */
+  readonly onAbandoned: (unique: bigint) => void;
+}
+
+/** The worker threads of a mount. Ended when the kernel has let go and every thread that can end has. */
+export class WorkerPool {
+  readonly claims: Claims;
+  readonly ended: Promise<void>;
+  readonly #parts: WorkerPoolParts;
+  readonly #seats = new Map<number, Seat>();
+  #closing = false;
+  #crashes = 0;
+  #resolveEnded: () => void = () => undefined;
+
+  constructor(parts: WorkerPoolParts) {
+    this.#parts = parts;
+    this.claims = new Claims(parts.limit);
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.refill();
+  }
+
+  seats(): IterableIterator<Seat> {
+    return this.#seats.values();
+  }
+
+  /** Workers at /dev/fuse. */
+  get serving(): number {
+    return [...this.seats()].filter(({ state }) => state === 'serving').length;
+  }
+
+  /** True when stalled workers have left hardly any and no more may be started. */
+  get exhausted(): boolean {
+    return this.#seats.size >= this.#parts.limit && this.serving <= 1;
+  }
+
+  /** Starts workers until enough are serving or the limit is reached. */
+  refill(): void {
+    while (!this.#closing && this.serving < this.#parts.count && this.#seats.size < this.#parts.limit)
+      this.#start();
+  }
+
+  /** Speaks to a worker that waits. */
+  tell(seat: Seat, message: ToWorker): void {
+    seat.worker.postMessage(message);
+    this.claims.ring(seat.index);
+  }
+
+  /** Sends a worker that waits back to /dev/fuse, or home when others have taken its place. */
+  dismiss(seat: Seat): void {
+    if (this.#closing || this.serving >= this.#parts.count) this.tell(seat, { kind: 'retire' });
+    else {
+      seat.state = 'serving';
+      this.tell(seat, { kind: 'rejoin' });
+    }
+  }
+
+  #start(): void {
+    const index = this.#freeIndex();
+    const workerData: WorkerStart = {
+      fuseFd: this.#parts.fuseFd,
+      seat: index,
+      claims: this.claims.memory,
+      handles: this.#parts.handles,
+    };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      name: `fuse-${index}`,
+      workerData,
+      execArgv: [],
+      // A worker keeps nothing: its buffers live outside the heap.
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
+    });
+    const seat: Seat = { index, worker, state: 'serving' };
+    this.#seats.set(index, seat);
+    worker.on('message', (message: FromWorker) => this.#hear(seat, message));
+    worker.on('error', (error) =>
+      this.#parts.log.error({ worker: index, reason: reasonOf(error) }, 'a worker failed'),
+    );
+    worker.on('exit', (code) => this.#left(seat, code));
+  }
+
+  #freeIndex(): number {
+    for (let index = 0; ; index += 1) if (!this.#seats.has(index)) return index;
+  }
+
+  #hear(seat: Seat, message: FromWorker): void {
+    if (message instanceof Uint8Array)
+      this.#parts.onRequest(Buffer.from(message.buffer, message.byteOffset, message.length));
+    else if (message.kind === 'waiting') this.#parts.onWaiting(seat);
+    else if (message.kind === 'refused') this.#parts.onRefused(message.job);
+    else this.#parts.log.error({ ...message }, 'a read failed');
+  }
+
+  #left(seat: Seat, code: number): void {
+    this.#seats.delete(seat.index);
+    const claim = this.claims.current(seat.index);
+    const { unique } = this.claims.read(seat.index);
+    if (claim !== undefined && this.claims.take(seat.index, claim)) this.#parts.onAbandoned(unique);
+    if (code === 0 && seat.state === 'serving') this.#close();
+    else if (code !== 0) this.#crashes += 1;
+    // A worker that cannot live is not started for ever; the last one's death ends the mount.
+    if (this.#crashes > this.#parts.limit) this.#close();
+    this.refill();
+    this.#settle();
+  }
+
+  /** A serving worker ends of its own accord only when the kernel has let go of the mount. */
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const seat of this.seats()) {
+      if (seat.state === 'waiting') this.tell(seat, { kind: 'retire' });
+      // Nobody can end a thread that is inside a read; it must not keep the process.
+      if (seat.state === 'stalled' || seat.state === 'handed') seat.worker.unref();
+    }
+  }
+
+  #settle(): void {
+    const bound = [...this.seats()].some(({ state }) => state === 'serving' || state === 'waiting');
+    if (this.#closing && !bound) this.#resolveEnded();
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * A worker thread: blocks on /dev/fuse, answers READ of descriptor sources itself, forwards everything else. There is
+ * no event loop hop between the kernel and the bytes, which is where the speed comes from.
+ */
+import { readSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { AlignedReader } from './aligned-read.js';
+import { Claims } from './claims.js';
+import { isGone } from './device.js';
+import { systemCode } from './errno.js';
+import { IN_HEADER, READ_IN } from './messages.js';
+import { Opcode, PAGE_SIZE } from './protocol.js';
+import { HandleState, SharedHandles } from './shared-handles.js';
+import { LITTLE } from './struct.js';
+import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.js';
+import { WorkerReads } from './worker-reads.js';
+
+/** The kernel refuses to hand a request to a reader with less room than a WRITE might need. */
+const REQUEST_ROOM = 64 * 1024 + PAGE_SIZE;
+/** Where a READ has what we need: decoding it into an object would cost more than a 4 KiB read. */
+const READ_REQUEST_SIZE = IN_HEADER.size + READ_IN.size;
+const OPCODE = IN_HEADER.offsets.opcode;
+const UNIQUE = IN_HEADER.offsets.unique;
+const FH = IN_HEADER.size + READ_IN.offsets.fh;
+const OFFSET = IN_HEADER.size + READ_IN.offsets.offset;
+const SIZE = IN_HEADER.size + READ_IN.offsets.size;
+/** Said by the kernel when a request went away before it was read. */
+const TRY_AGAIN = new Set(['EINTR', 'ENOENT', 'EAGAIN']);
+
+if (parentPort === null) throw new Error('worker.js runs as a worker thread');
+const port = parentPort;
+const { fuseFd, seat, claims: claimMemory, handles: handleMemory } = workerData as WorkerStart;
+const claims = new Claims(claimMemory);
+const tell = (message: FromWorker): void => port.postMessage(message);
+const reads = new WorkerReads({
+  fuseFd,
+  seat,
+  claims,
+  handles: new SharedHandles(handleMemory),
+  reader: new AlignedReader(),
+  failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
+});
+const request = new Uint8Array(REQUEST_ROOM);
+const view = new DataView(request.buffer);
+
+for (;;) {
+  const length = receive();
+  if (length === undefined) break;
+  if (!answer(length)) tell(request.slice(0, length));
+  if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
+}
+
+/** Waits for a request; its length, undefined when the mount has ended. */
+function receive(): number | undefined {
+  for (;;) {
+    try {
+      return readSync(fuseFd, request, 0, REQUEST_ROOM, null);
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      if (!TRY_AGAIN.has(systemCode(error) ?? '')) throw error;
+    }
+  }
+}
+
+/** True when the request is a READ and was answered here, or by the main thread meanwhile. */
+function answer(length: number): boolean {
+  if (length < READ_REQUEST_SIZE || view.getUint32(OPCODE, LITTLE) !== Opcode.READ) return false;
+  return reads.serve(
+    {
+      unique: view.getBigUint64(UNIQUE, LITTLE),
+      fh: Number(view.getBigUint64(FH, LITTLE)),
+      offset: Number(view.getBigUint64(OFFSET, LITTLE)),
+      length: view.getUint32(SIZE, LITTLE),
+    },
+    HandleState.inline,
+  );
+}
+
+/** This worker's read had stalled: it now takes the queued reads of that source, one by one, until told otherwise. */
+function serveWhileRecalled(): 'rejoin' | 'retire' {
+  for (;;) {
+    tell({ kind: 'waiting' });
+    const message = nextMessage();
+    if (message.kind !== 'read') return message.kind;
+    if (!reads.serve(message.job, HandleState.queued)) tell({ kind: 'refused', job: message.job });
+    // A job can stall and be recalled as well: the next 'waiting' answers that, too.
+    claims.recalled(seat);
+  }
+}
+
+function nextMessage(): ToWorker {
+  for (;;) {
+    const seen = claims.rung(seat);
+    const received = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+    if (received !== undefined) return received.message;
+    claims.awaitRing(seat, seen);
+  }
+}
