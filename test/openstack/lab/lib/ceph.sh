@@ -14,7 +14,7 @@ prepare_ceph() {
 
 start_ceph_mon() {
   CONFIG=$CEPH_CONF daemon ceph-mon ceph-mon -c "$CEPH_CONF" -f -i a
-  await 30 ceph-mon timeout 5 ceph -s
+  await 60 ceph-mon timeout 5 ceph -s
 }
 
 # Cinder asks "ceph df", which only a manager answers.
@@ -30,7 +30,7 @@ start_ceph_mgr() {
 start_ceph_osd() {
   [[ -e $VAR/ceph/osd.0/prepared ]] || make_osd >>"$LOG/prepare.log" 2>&1
   CONFIG=$CEPH_CONF daemon ceph-osd ceph-osd -c "$CEPH_CONF" -f -i 0
-  await 60 ceph-osd osd_is_up
+  await 120 ceph-osd osd_is_up
 }
 
 # The pool and Cinder's key, once the OSD is up; then the manager has to have counted its space.
@@ -43,7 +43,7 @@ create_pool() {
       -o "$ETC/ceph/ceph.client.cinder.keyring"
     touch "$VAR/ceph/pool"
   fi >>"$LOG/prepare.log" 2>&1
-  await 60 ceph-mgr space_is_known
+  await 120 ceph-mgr space_is_known
 }
 
 clear_ceph() {

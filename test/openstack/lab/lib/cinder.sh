@@ -17,7 +17,7 @@ prepare_cinder() {
 start_cinder_api() {
   CONFIG=$ETC/cinder/cinder.conf uwsgi_daemon cinder-api 8776 --wsgi-file /usr/bin/cinder-wsgi \
     --pyargv "--config-file $ETC/cinder/cinder.conf --log-file $LOG/cinder-api.log" --processes 2 --threads 8
-  await 60 cinder-api curl -s -o /dev/null http://127.0.0.1:8776/
+  await 120 cinder-api curl -s -o /dev/null http://127.0.0.1:8776/
 }
 
 start_cinder_scheduler() { cinder_service scheduler; }

@@ -19,7 +19,7 @@ start_glance_api() {
   CONFIG=$ETC/glance/glance-api.conf daemon glance-api \
     unshare --uts sh -c 'echo localhost >/proc/sys/kernel/hostname && exec "$@"' sh \
     env PYTHONPATH="$STATE/python/overlay" glance-api --config-file "$ETC/glance/glance-api.conf"
-  await 60 glance-api curl -s -o /dev/null http://127.0.0.1:9292/healthcheck
+  await 120 glance-api curl -s -o /dev/null http://127.0.0.1:9292/healthcheck
 }
 
 # glance_store 4.1 opens the volume with 'wb'. On NFS the volume is a regular file, so that truncates it, and then waits

@@ -20,12 +20,12 @@ prepare_keystone() {
 
 start_keystone() {
   keystone_on keystone 5000 2
-  await 60 keystone curl -sf http://127.0.0.1:5000/v3
+  await 120 keystone curl -sf http://127.0.0.1:5000/v3
 }
 
 start_keystone_short() {
   keystone_on keystone-short 5001 1
-  await 60 keystone-short curl -sf http://127.0.0.1:5001/v3
+  await 120 keystone-short curl -sf http://127.0.0.1:5001/v3
 }
 
 # keystone_on NAME PORT PROCESSES

@@ -10,7 +10,7 @@ start_mariadb() {
   daemon mariadb mariadbd --no-defaults --user=root --datadir="$VAR/mariadb" --socket="$RUN/mariadb.sock" \
     --bind-address=127.0.0.1 --port=3306 --max-connections=500 --innodb-buffer-pool-size=128M \
     --innodb-flush-log-at-trx-commit=2 --pid-file="$RUN/mariadb.own.pid"
-  await 30 mariadb mariadb-admin -S "$RUN/mariadb.sock" ping
+  await 60 mariadb mariadb-admin -S "$RUN/mariadb.sock" ping
 }
 
 create_databases() {

@@ -32,7 +32,7 @@ start_ganesha() {
   sed -i "s|@plugins@|$(echo /usr/lib/*-linux-gnu/ganesha)|" "$ETC/ganesha.conf"
   CONFIG=$ETC/ganesha.conf daemon ganesha ganesha.nfsd -F -L "$LOG/ganesha.log" -f "$ETC/ganesha.conf" -p "$RUN/ganesha.own.pid"
   # it listens before its export is ready, or even valid
-  await 30 ganesha nfs-ls "nfs://127.0.0.1$VAR/nfs"
+  await 60 ganesha nfs-ls "nfs://127.0.0.1$VAR/nfs"
 }
 
 # Not every kernel has an NFS client. mount(8) calls /sbin/mount.nfs without asking the kernel, so a shim there lets

@@ -18,5 +18,5 @@ start_rabbitmq() {
     RABBITMQ_MNESIA_BASE="$home/mnesia" RABBITMQ_LOG_BASE="$home/log" RABBITMQ_CONFIG_FILE="$etc/rabbitmq" \
     RABBITMQ_ENABLED_PLUGINS_FILE="$etc/enabled_plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="$erlang" \
     /usr/lib/rabbitmq/bin/rabbitmq-server
-  await 60 rabbitmq listening 5672
+  await 120 rabbitmq listening 5672
 }
