@@ -46,6 +46,16 @@ export function neverLeft(thrown: unknown): boolean {
   );
 }
 
+/** True if another attempt would end the same: the answer is too large, or we are closed. */
+export function isFinal(thrown: unknown): boolean {
+  return [
+    'UND_ERR_RES_EXCEEDED_MAX_SIZE',
+    'UND_ERR_DESTROYED',
+    'UND_ERR_CLOSED',
+    'UND_ERR_INVALID_ARG',
+  ].includes(codeOf(thrown) ?? '');
+}
+
 /** "Cinder: POST /v3/attachments": without the project id and the query, which say nothing to a reader. */
 function describe({ service, method, url }: HttpRequest): string {
   return `${service}: ${method} ${new URL(url).pathname.replace(/\/[0-9a-f]{32}(?=\/)/, '')}`;

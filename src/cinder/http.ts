@@ -8,7 +8,7 @@ import { CinderfsError } from '../errors.js';
 import type { TlsConfig } from '../config/cloud-config.js';
 import type { Log } from '../log.js';
 import { Deadline } from './call-deadline.js';
-import { errorOfAnswer, errorOfNetwork, isRetriableStatus, neverLeft } from './http-error.js';
+import { errorOfAnswer, errorOfNetwork, isFinal, isRetriableStatus, neverLeft } from './http-error.js';
 import type { CallOptions } from './types.js';
 
 /** Whether a call may be sent again after an answer was lost: `always` if it has no second effect, `unsent` if it has one. */
@@ -122,7 +122,8 @@ export class Http {
       if (CinderfsError.is(thrown)) throw thrown;
       const error = errorOfNetwork(request, thrown, globalId);
       if (deadline.over) throw deadline.explain(error);
-      return { error, retriable: request.repeat === 'always' || neverLeft(thrown), retryAfterMs: undefined };
+      const retriable = !isFinal(thrown) && (request.repeat === 'always' || neverLeft(thrown));
+      return { error, retriable, retryAfterMs: undefined };
     }
   }
 

@@ -61,24 +61,28 @@ function profileOf({ settings }: ChosenCloud, files: CloudFiles, warnings: strin
   return profile ?? {};
 }
 
-/** The settings with those of the wanted region, or of the first one listed, laid over. */
+/** The settings with those of the wanted region, or of the first one listed, laid over. Only a list limits the choice. */
 function withRegion(settings: Settings, wanted: string | undefined, cloud: string): Settings {
   const { regions, ...rest } = settings;
-  const listed: unknown = regions ?? rest.region_name;
-  const entries: readonly unknown[] = Array.isArray(listed) ? listed : (textOf(listed)?.split(',') ?? []);
-  const known = entries.map((entry) =>
-    isMapping(entry)
-      ? { name: textOf(entry.name) ?? '', values: isMapping(entry.values) ? settingsOf(entry.values) : {} }
-      : { name: textOf(entry)?.trim() ?? '', values: {} },
-  );
-  const region = wanted === undefined ? known[0] : known.find(({ name }) => name === wanted);
-  if (region === undefined && known.length > 0) {
+  const known = regionsOf(regions ?? rest.region_name);
+  const found = wanted === undefined ? known[0] : known.find(({ name }) => name === wanted);
+  if (found === undefined && (known.length > 1 || regions !== undefined)) {
     throw new CinderfsError(
       'config_invalid',
       `cloud '${cloud}' has no region '${wanted ?? ''}'; it has ${known.map(({ name }) => name).join(', ')}`,
     );
   }
-  return mergeSettings(rest, { ...region?.values, region_name: region?.name ?? wanted });
+  return mergeSettings(rest, { ...found?.values, region_name: found?.name ?? wanted });
+}
+
+/** `regions` is a list of names or of {name, values}; `region_name` may be a list, too, or separated by commas. */
+function regionsOf(listed: unknown): { name: string; values: Settings }[] {
+  const entries: readonly unknown[] = Array.isArray(listed) ? listed : (textOf(listed)?.split(',') ?? []);
+  return entries.map((entry) =>
+    isMapping(entry)
+      ? { name: textOf(entry.name) ?? '', values: isMapping(entry.values) ? settingsOf(entry.values) : {} }
+      : { name: textOf(entry)?.trim() ?? '', values: {} },
+  );
 }
 
 const NEVER_FORMATTED = new Set(['password', 'application_credential_secret', 'passcode', 'token']);
