@@ -1,13 +1,15 @@
 /** Wires the file system from its parts: what the composition root calls. */
 import type { AttachmentPool, Lease } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
-import type { Catalog } from '../cinder/types.js';
-import { CinderfsError } from '../errors.js';
+import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/types.js';
+import type { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Ownership } from './attributes.js';
+import { BlockCache } from './block-cache.js';
 import { openFileReader } from './file-reader.js';
 import type { SeekFile } from './file-reader.js';
 import { ImageFs } from './image-fs.js';
+import { openNbdReader } from './nbd-reader.js';
 import { OpenFiles } from './open-files.js';
 import { ReaderPool } from './reader-pool.js';
 import type { SourceReader } from './reader.js';
@@ -19,6 +21,12 @@ export interface ImageFsOptions extends Ownership {
   readonly lookupTimeoutMs: number;
   /** Threads of libuv's pool that one file or device may hold. */
   readonly slotsPerSource: number;
+  /** Bytes of the block cache, requests in flight included: the memory that image data takes in this process. */
+  readonly cacheBytes: number;
+  /** Connections to one NBD export. */
+  readonly nbdConnections: number;
+  /** Bytes to read ahead of a sequential reader at most; 0 for none. */
+  readonly readAheadBytes: number;
 }
 
 export const DEFAULT_IMAGE_FS_OPTIONS: ImageFsOptions = {
@@ -28,7 +36,15 @@ export const DEFAULT_IMAGE_FS_OPTIONS: ImageFsOptions = {
   readTimeoutMs: 30_000,
   lookupTimeoutMs: 5_000,
   slotsPerSource: defaultSlotsPerSource(),
+  cacheBytes: 256 << 20,
+  nbdConnections: 4,
+  readAheadBytes: 16 << 20,
 };
+
+/** A multiple of every read size FUSE has (128 KiB to 1 MiB). */
+const BLOCK_BYTES = 1 << 20;
+/** Missing neighbours are asked for together up to this. */
+const REQUEST_BYTES = 8 << 20;
 
 export interface ImageFsDependencies {
   readonly catalog: Catalog;
@@ -49,13 +65,38 @@ export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
   const { catalog, pool, clock, log, status, seekFile, onReadError } = dependencies;
   const options = { ...DEFAULT_IMAGE_FS_OPTIONS, ...dependencies.options };
   const { readTimeoutMs, lookupTimeoutMs, slotsPerSource } = options;
-  const openReader = async ({ source }: Lease, size: number): Promise<SourceReader> => {
+  const cache = new BlockCache({
+    bytes: options.cacheBytes,
+    blockSize: BLOCK_BYTES,
+    requestBytes: REQUEST_BYTES,
+  });
+  const openReader = async ({ source, volumeId: volume }: Lease, size: number): Promise<SourceReader> => {
     if (source.kind !== 'nbd') return openFileReader(source, { size, slots: slotsPerSource, seekFile });
-    throw new CinderfsError('protocol_unsupported', 'NBD sources are not readable yet');
+    const { nbdConnections: connections, readAheadBytes } = options;
+    return openNbdReader(source, {
+      clock,
+      requestMs: readTimeoutMs,
+      connections,
+      volume,
+      size,
+      cache,
+      readAheadBytes,
+    });
   };
   const readers = new ReaderPool(openReader);
-  const files = new OpenFiles({ pool, readers, clock, readTimeoutMs, onReadError });
-  return new ImageFs({ catalog, pool, files, status, clock, log, owner: options, lookupTimeoutMs });
+  const distrust = (volume: string): void => cache.purge(volume);
+  const files = new OpenFiles({ pool, readers, clock, readTimeoutMs, onReadError, distrust });
+  const onClose = catalog.onChange((now, before) => changedVolumes(before, now).forEach(distrust));
+  return new ImageFs({ catalog, pool, files, status, clock, log, owner: options, lookupTimeoutMs, onClose });
+}
+
+/** Volumes whose image is gone or not the same any more: what was cached of them proves nothing. */
+function changedVolumes(before: CatalogSnapshot, now: CatalogSnapshot): string[] {
+  const same = (a: CatalogImage, b: CatalogImage | undefined): boolean =>
+    a.volumeId === b?.volumeId && a.size === b.size && a.hashValue === b.hashValue;
+  return [...before.images.values()]
+    .filter((image) => !same(image, now.images.get(image.id)))
+    .map(({ volumeId }) => volumeId);
 }
 
 /** A quarter of libuv's pool (UV_THREADPOOL_SIZE, 4 by default), so that one hung volume cannot take it all (F4). */

@@ -35,6 +35,8 @@ export interface ImageFsParts {
   readonly owner: Ownership;
   /** Milliseconds a lookup of an unknown name waits for the catalog to look again. */
   readonly lookupTimeoutMs: number;
+  /** Ends what was wired beside the file system and shares its life. */
+  readonly onClose: () => void;
 }
 
 /**
@@ -158,6 +160,7 @@ export class ImageFs implements Filesystem {
   close(): void {
     this.#tree.close();
     this.#files.close();
+    this.#parts.onClose();
   }
 
   #node(node: number): TreeNode {

@@ -17,6 +17,8 @@ export interface OpenFilesParts {
   readonly clock: Clock;
   /** Milliseconds a read (or opening the source) may take. */
   readonly readTimeoutMs: number;
+  /** Told of a volume whose cached bytes must not be served any more: fenced, or not the volume it was. */
+  readonly distrust: (volume: string) => void;
   /** Told of every read that failed, for `user.cinderfs.last_error` and the metrics. */
   readonly onReadError?: ((imageId: string, error: CinderfsError) => void) | undefined;
 }
@@ -24,6 +26,7 @@ export interface OpenFilesParts {
 export class OpenFiles {
   readonly #parts: OpenFilesParts;
   readonly #handles = new Handles();
+  readonly #watched = new WeakSet<AbortSignal>();
 
   constructor(parts: OpenFilesParts) {
     this.#parts = parts;
@@ -46,8 +49,7 @@ export class OpenFiles {
   /** Takes a lease and opens its source. Whoever leaves, or fails, gives the lease back. */
   async openImage(image: CatalogImage, attributes: Attributes, context: CallContext): Promise<OpenFile> {
     const where = { image: image.id, volume: image.volumeId };
-    const lease = await this.#parts.pool.acquire(image, { signal: context.signal });
-    setMaxListeners(0, lease.fenced); // one listener per read in flight is no leak
+    const lease = await this.#acquire(image, context);
     try {
       const claim = await this.#claim(lease, image.size, context);
       const handle = this.#handles.add({
@@ -105,6 +107,25 @@ export class OpenFiles {
   /** Gives back whatever is still open. */
   close(): void {
     for (const number of this.#handles.numbers()) this.release(number);
+  }
+
+  async #acquire(image: CatalogImage, { signal }: CallContext): Promise<Lease> {
+    try {
+      const lease = await this.#parts.pool.acquire(image, { signal });
+      this.#watchFence(lease);
+      return lease;
+    } catch (error) {
+      if (CinderfsError.is(error) && error.code === 'identity_mismatch') this.#parts.distrust(image.volumeId);
+      throw error;
+    }
+  }
+
+  /** Once per attachment, for as long as it lives: it may be fenced while it lingers with no file open. */
+  #watchFence({ fenced, volumeId }: Lease): void {
+    if (this.#watched.has(fenced)) return;
+    this.#watched.add(fenced);
+    setMaxListeners(0, fenced); // one listener per read in flight is no leak
+    fenced.addEventListener('abort', () => this.#parts.distrust(volumeId), { once: true });
   }
 
   #claim(lease: Lease, size: number, context: CallContext): Promise<ReaderClaim> {
