@@ -153,6 +153,12 @@ export const ERROR_KINDS = {
     'error',
     'The image was replaced, deleted or deactivated; open it again.',
   ),
+  attachment_lost: kind(
+    'EIO',
+    'openstack',
+    'error',
+    'Another service or an operator removed the attachment; open the file again.',
+  ),
   detach_failed: kind('EIO', 'openstack', 'error', 'It is retried in the background; see `cinderfs status`.'),
   journal_failed: kind(
     'EIO',

@@ -1,0 +1,32 @@
+import { reasonOf } from '../errors.js';
+import type { AttachContext } from './context.js';
+import { type Held, hold, proveHeld } from './held.js';
+import type { AttachmentRecord } from './record.js';
+
+/**
+ * The attachment of an earlier process, when it is whole: finished according to the journal, attached according to
+ * Cinder, connected on this host, and proven again. Undefined otherwise; undo() then removes what there is. An
+ * unreachable Cinder cannot say that it is whole.
+ */
+export async function adopt(record: AttachmentRecord, context: AttachContext): Promise<Held | undefined> {
+  const { volumeId: volume, attachmentId: attachment, host } = record;
+  const connector = context.connectors.find(({ name }) => name === record.connector);
+  if (record.step !== 'attached' || attachment === undefined || host === undefined || connector === undefined)
+    return undefined;
+  try {
+    const { status } = await context.attachments.show(attachment);
+    if (status !== 'attached') return undefined;
+    const connected = await connector.adopt(host);
+    if (connected === undefined) return undefined;
+    const held = hold(record, connector, connected);
+    await proveHeld(held, context);
+    context.log.info({ volume, attachment }, 'adopted an attachment of an earlier process');
+    return { ...held, checkedAt: context.clock.now() };
+  } catch (error) {
+    context.log.warn(
+      { volume, attachment, reason: reasonOf(error) },
+      'cannot adopt an attachment; it is undone',
+    );
+    return undefined;
+  }
+}

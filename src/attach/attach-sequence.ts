@@ -1,0 +1,150 @@
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { ConnectionInfo, Volume } from '../cinder/types.js';
+import type { Connector } from './connector.js';
+import type { AttachContext } from './context.js';
+import { type Held, hold, proveHeld } from './held.js';
+import { backendName, judgeConnection } from './identity.js';
+import type { AttachableImage } from './lease.js';
+import type { AttachmentRecord } from './record.js';
+import { refused } from './refusal.js';
+import { reserve } from './reserve.js';
+
+const UPDATE_TRIES = 3;
+const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
+
+/**
+ * Attaches the image's volume to this host, read-only: reserve, export, connect, prove, complete. Each step is
+ * journaled before it is taken, so whoever catches an error here (or a crash) has a record for undo().
+ *
+ * A multiattach volume completes before the host work: until then Cinder refuses every other host, and a boot storm
+ * takes twice as long. The lease, and with it the first byte, comes after the proof in any case.
+ */
+export async function attach(
+  image: AttachableImage,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<Held> {
+  const { journal, log } = context;
+  const volume = await usableVolume(image.volumeId, context);
+  let record = await reserve(await intentFor(image, volume, context), context, signal);
+  const info = await exportVolume(record, context);
+  judgeConnection(info, volume.id);
+  const connector = await choose(info, context, volume.id);
+  if (volume.multiattach) record = await complete(record, context);
+  signal.throwIfAborted();
+  const plan = connector.plan({ volumeId: volume.id, info });
+  record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
+  await journal.write(record);
+  const connected = await connector.connect({ volumeId: volume.id, info, signal }, plan);
+  record = { ...record, host: connected.host };
+  const held = hold(record, connector, connected);
+  await proveHeld(held, context);
+  if (!volume.multiattach) record = await complete(record, context);
+  record = { ...record, step: 'attached' };
+  await journal.write(record);
+  log.debug({ volume: volume.id, attachment: record.attachmentId, connector: connector.name }, 'attached');
+  return { ...held, record, checkedAt: context.clock.now() };
+}
+
+/** The first connector that can reach such a volume on this host; why the others were passed over goes to the log. */
+export async function choose(
+  info: ConnectionInfo,
+  context: AttachContext,
+  volume: string,
+): Promise<Connector> {
+  const refusals: CinderfsError[] = [];
+  for (const connector of context.connectors) {
+    const refusal = await connector.refusal(info);
+    if (refusal === undefined) {
+      const passed = refusals.map(reasonOf);
+      context.log.debug(
+        { volume, protocol: info.driver_volume_type, connector: connector.name, passed },
+        'chose a connector',
+      );
+      return connector;
+    }
+    refusals.push(refusal);
+  }
+  // A missing package says more to an operator than a protocol that another connector never spoke.
+  const telling = refusals.find(({ code }) => code !== 'protocol_unsupported') ?? refusals.at(-1);
+  throw telling ?? new CinderfsError('protocol_unsupported', 'no connector is enabled', { volume });
+}
+
+async function usableVolume(id: string, { volumes }: AttachContext): Promise<Volume> {
+  const volume = await volumes.show(id).catch((error: unknown) => {
+    throw refused(error, id);
+  });
+  if (UNUSABLE.test(volume.status))
+    throw new CinderfsError('attach_refused', `volume ${id} is in status ${volume.status}`, {
+      volume: id,
+      remedy: 'Bring the volume back to available (see the cinder-volume log), then open the image again.',
+    });
+  return volume;
+}
+
+async function intentFor(
+  image: AttachableImage,
+  volume: Volume,
+  context: AttachContext,
+): Promise<AttachmentRecord> {
+  const before = await context.attachments.listForVolume(volume.id).catch((error: unknown) => {
+    throw refused(error, volume.id);
+  });
+  return {
+    version: 1,
+    volumeId: volume.id,
+    imageId: image.id,
+    imageName: image.name,
+    imageSize: image.size,
+    multiattach: volume.multiattach,
+    step: 'reserve',
+    since: context.clock.wall(),
+    before: before.map(({ id }) => id),
+    answered: false,
+  };
+}
+
+/** Names this host to Cinder; answers with what it says about reaching the volume. */
+async function exportVolume(record: AttachmentRecord, context: AttachContext): Promise<ConnectionInfo> {
+  const { attachments, properties } = context;
+  const id = record.attachmentId ?? '';
+  for (let tries = 1; ; tries++) {
+    try {
+      const { connectionInfo: info } = await attachments.update(id, properties);
+      // Cinder names the format of an NFS volume in the answer to GET only.
+      if (info !== undefined && (info.driver_volume_type !== 'nfs' || 'format' in info)) return info;
+      const shown = (await attachments.show(id)).connectionInfo ?? info;
+      if (shown !== undefined) return shown;
+      throw new CinderfsError('attach_refused', 'Cinder exported the volume without saying where', {
+        volume: record.volumeId,
+      });
+    } catch (error) {
+      // A 5xx or a lost answer may hide a success: Cinder knows.
+      const shown = ambiguous(error) ? await attachments.show(id).catch(() => undefined) : undefined;
+      if (shown?.connectionInfo !== undefined) return shown.connectionInfo;
+      if (tries === UPDATE_TRIES || !passing(error)) throw refused(error, record.volumeId);
+    }
+  }
+}
+
+async function complete(record: AttachmentRecord, context: AttachContext): Promise<AttachmentRecord> {
+  const completing = { ...record, step: 'complete' } as const;
+  await context.journal.write(completing);
+  try {
+    await context.attachments.complete(record.attachmentId ?? '');
+  } catch (error) {
+    throw refused(error, record.volumeId);
+  }
+  return completing;
+}
+
+function ambiguous(error: unknown): boolean {
+  return CinderfsError.is(error) && (error.code === 'http_failed' || error.code === 'http_timeout');
+}
+
+/** Worth another try: a proxy or a service that is just coming back, not a driver that said no. */
+function passing(error: unknown): boolean {
+  if (!CinderfsError.is(error) || error.code !== 'http_failed') return false;
+  const { status } = error.context;
+  return status === undefined || (status > 500 && status < 505);
+}

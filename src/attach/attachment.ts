@@ -1,0 +1,304 @@
+import { sleep } from '../async/clock.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import { adopt } from './adopt.js';
+import { attach } from './attach-sequence.js';
+import type { AttachContext } from './context.js';
+import { Detaching } from './detaching.js';
+import { type Held, renewHeld, whenLost } from './held.js';
+import { leaseOn } from './lease-on.js';
+import type { AttachableImage, AttachmentReport, Lease } from './lease.js';
+import { Linger } from './linger.js';
+import { reconnect } from './reconnect.js';
+import type { AttachmentRecord } from './record.js';
+import { describeSource } from './source.js';
+import { DETACHED, type Effect, type Event, leasesOf, next, type State } from './state.js';
+import { type Patience, waitFor, Waiters } from './waiters.js';
+
+/** A failed attach is told once what it left was removed, unless that takes longer than this. */
+const ROLLBACK_GRACE_MS = 5_000;
+
+/** What an opener is given, and what it is a lease of. */
+interface Claim {
+  readonly held: Held;
+  readonly lease: Lease;
+}
+
+/**
+ * One volume on this host: feeds state.ts, runs its effects, holds the waiters, hands out leases.
+ *
+ * Invariants: the waiting room has as many as the state says; the state changes in #dispatch() only; the effects
+ * `attach`, `recover` and `detach` each end in exactly one event.
+ */
+export class Attachment {
+  readonly #context: AttachContext;
+  /** Aborts when the process is about to exit: retries stop, the journal keeps what is left. */
+  readonly #end: AbortSignal;
+  readonly #onIdle: () => void;
+  readonly #waiters = new Waiters<Claim>();
+  readonly #linger: Linger;
+  /** Ends attach work that a drain does not want. */
+  readonly #quit = new AbortController();
+  #state: State<Held> = DETACHED;
+  #image: AttachableImage;
+  #since: number;
+  #draining = false;
+  /** acquire() calls under way. */
+  #openers = 0;
+  /** What was held last: its host work must end before its detach begins. */
+  #latest: Held | undefined;
+  /** The detach that runs, or ran last. */
+  #detaching: Detaching | undefined;
+  #lastError: CinderfsError | undefined;
+
+  /** `onIdle` is called when nothing of it is left and nobody wants it. */
+  constructor(image: AttachableImage, context: AttachContext, end: AbortSignal, onIdle: () => void) {
+    this.#image = image;
+    this.#context = context;
+    this.#end = end;
+    this.#onIdle = onIdle;
+    this.#linger = new Linger(context.clock);
+    this.#since = context.clock.now();
+  }
+
+  get volumeId(): string {
+    return this.#image.volumeId;
+  }
+
+  get imageId(): string {
+    return this.#image.id;
+  }
+
+  get state(): State<Held>['is'] {
+    return this.#state.is;
+  }
+
+  /** What may be read now. */
+  get held(): Held | undefined {
+    return 'held' in this.#state ? this.#state.held : undefined;
+  }
+
+  /**
+   * See AttachmentPool.acquire. What is there already is proven again before it is shared; when it proves bad, it is
+   * replaced by a new attachment, once.
+   */
+  async acquire(image: AttachableImage, signal: AbortSignal | undefined): Promise<Lease> {
+    this.#openers++;
+    try {
+      return await this.#acquire(image, signal);
+    } finally {
+      this.#openers--;
+      this.#tellIfIdle();
+    }
+  }
+
+  /** Adopts what an earlier process left, or undoes it. */
+  recover(record: AttachmentRecord): void {
+    this.#dispatch({ type: 'recover' }, record);
+  }
+
+  /** Detaches as soon as nobody reads: at once when it lingers. */
+  letGo(): void {
+    this.#dispatch({ type: 'let_go' });
+  }
+
+  /** Cuts every lease with `reason` and detaches. */
+  fence(reason: CinderfsError): void {
+    if (this.held === undefined && this.#state.is !== 'attaching') return;
+    this.#fail(reason);
+    this.#dispatch({ type: 'fence', reason });
+  }
+
+  /** From now on nothing lingers and nobody waits; what is on its way is undone. */
+  drain(): void {
+    this.#draining = true;
+    const refusal = new CinderfsError('draining', 'the mount is being taken down', { volume: this.volumeId });
+    for (const waiter of this.#waiters.takeAll()) {
+      this.#dispatch({ type: 'leave' });
+      waiter.refuse(refusal);
+    }
+    this.#quit.abort(refusal);
+    this.#detaching?.hurry();
+    this.letGo();
+  }
+
+  report(): AttachmentReport {
+    const { clock, journal } = this.#context;
+    const record = this.held?.record ?? journal.get(this.volumeId);
+    return {
+      volumeId: this.volumeId,
+      imageId: this.imageId,
+      imageName: this.#image.name,
+      attachmentId: record?.attachmentId,
+      state: this.#state.is,
+      leases: leasesOf(this.#state),
+      lingerLeftMs: this.#linger.leftMs,
+      ageMs: clock.now() - this.#since,
+      source: this.held === undefined ? undefined : describeSource(this.held.connected.source),
+      lastError: this.#lastError?.toLine(),
+    };
+  }
+
+  async #acquire(image: AttachableImage, signal: AbortSignal | undefined): Promise<Lease> {
+    const { clock, times } = this.#context;
+    const end = clock.now() + times.openMs;
+    const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: image.volumeId });
+    for (let tries = 1; ; tries++) {
+      this.#image = image;
+      const { held, lease } = await this.#claim(patience());
+      try {
+        await waitFor(this.#renew(held), patience(), () => undefined);
+        if (!held.fence.signal.aborted) return lease;
+        throw CinderfsError.from(held.fence.signal.reason);
+      } catch (error) {
+        const gaveUp = CinderfsError.is(error) && ['interrupted', 'attach_timeout'].includes(error.code);
+        lease.release({ evict: !gaveUp });
+        if (gaveUp || tries === 2) throw error;
+      }
+    }
+  }
+
+  async #claim(patience: Patience): Promise<Claim> {
+    this.#dispatch({ type: 'acquire' });
+    if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
+    return this.#waiters.join(
+      patience,
+      () => this.#dispatch({ type: 'leave' }),
+      (late) => late.lease.release(),
+    );
+  }
+
+  #claimOf(held: Held): Claim {
+    return { held, lease: leaseOn(held, (evict) => this.#dispatch({ type: 'release', evict })) };
+  }
+
+  async #renew(held: Held): Promise<void> {
+    try {
+      await renewHeld(held, this.#context);
+    } catch (error) {
+      if (CinderfsError.is(error) && (error.code === 'identity_mismatch' || error.code === 'attachment_lost'))
+        this.#fenceIfHeld(held, error);
+      throw error;
+    }
+  }
+
+  /** A verdict on an attachment that was replaced meanwhile says nothing about the new one. */
+  #fenceIfHeld(held: Held, reason: CinderfsError): void {
+    if (this.held === held) this.fence(reason);
+  }
+
+  #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {
+    const { state, effects } = next(this.#state, event, this.#lingers(event));
+    if (this.#state.is !== state.is) this.#since = this.#context.clock.now();
+    this.#state = state;
+    for (const effect of effects) this.#run(effect, recovered);
+    this.#tellIfIdle();
+  }
+
+  /** An opener on its way to a second try still counts: forgetting it now would attach the volume twice. */
+  #tellIfIdle(): void {
+    if (this.#state.is === 'detached' && this.#openers === 0) this.#onIdle();
+  }
+
+  /** While we hold a volume that is not multiattach nobody else can use it: it never lingers. */
+  #lingers(event: Event<Held>): boolean {
+    const held = event.type === 'attached' ? event.held : this.held;
+    return !this.#draining && held?.record.multiattach === true && this.#context.times.lingerMs > 0;
+  }
+
+  #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {
+    switch (effect.do) {
+      case 'attach':
+        void this.#attach();
+        break;
+      case 'recover':
+        void this.#recover(recovered);
+        break;
+      case 'detach':
+        this.#detach();
+        break;
+      case 'start_linger':
+        this.#startLinger();
+        break;
+      case 'stop_linger':
+        this.#linger.stop();
+        break;
+      case 'grant_waiters':
+        this.#grantWaiters();
+        break;
+      case 'hurry':
+        this.#detaching?.hurry();
+        break;
+      case 'cut_leases':
+        effect.held.fence.abort(effect.reason);
+    }
+  }
+
+  #startLinger(): void {
+    if (this.held !== undefined) this.held.provenAt = -Infinity;
+    this.#linger.start(this.#context.times.lingerMs, () => this.#dispatch({ type: 'expire' }));
+  }
+
+  #grantWaiters(): void {
+    const { held } = this;
+    if (held === undefined) return;
+    for (const waiter of this.#waiters.takeAll()) waiter.grant(this.#claimOf(held));
+  }
+
+  async #attach(): Promise<void> {
+    try {
+      this.#arrived(await attach(this.#image, this.#context, this.#quit.signal));
+    } catch (thrown) {
+      const error = this.#fail(thrown);
+      const waiters = this.#waiters.takeAll();
+      const leftover = this.#context.journal.get(this.volumeId) !== undefined;
+      this.#dispatch({ type: 'failed', leftover });
+      if (leftover)
+        await Promise.race([this.#detaching?.firstTry, sleep(this.#context.clock, ROLLBACK_GRACE_MS)]);
+      for (const waiter of waiters) waiter.refuse(error);
+    }
+  }
+
+  async #recover(record: AttachmentRecord | undefined): Promise<void> {
+    const held = record === undefined ? undefined : await adopt(record, this.#context);
+    if (held === undefined) this.#dispatch({ type: 'not_adopted' });
+    else this.#arrived(held);
+  }
+
+  #arrived(held: Held): void {
+    this.#latest = held;
+    this.#dispatch({ type: 'attached', held });
+    whenLost(held, () => this.#onLost(held));
+  }
+
+  /** One that nobody reads is detached; a reader sees at most a delay. */
+  #onLost(held: Held): void {
+    if (this.held !== held) return;
+    if (this.#state.is === 'lingering') {
+      this.letGo();
+      return;
+    }
+    held.reconnecting = reconnect(held, this.#context, this.#quit.signal).then(
+      () => whenLost(held, () => this.#onLost(held)),
+      (error: unknown) => this.#fenceIfHeld(held, CinderfsError.from(error, 'connector_failed')),
+    );
+  }
+
+  #detach(): void {
+    const hostWork = this.#latest?.reconnecting ?? Promise.resolve();
+    this.#latest = undefined;
+    const onFailure = (error: unknown): unknown => this.#fail(error);
+    const detaching = new Detaching(this.volumeId, this.#context, this.#end, onFailure, hostWork);
+    this.#detaching = detaching;
+    void detaching.done.then((done) => {
+      if (done) this.#dispatch({ type: 'detached' });
+    });
+  }
+
+  #fail(thrown: unknown): CinderfsError {
+    const error = CinderfsError.from(thrown, 'internal', { volume: this.volumeId });
+    const fields = { image: this.imageId, ...error.context, cause: reasonOf(error.cause) };
+    this.#lastError = error;
+    this.#context.log[error.kind.level](fields, error.toLine());
+    return error;
+  }
+}

@@ -1,0 +1,49 @@
+import type { CinderfsError } from '../errors.js';
+import type { ConnectionInfo } from '../cinder/types.js';
+import type { HostRecord } from './record.js';
+import type { Source } from './source.js';
+
+export interface ConnectRequest {
+  readonly volumeId: string;
+  /** Holds secrets: never logged, never stored. */
+  readonly info: ConnectionInfo;
+  /** Aborts when the result is not wanted any more; what was begun is undone before connect() settles. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A way for this host to reach a volume's bytes: the host half of an attachment.
+ *
+ * Order: plan() names what will be made, so that it can be journaled; connect() makes it; disconnect() removes what a
+ * plan names, whether connect() ran, failed half-way or was cut by a crash. Never touches what it did not make.
+ */
+export interface Connector {
+  readonly name: string;
+  /** Undefined when it can reach such a volume on this host, else why not. Changes nothing. */
+  refusal(info: ConnectionInfo): Promise<CinderfsError | undefined>;
+  plan(request: Pick<ConnectRequest, 'volumeId' | 'info'>): HostRecord;
+  /** Rejects with `connector_failed`, `connector_missing` or `protocol_unsupported`, leaving nothing behind. */
+  connect(request: ConnectRequest, plan: HostRecord): Promise<Connected>;
+  /** What an earlier process connected and is still whole, or undefined. */
+  adopt(host: HostRecord): Promise<Connected | undefined>;
+  /** Idempotent; already gone is success. Rejects when removal cannot be proven. */
+  disconnect(host: HostRecord): Promise<void>;
+}
+
+/** A volume that can be read on this host. */
+export interface Connected {
+  readonly source: Source;
+  /** The plan, completed with what was learnt while connecting. */
+  readonly host: HostRecord;
+  /** Aborts when it vanished without our doing; `reason` is a CinderfsError. */
+  readonly lost: AbortSignal;
+  /**
+   * Which object the source names at this moment, as far as the host can tell (device and inode, disk sequence): it may
+   * not change while connected. Undefined where the source cannot be swapped under us.
+   */
+  object(): Promise<string | undefined>;
+  /** Bytes that can be read. */
+  size(): Promise<number>;
+  /** Exactly `length` bytes from `offset`, not from a cache where that can be avoided. */
+  read(offset: number, length: number): Promise<Buffer>;
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../async/clock.js';
+import type { Attachments, ConnectorProperties, Volumes } from '../cinder/types.js';
+import type { Log } from '../log.js';
+import type { Connector } from './connector.js';
+import type { Pins } from './identity.js';
+import type { Journal } from './journal.js';
+
+/** How long things may take, in milliseconds. */
+export interface AttachTimes {
+  /** An unused attachment of a multiattach volume is kept this long. */
+  readonly lingerMs: number;
+  /** An opener waits this long for its volume. */
+  readonly openMs: number;
+  /** Cinder's "another attach is under way" is retried this long. */
+  readonly attachBudgetMs: number;
+  /** The host half of an attach, and one proof of identity. */
+  readonly connectMs: number;
+  /**
+   * A reserved attachment that stays untouched this long belongs to nobody who is alive: longer than any host takes
+   * from reserving to naming its connector.
+   */
+  readonly orphanMs: number;
+  /** A proof of identity is good this long for openers that join; a lingering attachment is always proven again. */
+  readonly proofMs: number;
+  /** Cinder's word that the attachment exists is good this long when an unused one is opened again. */
+  readonly recheckMs: number;
+}
+
+export const DEFAULT_TIMES: AttachTimes = {
+  lingerMs: 60_000,
+  openMs: 120_000,
+  attachBudgetMs: 120_000,
+  connectMs: 60_000,
+  orphanMs: 30_000,
+  proofMs: 1_000,
+  recheckMs: 10_000,
+};
+
+/** Everything an attachment works with; one per daemon. */
+export interface AttachContext {
+  readonly attachments: Attachments;
+  readonly volumes: Volumes;
+  readonly journal: Journal;
+  readonly pins: Pins;
+  /** In order of preference. */
+  readonly connectors: readonly Connector[];
+  readonly properties: ConnectorProperties;
+  readonly times: AttachTimes;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** In [0, 1): jitter. */
+  readonly random: () => number;
+}

@@ -1,0 +1,133 @@
+import { withDeadline } from '../async/deadline.js';
+import { CinderfsError } from '../errors.js';
+import type { Connected, Connector } from './connector.js';
+import type { AttachContext } from './context.js';
+import { prove, samePin } from './identity.js';
+import type { AttachmentRecord } from './record.js';
+
+/** An opener waits this long for Cinder's word on an attachment that is there already. */
+const CHECK_MS = 5_000;
+
+/** An attachment that may be read: what the states attached and lingering own. */
+export interface Held {
+  readonly record: AttachmentRecord;
+  readonly connector: Connector;
+  /** Replaced once when the connection is lost and made again: same source, same attachment. */
+  connected: Connected;
+  /** What the source named when it was first proven. */
+  object: string | undefined;
+  /** Cuts the leases. */
+  readonly fence: AbortController;
+  /** Clock.now() of the last proof and of Cinder's last word; -Infinity asks for a new one. */
+  provenAt: number;
+  checkedAt: number;
+  reconnectedAt: number;
+  /** The proof that is under way, shared by all who open meanwhile. */
+  proving: Promise<void> | undefined;
+  /** Settles when a lost connection was made again, or given up. */
+  reconnecting: Promise<void>;
+}
+
+export function hold(record: AttachmentRecord, connector: Connector, connected: Connected): Held {
+  return {
+    record,
+    connector,
+    connected,
+    object: undefined,
+    fence: new AbortController(),
+    provenAt: -Infinity,
+    checkedAt: -Infinity,
+    reconnectedAt: -Infinity,
+    proving: undefined,
+    reconnecting: Promise.resolve(),
+  };
+}
+
+/** Calls `listener` once when the connection is lost: now, if it is already. */
+export function whenLost({ connected: { lost } }: Held, listener: () => void): void {
+  if (lost.aborted) listener();
+  else lost.addEventListener('abort', listener, { once: true });
+}
+
+/**
+ * Makes sure that a held attachment is what it was, unless that was just done: openers that come together share one
+ * proof. Rejects with `attachment_lost`, `identity_mismatch` or `connector_failed`.
+ */
+export function renewHeld(held: Held, context: AttachContext): Promise<void> {
+  if (context.clock.now() - held.provenAt < context.times.proofMs) return Promise.resolve();
+  held.proving ??= checkAndProve(held, context).finally(() => (held.proving = undefined));
+  return held.proving;
+}
+
+/**
+ * Proves that the source is the image's volume (identity.ts), now; keeps what it learnt pinned. Rejects with
+ * `identity_mismatch`, or with `connector_failed` when the volume cannot be read.
+ */
+export async function proveHeld(held: Held, context: AttachContext): Promise<void> {
+  const { clock, pins, times, log } = context;
+  const { volumeId, imageId, imageSize, backend } = held.record;
+  const work = async (): Promise<void> => {
+    await judgeObject(held);
+    const pin = await prove(held.connected, { volumeId, imageId, imageSize, backend }, pins);
+    const known = pins.get(volumeId);
+    if (samePin(known, pin)) return;
+    if (known?.backend !== pin.backend && known?.imageId === imageId)
+      log.warn(
+        { volume: volumeId, was: known.backend, is: pin.backend },
+        'the backend renamed a volume of ours; its content is the same',
+      );
+    await pins.write(pin);
+  };
+  await withDeadline(work(), {
+    clock,
+    ms: times.connectMs,
+    onTimeout: () =>
+      new CinderfsError('connector_failed', `volume ${volumeId} is connected but cannot be read`, {
+        volume: volumeId,
+      }),
+  });
+  held.provenAt = clock.now();
+}
+
+/**
+ * Asks Cinder whether the attachment is still there and attached. `attachment_lost` when it is not; silence proves
+ * nothing, so an unreachable Cinder changes nothing.
+ */
+export async function checkHeld(held: Held, context: AttachContext, deadlineMs: number): Promise<void> {
+  const { volumeId: volume, attachmentId: attachment } = held.record;
+  if (attachment === undefined) return;
+  const lost = (why: string): CinderfsError =>
+    new CinderfsError('attachment_lost', `the attachment of volume ${volume} ${why}`, { volume, attachment });
+  try {
+    const { status } = await context.attachments.show(attachment, { deadlineMs });
+    if (status !== 'attached') throw lost(`is ${status} in Cinder`);
+  } catch (error) {
+    if (!CinderfsError.is(error)) throw error;
+    if (error.code === 'not_found') throw lost('was removed from Cinder');
+    if (error.code === 'attachment_lost') throw error;
+    context.log.debug(
+      { volume, attachment, err: error },
+      'cannot ask Cinder about an attachment; it is kept',
+    );
+  } finally {
+    held.checkedAt = context.clock.now();
+  }
+}
+
+async function checkAndProve(held: Held, context: AttachContext): Promise<void> {
+  await held.reconnecting;
+  if (context.clock.now() - held.checkedAt >= context.times.recheckMs)
+    await checkHeld(held, context, CHECK_MS);
+  await proveHeld(held, context);
+}
+
+/** The path may have been given to something else since: a new file, a new disk under an old name. */
+async function judgeObject(held: Held): Promise<void> {
+  const seen = await held.connected.object();
+  held.object ??= seen;
+  if (seen === held.object) return;
+  const volume = held.record.volumeId;
+  throw new CinderfsError('identity_mismatch', `the source of volume ${volume} is another object now`, {
+    volume,
+  });
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname, machine, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectorProperties } from '../cinder/types.js';
+
+export interface HostIdentity {
+  /** Keeps an initiator name of our own where the host has none. */
+  readonly stateDir: string;
+  /** Tells our mounts on this host apart. */
+  readonly mountId: string;
+  /** Override what the host says about itself. */
+  readonly host?: string | undefined;
+  readonly ip?: string | undefined;
+  readonly initiator?: string | undefined;
+  readonly novaConf?: string | undefined;
+  readonly initiatorFile?: string | undefined;
+}
+
+/**
+ * What this host tells Cinder about itself. Follows nova.conf where there is one: drivers decide by host string and
+ * initiator whether a LUN is still needed here, so two names for one host make them unmap it under the other service.
+ */
+export async function hostProperties(
+  identity: HostIdentity,
+): Promise<ConnectorProperties & { readonly initiator: string }> {
+  const nova = await novaDefaults(identity.novaConf ?? '/etc/nova/nova.conf');
+  const host = identity.host ?? nova.get('host') ?? hostname();
+  return {
+    host,
+    ip: identity.ip ?? nova.get('my_block_storage_ip') ?? nova.get('my_ip') ?? firstAddress(),
+    platform: machine(),
+    os_type: 'linux',
+    multipath: false,
+    initiator: identity.initiator ?? (await initiatorName(identity)),
+    mountpoint: `cinderfs:${host}:${identity.mountId}`,
+    mode: 'ro',
+  };
+}
+
+/** The [DEFAULT] section of nova.conf, as far as single values go; `$my_ip` is what nova's own defaults refer to. */
+async function novaDefaults(path: string): Promise<ReadonlyMap<string, string>> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const defaults = new Map<string, string>();
+  let section = '';
+  for (const line of text.split('\n')) {
+    section = /^\s*\[([^\]]+)\]/.exec(line)?.[1] ?? section;
+    const [, key, value] = /^\s*([a-z_]+)\s*=\s*(\S.*?)\s*$/.exec(line) ?? [];
+    if (section === 'DEFAULT' && key !== undefined && value !== undefined) defaults.set(key, value);
+  }
+  for (const [key, value] of defaults) if (value === '$my_ip') defaults.set(key, defaults.get('my_ip') ?? '');
+  return new Map([...defaults].filter(([, value]) => value !== ''));
+}
+
+function firstAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1';
+}
+
+/** The host's own initiator name, else one of ours that stays the same for ever. */
+async function initiatorName({ initiatorFile, stateDir }: HostIdentity): Promise<string> {
+  const system = await readFile(initiatorFile ?? '/etc/iscsi/initiatorname.iscsi', 'utf8').catch(() => '');
+  const name = /^\s*InitiatorName\s*=\s*(\S+)/m.exec(system)?.[1];
+  if (name !== undefined) return name;
+  const path = join(stateDir, 'initiatorname');
+  const own = (await readFile(path, 'utf8').catch(() => '')).trim();
+  if (own !== '') return own;
+  const made = `iqn.2026-01.org.cinderfs:${randomBytes(6).toString('hex')}`;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await writeFile(path, `${made}\n`, { mode: 0o600 });
+  return made;
+}

@@ -1,0 +1,146 @@
+import { readFile } from 'node:fs/promises';
+import { CinderfsError } from '../errors.js';
+import type { ConnectionInfo } from '../cinder/types.js';
+import { lunOf, shaped, textOf } from './backend-values.js';
+
+/** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
+export interface QemuBlock {
+  readonly options: Readonly<Record<string, unknown>>;
+  /** For `--object secret,id=SECRET_ID`: goes through a file, never through argv. */
+  readonly secret?: { readonly value: string; readonly format: 'raw' | 'base64' } | undefined;
+}
+
+/** What this host contributes. */
+export interface QemuHost {
+  /** Of QEMU's own initiator. */
+  readonly initiator: string;
+  /** Where ceph.conf and the keyrings are. */
+  readonly cephDirectory: string;
+}
+
+export const SECRET_ID = 'cinderfs';
+
+const READERS: Readonly<
+  Record<string, (info: ConnectionInfo, host: QemuHost) => Promise<readonly QemuBlock[]>>
+> = {
+  rbd: rbdBlocks,
+  iscsi: iscsiBlocks,
+  nfs: nfsBlocks,
+};
+
+/** True for a protocol that QEMU speaks in user space. */
+export function qemuSpeaks(protocol: string): boolean {
+  return protocol in READERS;
+}
+
+/**
+ * The ways to open the volume, in order: one per portal. `format` is the volume's own (Cinder's NFS driver keeps some as
+ * qcow2), never guessed from content: a guest may have written what it likes there.
+ */
+export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
+  const reader = READERS[info.driver_volume_type];
+  if (reader === undefined)
+    throw new CinderfsError(
+      'protocol_unsupported',
+      `the qemu connector does not speak ${info.driver_volume_type}`,
+    );
+  const format = info.format ?? 'raw';
+  if (format !== 'raw' && format !== 'qcow2')
+    throw new CinderfsError(
+      'protocol_unsupported',
+      `volumes of format ${JSON.stringify(format)} are not served`,
+    );
+  // A volume has a backing file only while it has a snapshot: then its name is not its own id alone.
+  const backing =
+    format === 'qcow2' && !/^volume-[0-9a-f-]{36}\../.test(String(info.name)) ? { backing: null } : {};
+  return (await reader(info, host)).map(({ options, secret }) => ({
+    options: { driver: format, 'read-only': true, ...backing, file: { ...options, 'read-only': true } },
+    secret,
+  }));
+}
+
+async function rbdBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
+  const parts = (typeof info.name === 'string' ? info.name : '')
+    .split('/')
+    .map((part) => shaped(part, 'name', 'ceph_name'));
+  const [pool, image] = [parts[0], parts.at(-1)];
+  if (parts.length < 2 || parts.length > 3)
+    throw new CinderfsError('connector_failed', 'connection_info.name is not pool/image');
+  const cluster = info.cluster_name === undefined ? 'ceph' : textOf(info, 'cluster_name', 'ceph_name');
+  const user = info.auth_enabled === false ? undefined : textOf(info, 'auth_username', 'user');
+  const conf = `${host.cephDirectory}/${cluster}.conf`;
+  const key =
+    user === undefined ? undefined : await keyOf(`${host.cephDirectory}/${cluster}.client.${user}.keyring`);
+  const options = {
+    driver: 'rbd',
+    pool,
+    image,
+    ...(parts.length === 3 ? { namespace: parts[1] } : {}),
+    ...((await readable(conf)) ? { conf } : {}),
+    ...(user === undefined ? {} : { user }),
+    ...(key === undefined ? {} : { 'key-secret': SECRET_ID }),
+    ...monitorsOf(info),
+  };
+  return [{ options, secret: key === undefined ? undefined : { value: key, format: 'base64' } }];
+}
+
+function monitorsOf({ hosts, ports }: ConnectionInfo): {
+  server?: readonly { host: string; port: string }[];
+} {
+  if (!Array.isArray(hosts) || !Array.isArray(ports) || hosts.length === 0) return {};
+  const server = hosts.map((host: unknown, index) => ({
+    host: shaped(host, 'hosts', 'host').replace(/^\[|\]$/g, ''),
+    port: shaped(ports[index] ?? ports[0], 'ports', 'port'),
+  }));
+  return { server };
+}
+
+function iscsiBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
+  const chap = info.auth_method === 'CHAP';
+  const user = chap ? { user: textOf(info, 'auth_username', 'user'), 'password-secret': SECRET_ID } : {};
+  const secret = chap ? { value: passwordOf(info), format: 'raw' as const } : undefined;
+  const list = (key: string): readonly unknown[] =>
+    Array.isArray(info[key]) ? (info[key] as unknown[]) : [];
+  const [iqns, luns] = [list('target_iqns'), list('target_luns')];
+  const portals = list('target_portals').length > 0 ? list('target_portals') : [info.target_portal];
+  const blocks = portals.map((portal, index) => ({
+    options: {
+      driver: 'iscsi',
+      transport: 'tcp',
+      portal: shaped(portal, 'target_portal', 'portal'),
+      target: shaped(iqns[index] ?? info.target_iqn, 'target_iqn', 'iqn'),
+      lun: lunOf(luns[index] ?? info.target_lun),
+      'initiator-name': host.initiator,
+      ...user,
+    },
+    secret,
+  }));
+  return Promise.resolve(blocks);
+}
+
+function passwordOf({ auth_password: password }: ConnectionInfo): string {
+  if (typeof password === 'string' && password !== '') return password;
+  throw new CinderfsError('connector_failed', 'Cinder asks for CHAP without giving a password');
+}
+
+function nfsBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
+  const share = textOf(info, 'export', 'export');
+  const name = textOf(info, 'name', 'file_name');
+  const split = share.lastIndexOf(':/');
+  const host = share.slice(0, split).replace(/^\[|\]$/g, '');
+  const path = `${share.slice(split + 1).replace(/\/+$/, '')}/${name}`;
+  return Promise.resolve([{ options: { driver: 'nfs', server: { type: 'inet', host }, path } }]);
+}
+
+/** The cephx key: since OSSN-0085 it is never in connection_info. Left to librados where the keyring is not readable. */
+async function keyOf(keyring: string): Promise<string | undefined> {
+  const text = await readFile(keyring, 'utf8').catch(() => '');
+  return /^\s*key\s*=\s*([A-Za-z0-9+/=]+)\s*$/m.exec(text)?.[1];
+}
+
+async function readable(path: string): Promise<boolean> {
+  return readFile(path).then(
+    () => true,
+    () => false,
+  );
+}

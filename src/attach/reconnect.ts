@@ -1,0 +1,29 @@
+import { CinderfsError } from '../errors.js';
+import type { AttachContext } from './context.js';
+import { type Held, proveHeld } from './held.js';
+
+/** A connection that vanishes again this soon has a reason that connecting does not cure. */
+const ONCE_PER_MS = 60_000;
+
+/**
+ * Connects a volume again whose connection vanished under us: same attachment, same plan and so the same source, proven
+ * before it is read. Rejects when it cannot, or when that happened a moment ago; the caller fences then.
+ */
+export async function reconnect(held: Held, context: AttachContext, signal: AbortSignal): Promise<void> {
+  const { attachments, clock, journal, log } = context;
+  const { volumeId, attachmentId } = held.record;
+  const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
+  if (clock.now() - held.reconnectedAt < ONCE_PER_MS) throw why;
+  held.reconnectedAt = clock.now();
+  log.warn(
+    { volume: volumeId, reason: why.message },
+    'the connection of a volume vanished; connecting again',
+  );
+  await held.connector.disconnect(held.connected.host);
+  const { connectionInfo: info } = await attachments.show(attachmentId ?? '');
+  if (info === undefined) throw why;
+  const request = { volumeId, info, signal };
+  held.connected = await held.connector.connect(request, held.connector.plan(request));
+  await proveHeld(held, context);
+  await journal.write({ ...held.record, host: held.connected.host });
+}

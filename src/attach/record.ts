@@ -1,0 +1,54 @@
+/** What the journal knows of one attachment of ours: enough to undo it from any step. Never holds a secret. */
+
+/** The step about to be taken; every step but `attached` changes the world right after it was recorded. */
+export const STEPS = [
+  'reserve',
+  'export',
+  'connect',
+  'complete',
+  'attached',
+  'disconnect',
+  'delete',
+] as const;
+export type AttachStep = (typeof STEPS)[number];
+
+/** What a connector needs to find and remove what it made on this host, after a crash too. */
+export type HostRecord = Readonly<Record<string, string | number>>;
+
+export interface AttachmentRecord {
+  readonly version: 1;
+  readonly volumeId: string;
+  readonly imageId: string;
+  readonly imageName: string;
+  /** Bytes. */
+  readonly imageSize: number;
+  /** Of the volume; only such an attachment lingers. */
+  readonly multiattach: boolean;
+  readonly step: AttachStep;
+  /** Wall clock, milliseconds: when the attachment was begun. */
+  readonly since: number;
+  /** Attachments the volume had before we reserved: none of them is ours. */
+  readonly before: readonly string[];
+  /** Cinder answered the reservation, be it with an error: what it did, it has done by now. */
+  readonly answered: boolean;
+  readonly attachmentId?: string | undefined;
+  readonly connector?: string | undefined;
+  /** Planned before the connector starts, completed after it. */
+  readonly host?: HostRecord | undefined;
+  /** The backend's own name of the volume, where it proves something (identity.ts). */
+  readonly backend?: string | undefined;
+}
+
+/** The record in `value`, or undefined when it is none that this version understands. */
+export function parseRecord(value: unknown): AttachmentRecord | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const record = value as Partial<Record<keyof AttachmentRecord, unknown>>;
+  const whole =
+    record.version === 1 &&
+    typeof record.volumeId === 'string' &&
+    typeof record.imageId === 'string' &&
+    typeof record.imageSize === 'number' &&
+    STEPS.includes(record.step as AttachStep) &&
+    Array.isArray(record.before);
+  return whole ? (value as AttachmentRecord) : undefined;
+}

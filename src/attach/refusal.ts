@@ -1,0 +1,18 @@
+import { CinderfsError, reasonOf } from '../errors.js';
+
+const MEANING = {
+  http_failed: 'attach_refused',
+  http_timeout: 'attach_timeout',
+  conflict: 'volume_busy',
+} as const;
+
+/** A failure of Cinder in the words of an attach; request id and status are kept, other errors pass through. */
+export function refused(error: unknown, volume: string): unknown {
+  if (!CinderfsError.is(error) || !(error.code in MEANING)) return error;
+  const code = MEANING[error.code as keyof typeof MEANING];
+  return new CinderfsError(code, `Cinder did not attach volume ${volume}: ${reasonOf(error)}`, {
+    ...error.context,
+    volume,
+    cause: error,
+  });
+}

@@ -1,0 +1,60 @@
+import { backoffDelay } from '../async/backoff.js';
+import { sleep } from '../async/clock.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { AttachContext } from './context.js';
+import type { AttachmentRecord } from './record.js';
+import { refused } from './refusal.js';
+
+/** Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. */
+const RETRY = { baseMs: 250, capMs: 10_000 };
+
+/**
+ * Reserves the volume in Cinder and answers with the record that names the attachment (journaled).
+ *
+ * While another host is between reserving and completing, Cinder answers `conflict` to everybody, multiattach or not:
+ * that is retried within the attach budget, then `volume_busy`. A definite refusal leaves no record; an unanswered
+ * request leaves one without an attachment id, which undo() resolves.
+ */
+export async function reserve(
+  intent: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<AttachmentRecord> {
+  const { attachments, clock, journal, times } = context;
+  const end = clock.now() + times.attachBudgetMs;
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted();
+    await journal.write(intent);
+    try {
+      const { id } = await attachments.create(intent.volumeId);
+      const record = { ...intent, answered: true, attachmentId: id, step: 'export' } as const;
+      await journal.write(record);
+      return record;
+    } catch (error) {
+      await settleRefusal(intent, error, context);
+      if (!CinderfsError.is(error) || error.code !== 'conflict') throw refused(error, intent.volumeId);
+      const delay = backoffDelay(RETRY, attempt, context.random);
+      if (clock.now() + delay >= end) throw busy(intent.volumeId, error, times.attachBudgetMs);
+      await sleep(clock, delay, signal);
+    }
+  }
+}
+
+/** Nothing was reserved after a definite no; anything else must be looked up before it is forgotten. */
+async function settleRefusal(
+  intent: AttachmentRecord,
+  error: unknown,
+  context: AttachContext,
+): Promise<void> {
+  if (!CinderfsError.is(error)) return;
+  // The record that carries the id could not be written: the older one, without it, is what undo() works from.
+  if (error.code === 'journal_failed') return;
+  const status = error.context.status;
+  if (status !== undefined && status < 500) await context.journal.remove(intent.volumeId);
+  else if (status !== undefined) await context.journal.write({ ...intent, answered: true });
+}
+
+function busy(volume: string, cause: CinderfsError, budgetMs: number): CinderfsError {
+  const why = `volume ${volume} could not be reserved within ${Math.round(budgetMs / 1000)} s: ${reasonOf(cause)}`;
+  return new CinderfsError('volume_busy', why, { ...cause.context, volume, cause });
+}

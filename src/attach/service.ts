@@ -1,0 +1,167 @@
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../async/clock.js';
+import { CinderfsError } from '../errors.js';
+import type { Attachments, CatalogSnapshot, Volumes } from '../cinder/types.js';
+import type { Log } from '../log.js';
+import type { Connector } from './connector.js';
+import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
+import { type HostIdentity, hostProperties } from './host-properties.js';
+import type { Pin } from './identity.js';
+import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
+import { LocalConnector } from './local-connector.js';
+import { OwnerLock } from './owner-lock.js';
+import { Pool } from './pool.js';
+import { QemuConnector } from './qemu-connector.js';
+import { parseRecord } from './record.js';
+import { RecordStore } from './record-store.js';
+import { Watcher } from './watcher.js';
+
+export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
+  readonly attachments: Attachments;
+  readonly volumes: Volumes;
+  /** Survives reboots: the journal and the pins. One daemon each. */
+  readonly stateDir: string;
+  /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
+  readonly runDir: string;
+  /** Named to a second daemon that wants the same state directory. */
+  readonly mountpoint: string;
+  /** A connector's name, or `auto`: the first that can reach the volume. */
+  readonly connector: 'auto' | 'local' | 'qemu';
+  readonly times?: Partial<AttachTimes> | undefined;
+  /** How often Cinder is asked about what is held, in milliseconds. */
+  readonly watchMs?: number | undefined;
+  readonly cephDirectory?: string | undefined;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+  readonly random?: (() => number) | undefined;
+  /** Replaces the connectors, for tests. */
+  readonly connectors?: readonly Connector[] | undefined;
+}
+
+/** The attachments of this host as the daemon runs them. Order: start, acquire..., drain, close. */
+export interface PoolService extends AttachmentPool {
+  /** Takes the state directory (`owner_exists`), then adopts or undoes what an earlier process left, in the background. */
+  start(): Promise<void>;
+  /** See Pool.drain. Resolves with what is still attached: nothing, if all went well. */
+  drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]>;
+  /** Lets go of an image nobody reads; false when it is not attached. */
+  releaseImage(imageId: string): boolean;
+  /** Fences what the new catalog does not have any more. For Catalog.onChange. */
+  review(snapshot: CatalogSnapshot): void;
+  /** Resolves when nothing is attached, lingering or being undone. */
+  quiet(): Promise<void>;
+  /** Stops timers and retries and gives the state directory up. What is attached stays in the journal. */
+  close(): Promise<void>;
+}
+
+/** Wires the attachment pool. Nothing happens before start(). */
+export function createAttachmentPool(options: PoolOptions): PoolService {
+  return new Service(options);
+}
+
+class Service implements PoolService {
+  readonly #options: PoolOptions;
+  readonly #end = new AbortController();
+  #lock: OwnerLock | undefined;
+  #pool: Pool | undefined;
+  #watcher: Watcher | undefined;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { stateDir, mountpoint } = this.#options;
+    this.#lock = await OwnerLock.take(stateDir, mountpoint);
+    try {
+      const context = await contextOf(this.#options);
+      this.#pool = new Pool(context, this.#end.signal);
+      this.#pool.recover(context.journal.list());
+      this.#watcher = new Watcher(this.#pool, context, this.#options.watchMs ?? 30_000);
+      this.#watcher.start();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async acquire(
+    image: AttachableImage,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Lease> {
+    return this.#started.acquire(image, options);
+  }
+
+  report(): readonly AttachmentReport[] {
+    return this.#pool?.report() ?? [];
+  }
+
+  lastError(imageId: string): string | undefined {
+    return this.#pool?.lastError(imageId);
+  }
+
+  async drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]> {
+    return (await this.#pool?.drain(options)) ?? [];
+  }
+
+  releaseImage(imageId: string): boolean {
+    return this.#started.releaseImage(imageId);
+  }
+
+  review(snapshot: CatalogSnapshot): void {
+    this.#watcher?.review(snapshot);
+  }
+
+  async quiet(): Promise<void> {
+    await this.#pool?.quiet();
+  }
+
+  async close(): Promise<void> {
+    this.#watcher?.stop();
+    this.#end.abort(new CinderfsError('draining', 'the daemon is about to exit'));
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  get #started(): Pool {
+    if (this.#pool === undefined) throw new CinderfsError('internal', 'the attachment pool was not started');
+    return this.#pool;
+  }
+}
+
+async function contextOf(options: PoolOptions): Promise<AttachContext> {
+  const { attachments, volumes, log, stateDir } = options;
+  const clock = options.clock ?? systemClock;
+  const times = { ...DEFAULT_TIMES, ...options.times };
+  const properties = await hostProperties(options);
+  const journal = await RecordStore.open({
+    directory: join(stateDir, 'attachments'),
+    parse: parseRecord,
+    keyOf: ({ volumeId }) => volumeId,
+    log,
+  });
+  const pins = await RecordStore.open({
+    directory: join(stateDir, 'pins'),
+    parse: parsePin,
+    keyOf: ({ volumeId }) => volumeId,
+    log,
+  });
+  const all: readonly Connector[] = options.connectors ?? [
+    new LocalConnector(),
+    new QemuConnector({
+      directory: join(options.runDir, 'nbd'),
+      initiator: properties.initiator,
+      cephDirectory: options.cephDirectory ?? '/etc/ceph',
+      clock,
+      startMs: times.connectMs,
+    }),
+  ];
+  const connectors = all.filter(({ name }) => options.connector === 'auto' || name === options.connector);
+  const random = options.random ?? Math.random;
+  return { attachments, volumes, journal, pins, connectors, properties, times, clock, log, random };
+}
+
+function parsePin(value: unknown): Pin | undefined {
+  const pin = value as Partial<Pin> | null;
+  return typeof pin?.volumeId === 'string' && typeof pin.fingerprint === 'string' ? (pin as Pin) : undefined;
+}

@@ -1,0 +1,59 @@
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { AttachContext } from './context.js';
+import { findOrphan } from './orphan.js';
+import type { AttachmentRecord } from './record.js';
+
+/**
+ * Removes whatever `record` may have made, from any step: the detach, the roll-back of a failed attach, and what is
+ * done about a record of an earlier life. Host first, attachment second: the other order leaves a live device whose LUN
+ * can be given to somebody else. Every step is idempotent and "already gone" is success; when one fails the record
+ * stays, so that the next try begins where this one stopped. Rejects with `detach_failed`.
+ */
+export async function undo(
+  record: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await disconnect(record, context);
+    await deleteAttachment(record, context, signal);
+    await context.journal.remove(record.volumeId);
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    const { volumeId, attachmentId } = record;
+    throw new CinderfsError('detach_failed', `cannot detach volume ${volumeId} yet: ${reasonOf(cause)}`, {
+      ...(CinderfsError.is(cause) ? cause.context : {}),
+      remedy: undefined,
+      volume: volumeId,
+      attachment: attachmentId,
+      cause,
+    });
+  }
+}
+
+async function disconnect(record: AttachmentRecord, context: AttachContext): Promise<void> {
+  if (record.host === undefined) return;
+  const connector = context.connectors.find(({ name }) => name === record.connector);
+  if (connector === undefined)
+    throw new CinderfsError(
+      'connector_missing',
+      `it was connected by ${record.connector ?? '?'}, which is not enabled`,
+    );
+  await context.journal.write({ ...record, step: 'disconnect' });
+  await connector.disconnect(record.host);
+}
+
+async function deleteAttachment(
+  record: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const id = record.attachmentId ?? (await findOrphan(record, context, signal));
+  if (id === undefined) return;
+  await context.journal.write({ ...record, attachmentId: id, host: undefined, step: 'delete' });
+  try {
+    await context.attachments.delete(id);
+  } catch (error) {
+    if (!CinderfsError.is(error) || error.code !== 'not_found') throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
+import type { AttachableImage } from '../../src/attach/lease.js';
+import { Pool } from '../../src/attach/pool.js';
+import { silentLog } from '../../src/log.js';
+import { ManualClock } from './manual-clock.js';
+import { MemoryJournal, MemoryPins } from './memory-journal.js';
+import { SimulatedCinder } from './simulated-cinder.js';
+import { SimulatedHost } from './simulated-host.js';
+
+/** A pool with everything around it simulated. */
+export class AttachWorld {
+  readonly clock = new ManualClock();
+  readonly cinder = new SimulatedCinder();
+  readonly host = new SimulatedHost();
+  readonly journal = new MemoryJournal();
+  readonly pins = new MemoryPins();
+  readonly end = new AbortController();
+  readonly context: AttachContext;
+  readonly pool: Pool;
+
+  constructor(times: Partial<AttachTimes> = {}) {
+    this.context = {
+      attachments: this.cinder,
+      volumes: this.cinder,
+      journal: this.journal,
+      pins: this.pins,
+      connectors: [this.host],
+      properties: { host: 'host-1', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
+      times: { ...DEFAULT_TIMES, ...times },
+      clock: this.clock,
+      log: silentLog,
+      random: () => 0.5,
+    };
+    this.pool = new Pool(this.context, this.end.signal);
+  }
+
+  /** A volume with an image in it. */
+  addImage(volumeId: string, options: { multiattach?: boolean } = {}): AttachableImage {
+    const { multiattach = true } = options;
+    this.cinder.addVolume(volumeId, { multiattach });
+    this.host.addVolume(volumeId);
+    return {
+      id: `image-in-${volumeId}`,
+      name: `name of ${volumeId}`,
+      size: `bytes of ${volumeId}`.length,
+      volumeId,
+      multiattach,
+      diskFormat: 'raw',
+    };
+  }
+
+  /** Everything of ours that is left anywhere; empty after quiescence. */
+  leftovers(): readonly string[] {
+    return [
+      ...[...this.cinder.stored.keys()],
+      ...[...this.host.devices.keys()],
+      ...this.journal.list().map(({ volumeId }) => `record of ${volumeId}`),
+    ];
+  }
+}

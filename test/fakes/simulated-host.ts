@@ -1,0 +1,105 @@
+import { CinderfsError } from '../../src/errors.js';
+import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { Connected, Connector, ConnectRequest } from '../../src/attach/connector.js';
+import type { HostRecord } from '../../src/attach/record.js';
+
+export type HostCall = 'connect' | 'disconnect' | 'adopt' | 'read';
+
+interface Device {
+  readonly volumeId: string;
+  /** Whose bytes it shows: another volume's after a LUN was reused. */
+  shows: string;
+  readonly lost: AbortController;
+}
+
+/** A host with devices in memory. They outlive the pool that connected them, as a real host's outlive the daemon. */
+export class SimulatedHost implements Connector {
+  readonly name = 'simulated';
+  readonly devices = new Map<string, Device>();
+  /** Bytes of each volume. */
+  readonly content = new Map<string, Buffer>();
+  readonly calls: HostCall[] = [];
+  gate: (call: HostCall) => Promise<CinderfsError | undefined> = () => Promise.resolve(undefined);
+
+  addVolume(id: string, content = Buffer.from(`bytes of ${id}`)): void {
+    this.content.set(id, content);
+  }
+
+  refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
+    const speaks = info.driver_volume_type === 'simulated';
+    return Promise.resolve(speaks ? undefined : new CinderfsError('protocol_unsupported', 'not simulated'));
+  }
+
+  plan({ volumeId }: Pick<ConnectRequest, 'volumeId'>): HostRecord {
+    return { device: `device-of-${volumeId}` };
+  }
+
+  /** Like a real one: a failure or an interruption may come before or after the device was made. */
+  async connect({ volumeId, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
+    const name = String(plan.device);
+    if (this.devices.has(name)) throw new CinderfsError('internal', `${name} was connected twice`);
+    this.devices.set(name, { volumeId, shows: volumeId, lost: new AbortController() });
+    const failure = await this.#pass('connect');
+    if (failure !== undefined || signal.aborted) {
+      this.devices.delete(name);
+      throw failure ?? CinderfsError.from(signal.reason);
+    }
+    return this.#connected(name);
+  }
+
+  async adopt(host: HostRecord): Promise<Connected | undefined> {
+    await this.#pass('adopt');
+    const name = String(host.device);
+    return this.devices.has(name) ? this.#connected(name) : undefined;
+  }
+
+  async disconnect(host: HostRecord): Promise<void> {
+    const failure = await this.#pass('disconnect');
+    if (failure !== undefined) throw failure;
+    this.devices.delete(String(host.device));
+  }
+
+  /** Somebody else took the device away. */
+  vanish(volumeId: string): void {
+    const name = `device-of-${volumeId}`;
+    const device = this.devices.get(name);
+    this.devices.delete(name);
+    device?.lost.abort(new CinderfsError('connector_failed', `${name} vanished`));
+  }
+
+  /** The LUN-reuse attack: the path of one volume shows another's bytes. */
+  reuse(volumeId: string, shows: string): void {
+    const device = this.devices.get(`device-of-${volumeId}`);
+    if (device !== undefined) device.shows = shows;
+  }
+
+  /** What a reader of the path sees now. */
+  read(name: string): Buffer {
+    const device = this.devices.get(name);
+    const bytes = device === undefined ? undefined : this.content.get(device.shows);
+    if (bytes === undefined) throw new CinderfsError('connector_failed', `${name} is gone`);
+    return bytes;
+  }
+
+  #connected(name: string): Connected {
+    const device = this.devices.get(name);
+    if (device === undefined) throw new CinderfsError('connector_failed', `${name} is gone`);
+    return {
+      source: { kind: 'device', path: name },
+      host: { device: name },
+      lost: device.lost.signal,
+      object: () => Promise.resolve(undefined),
+      size: () => Promise.resolve(this.read(name).length),
+      read: async (offset, length) => {
+        const failure = await this.#pass('read');
+        if (failure !== undefined) throw failure;
+        return this.read(name).subarray(offset, offset + length);
+      },
+    };
+  }
+
+  async #pass(call: HostCall): Promise<CinderfsError | undefined> {
+    this.calls.push(call);
+    return this.gate(call);
+  }
+}
