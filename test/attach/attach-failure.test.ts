@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { CinderfsError } from '../../src/errors.js';
+import { AttachWorld } from '../fakes/attach-world.js';
+import { broken, count, once, rejectsWith, timeout } from './attach-testing.js';
+
+describe('a failed attach', () => {
+  it('refuses a volume in error without reserving it', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    const volume = world.cinder.volumes.get('v1');
+    assert.ok(volume);
+    volume.status = 'error_extending';
+    assert.match((await rejectsWith('attach_refused', world.pool.acquire(image))).message, /error_extending/);
+    assert.equal(count(world, 'create'), 0);
+  });
+
+  it('leaves no reservation when the driver fails, and keeps the request id', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    world.cinder.gate = (call) => Promise.resolve(call === 'update' ? broken() : undefined);
+    const error = await rejectsWith('attach_refused', world.pool.acquire(image));
+    assert.equal(error.context.requestId, 'req-1');
+    assert.deepEqual(world.leftovers(), []);
+    assert.equal(world.cinder.volumes.get('v1')?.status, 'available');
+  });
+
+  it('uses an export whose answer was lost', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    once(world, 'update', timeout());
+    await world.pool.acquire(image);
+    assert.equal(count(world, 'update'), 1);
+  });
+
+  it('disconnects and deletes when the host fails', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    world.host.gate = (call) =>
+      Promise.resolve(call === 'connect' ? new CinderfsError('connector_failed', 'no route') : undefined);
+    await rejectsWith('connector_failed', world.pool.acquire(image));
+    assert.deepEqual(world.leftovers(), []);
+  });
+
+  it('is tried anew by the next opener', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    once(world, 'complete', broken());
+    await rejectsWith('attach_refused', world.pool.acquire(image));
+    const lease = await world.pool.acquire(image);
+    assert.equal(world.pool.lastError(image.id), undefined);
+    lease.release();
+  });
+
+  it('goes on deleting in the background while Cinder refuses, and the next opener waits for that', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    let down = true;
+    world.cinder.gate = (call) =>
+      Promise.resolve(down && (call === 'update' || call === 'delete') ? broken() : undefined);
+    const failed = rejectsWith('attach_refused', world.pool.acquire(image));
+    await world.clock.advance(10_000);
+    await failed;
+    assert.equal(world.leftovers().length, 2); // the attachment and its record
+    down = false;
+    const opening = world.pool.acquire(image);
+    await world.clock.advance(60_000);
+    const lease = await opening;
+    assert.equal(world.cinder.stored.size, 1);
+    lease.release();
+  });
+});
+
+describe('a busy volume', () => {
+  it('is asked for again while another host is between reserve and complete', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    const other = world.cinder.attachElsewhere('v1', 'attaching');
+    const opening = world.pool.acquire(image);
+    await world.clock.advance(5_000);
+    assert.ok(count(world, 'create') > 2);
+    await world.cinder.complete(other);
+    await world.clock.advance(10_000);
+    (await opening).release();
+    assert.ok(world.cinder.stored.has(other));
+  });
+
+  it('is volume_busy when the budget is spent, and nothing of ours is left', async () => {
+    const world = new AttachWorld({ attachBudgetMs: 20_000 });
+    const image = world.addImage('v1', { multiattach: false });
+    const other = world.cinder.attachElsewhere('v1', 'attached');
+    const opening = rejectsWith('volume_busy', world.pool.acquire(image));
+    await world.clock.advance(20_000);
+    await opening;
+    assert.deepEqual(world.leftovers(), [other]);
+  });
+});
+
+describe('a reservation whose answer was lost', () => {
+  it('is found by listing and removed after it stayed untouched', async () => {
+    const world = new AttachWorld({ orphanMs: 30_000 });
+    const image = world.addImage('v1');
+    once(world, 'create', timeout());
+    const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
+    await world.clock.advance(6_000);
+    await opening;
+    assert.equal(world.cinder.stored.size, 1);
+    await world.clock.advance(30_000);
+    assert.deepEqual(world.leftovers(), []);
+  });
+
+  it('is not confused with one that another host makes and completes meanwhile', async () => {
+    const world = new AttachWorld({ orphanMs: 30_000 });
+    const image = world.addImage('v1');
+    once(world, 'create', { refuse: new CinderfsError('http_timeout', 'never reached Cinder') });
+    const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
+    await world.clock.advance(6_000);
+    await opening;
+    const other = world.cinder.attachElsewhere('v1', 'reserved');
+    await world.clock.advance(10_000);
+    await world.cinder.complete(other);
+    await world.clock.advance(60_000);
+    assert.deepEqual(world.leftovers(), [other]);
+  });
+
+  it('is not confused with one that was there before', async () => {
+    const world = new AttachWorld({ orphanMs: 30_000 });
+    const image = world.addImage('v1');
+    const dead = world.cinder.attachElsewhere('v1', 'reserved');
+    once(world, 'create', { refuse: new CinderfsError('http_timeout', 'never reached Cinder') });
+    const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
+    await world.clock.advance(60_000);
+    await opening;
+    assert.deepEqual(world.leftovers(), [dead]);
+  });
+});
