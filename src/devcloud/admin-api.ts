@@ -1,25 +1,24 @@
 /** `/_devcloud`: what no real cloud offers. Faults, the request log, and things an attacker or an admin would do. */
 
-import { stat } from 'node:fs/promises';
-
 import { reasonOf } from '../errors.js';
 import type { Faults, FaultSpec } from './faults.js';
-import type { ImageShelf } from './image-shelf.js';
+import type { ImageBytes, ImageShelf } from './image-shelf.js';
 import type { ImageSpec } from './image-spec.js';
-import { isObject, pickText } from './json.js';
-import type { Cloud, Image, ImageStatus } from './model.js';
+import { isObject, pick, pickText } from './json.js';
+import type { Mischief } from './mischief.js';
+import type { Cloud } from './model.js';
 import type { RequestLog } from './request-log.js';
 import { findRoute, type Params, type Route } from './router.js';
 import { ApiError, type Call, type Reply } from './service.js';
 import type { StateFile } from './state-file.js';
 import type { Tokens } from './tokens.js';
-import { copySparse, overwrite } from './volume-file.js';
 
 export interface AdminDeps {
   readonly cloud: Cloud;
   readonly tokens: Tokens;
   readonly faults: Faults;
   readonly shelf: ImageShelf;
+  readonly mischief: Mischief;
   readonly log: RequestLog;
   readonly state: StateFile;
 }
@@ -39,12 +38,9 @@ const routes: Route<AdminCall>[] = [
   { method: 'DELETE', template: '/_devcloud/tokens', run: revokeTokens },
   { method: 'GET', template: '/_devcloud/state', run: showState },
   { method: 'POST', template: '/_devcloud/images', run: addImage },
-  { method: 'POST', template: '/_devcloud/images/{image}/delete', run: deleteImage },
-  { method: 'POST', template: '/_devcloud/images/{image}/replace', run: replaceImage },
-  { method: 'POST', template: '/_devcloud/images/{image}/deactivate', run: setStatus('deactivated') },
-  { method: 'POST', template: '/_devcloud/images/{image}/reactivate', run: setStatus('active') },
-  { method: 'POST', template: '/_devcloud/attachments/{id}/detach', run: forceDetach },
-  { method: 'POST', template: '/_devcloud/volumes/{id}/swap', run: swapBytes },
+  { method: 'POST', template: '/_devcloud/images/{image}/{verb}', run: changeImage },
+  { method: 'POST', template: '/_devcloud/attachments/{id}/detach', run: detach },
+  { method: 'POST', template: '/_devcloud/volumes/{id}/swap', run: swap },
 ];
 
 /** The handler of everything below `/_devcloud`. Errors are `{error}` with 400, 404 or 500. */
@@ -103,67 +99,45 @@ function showState(call: AdminCall): Reply {
 
 /** Body: an ImageSpec, and `file`: a path on this host whose bytes it gets. */
 async function addImage(call: AdminCall): Promise<Reply> {
-  const file = pickText(call.body, 'file');
-  const spec: ImageSpec = isObject(call.body) ? call.body : {};
-  const image = await call.shelf.add(spec, file === undefined ? {} : { file });
-  return { status: 201, json: image };
+  return { status: 201, json: await call.shelf.add(specIn(call), bytesIn(call)) };
 }
 
-/** Gone from Glance at once, attached or not; the volume goes with its last attachment. */
-async function deleteImage(call: AdminCall, { image = '' }: Params): Promise<Reply> {
-  await call.shelf.remove(findImage(call, image));
+async function changeImage(call: AdminCall, { image = '', verb }: Params): Promise<Reply> {
+  switch (verb) {
+    case 'delete':
+      await call.mischief.deleteImage(image);
+      return done;
+    case 'replace':
+      return { status: 201, json: await call.mischief.replaceImage(image, specIn(call), bytesIn(call)) };
+    case 'deactivate':
+    case 'reactivate':
+      call.mischief.setImageStatus(image, verb === 'deactivate' ? 'deactivated' : 'active');
+      return done;
+    default:
+      throw new ApiError(
+        404,
+        `an image can be deleted, replaced, deactivated, reactivated: not ${String(verb)}`,
+      );
+  }
+}
+
+async function detach(call: AdminCall, { id = '' }: Params): Promise<Reply> {
+  await call.mischief.detach(id);
   return done;
 }
 
-/** The old image is deleted and a new one of the same name takes its place, with the bytes of `file`. */
-async function replaceImage(call: AdminCall, { image = '' }: Params): Promise<Reply> {
-  const old = findImage(call, image);
-  await call.shelf.remove(old);
-  const spec: ImageSpec = { name: old.name, diskFormat: old.diskFormat ?? 'raw' };
-  const file = pickText(call.body, 'file');
-  const given: ImageSpec = isObject(call.body) ? call.body : {};
-  const made = await call.shelf.add({ ...spec, ...given }, file === undefined ? {} : { file });
-  return { status: 201, json: made };
-}
-
-function setStatus(status: ImageStatus): Route<AdminCall>['run'] {
-  return (call, { image = '' }) => {
-    const found = findImage(call, image);
-    found.status = status;
-    found.updatedAt = call.cloud.stamp();
-    call.cloud.touch();
-    return done;
-  };
-}
-
-/** As an admin's force-detach: the attachment is gone, whoever reads through it is not told. */
-function forceDetach(call: AdminCall, { id = '' }: Params): Reply {
-  const volume = call.cloud.volumes.get(call.cloud.attachments.get(id)?.volumeId ?? '');
-  if (volume === undefined) throw new ApiError(404, `no attachment ${id}`);
-  call.cloud.step(volume, { is: 'delete', id });
-  return done;
-}
-
-/**
- * The LUN-reuse attack: the path of a volume serves other bytes. Body: `volume` (id) or `file` (path) to take them
- * from, and `inPlace`: true overwrites the file that readers have open, false (default) puts another in its place.
- */
-async function swapBytes(call: AdminCall, { id = '' }: Params): Promise<Reply> {
-  const volume = call.cloud.volumes.get(id);
-  if (volume === undefined) throw new ApiError(404, `no volume ${id}`);
+/** Body: `volume` (id) or `file` (path) whose bytes to serve, and `inPlace`. */
+async function swap(call: AdminCall, { id = '' }: Params): Promise<Reply> {
   const other = call.cloud.volumes.get(pickText(call.body, 'volume') ?? '');
   const source = other?.path ?? pickText(call.body, 'file');
   if (source === undefined) throw new TypeError('volume or file must say whose bytes to serve');
-  const isInPlace = isObject(call.body) && call.body.inPlace === true;
-  if (isInPlace) await overwrite(source, volume.path);
-  else await copySparse(source, volume.path, (await stat(volume.path)).size);
+  await call.mischief.swapBytes(id, source, pick(call.body, 'inPlace') === true);
   return done;
 }
 
-/** By id, or by name where the name is not an id. */
-function findImage(call: AdminCall, wanted: string): Image {
-  const living = [...call.cloud.images.values()].filter((image) => image.status !== 'deleted');
-  const image = living.find(({ id, name }) => id === wanted || name === wanted);
-  if (image === undefined) throw new ApiError(404, `no image ${wanted}`);
-  return image;
+const specIn = (call: AdminCall): ImageSpec => (isObject(call.body) ? call.body : {});
+
+function bytesIn(call: AdminCall): ImageBytes {
+  const file = pickText(call.body, 'file');
+  return file === undefined ? {} : { file };
 }

@@ -48,9 +48,9 @@ async function update(call: CinderCall, { id = '' }: Record<string, string>): Pr
       : "'connector' is a required property";
     throw new ApiError(400, `Invalid input for field/attribute connector. Value: ${given}. ${reason}`);
   }
-  const before = asReserved(attachment);
+  const before = attachmentDetail(attachment);
   await connectVolume(call, volume, attachment, connector, 'update');
-  // Cinder answers with the record as it was read before the driver ran: still "reserved", but with the info.
+  // Cinder answers with the record as it read it before the driver ran: still "reserved", but with the info.
   return { status: 200, json: { attachment: { ...before, connection_info: attachment.connectionInfo } } };
 }
 
@@ -75,8 +75,7 @@ async function remove(call: CinderCall, { id = '' }: Record<string, string>): Pr
   }
   call.cloud.step(volume, { is: 'delete', id: attachment.id });
   const rest = call.cloud.attachmentsOf(volume.id);
-  const isOrphan = rest.length === 0 && call.cloud.images.get(imageIdOf(volume))?.status === 'deleted';
-  if (isOrphan) await call.shelf.removeVolume(volume);
+  await call.shelf.removeOrphan(volume);
   return { status: 200, json: { attachments: rest.map(attachmentSummary) } };
 }
 
@@ -147,7 +146,7 @@ function modeFor(call: CinderCall, volume: Volume, asked: unknown): string | nul
   return typeof asked === 'string' ? asked : 'null';
 }
 
-/** The stale view of create and update: "reserved" and never attached, whatever a GET right after says. */
+/** The stale view of create: "reserved" and never attached, whatever a GET right after says. */
 function asReserved(attachment: Attachment): object {
   return { ...attachmentDetail(attachment), status: 'reserved', attached_at: '' };
 }
@@ -175,8 +174,6 @@ function invalid(field: string, value: unknown, reason: string): ApiError {
   const shown = typeof value === 'string' ? value : pythonRepr(value);
   return new ApiError(400, `Invalid input for field/attribute ${field}. Value: ${shown}. ${reason}`);
 }
-
-const imageIdOf = (volume: Volume): string => volume.metadata.glance_image_id ?? '';
 
 const notFoundText = (id: string): string =>
   `Volume attachment could not be found with filter: attachment_id = ${id}.`;

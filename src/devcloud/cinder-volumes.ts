@@ -32,7 +32,8 @@ export const volumeRoutes: Route<CinderCall>[] = [
 
 const FILTERS = ['name', 'status', 'metadata', 'bootable', 'migration_status', 'availability_zone', 'size'];
 
-function list(call: CinderCall, collection: string, view: View): Reply {
+async function list(call: CinderCall, collection: string, view: View): Promise<Reply> {
+  await call.shelf.scan(); // a new file is an image and a volume at the same moment
   const filters = filtersOf(call, FILTERS);
   const matching = [...call.cloud.volumes.values()].filter(
     (volume) => seesProject(call, volume.projectId) && isLike(volume, filters),
@@ -96,7 +97,7 @@ async function create(call: CinderCall): Promise<Reply> {
     readonly: undefined,
     sourceVolid: source?.id ?? null,
     bootable: false,
-    path: `${call.shelf.volumesDir}/volume-${id}`,
+    path: call.shelf.pathOf(id),
     createdAt: stamp,
     updatedAt: stamp,
   };

@@ -4,7 +4,7 @@ import { sleep, systemClock } from '../async/clock.js';
 import type { CinderCall } from './cinder.js';
 import type { FaultSpec } from './faults.js';
 import type { Attachment, Volume } from './model.js';
-import { ApiError } from './service.js';
+import { ApiError, Unanswered } from './service.js';
 
 /** `create`: the connector came with POST; `update`: with PUT. Cinder words their failures differently. */
 type Via = 'create' | 'update';
@@ -35,7 +35,7 @@ export async function connectVolume(
   }
   if (typeof connector.host !== 'string') throw withoutReason(via);
   exportVolume(call, volume, attachment, connector, via);
-  if (fault?.kind === 'attach-stuck') await new Promise<never>(() => undefined);
+  if (fault?.kind === 'attach-stuck') throw new Unanswered();
 }
 
 function exportVolume(

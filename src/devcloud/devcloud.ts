@@ -13,6 +13,7 @@ import { environmentFor, USERS } from './identity.js';
 import { ImageShelf, type ImageBytes } from './image-shelf.js';
 import type { ImageSpec } from './image-spec.js';
 import { keystone } from './keystone.js';
+import { Mischief } from './mischief.js';
 import { Cloud, type Image } from './model.js';
 import { RequestLog } from './request-log.js';
 import { createCloudServer } from './server.js';
@@ -56,6 +57,7 @@ export interface Devcloud {
   readonly faults: Faults;
   readonly requests: RequestLog;
   readonly tokens: Tokens;
+  readonly mischief: Mischief;
   addImage(spec: ImageSpec, bytes?: ImageBytes): Promise<Image>;
   /** Cuts every connection and frees the port; idempotent. The directory stays. */
   close(): Promise<void>;
@@ -74,11 +76,13 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
   const state = new StateFile(join(options.dir, 'state.json'), cloud);
   await shelf.prepare();
   await state.load();
+  for (const volume of cloud.volumes.values()) volume.path = shelf.pathOf(volume.id); // DIR may have moved
   await shelf.scan();
   await state.save();
 
   let url = '';
   const root = (): string => url;
+  const mischief = new Mischief(cloud, shelf);
   const shared = { cloud, tokens, faults, shelf };
   const services = [
     keystone(tokens, root),
@@ -89,7 +93,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
       serviceSeesHosts: options.serviceSeesHosts ?? true,
     }),
   ];
-  const admin = adminApi({ ...shared, log, state });
+  const admin = adminApi({ ...shared, mischief, log, state });
   const server = createCloudServer({ services, admin, faults, log, state, tokens, root });
   const port = await listen(server, options);
   url = `http://${urlHost(options.host ?? '127.0.0.1')}:${port}`;
@@ -103,6 +107,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
     faults,
     requests: log,
     tokens,
+    mischief,
     async addImage(spec, bytes) {
       const image = await shelf.add(spec, bytes);
       await state.save();
@@ -114,6 +119,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
       server.close();
       server.closeAllConnections();
       await closed;
+      await state.save();
     },
   };
 }

@@ -1,10 +1,9 @@
 /** Images come and go here: from DIR/images, from addImage, by deletion. Owns the volume files under DIR/volumes. */
 
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
 
-import { CinderfsError } from '../errors.js';
-import { pick } from './json.js';
+import { CinderfsError, reasonOf } from '../errors.js';
 import {
   freeImageId,
   imageFor,
@@ -37,25 +36,37 @@ interface FoundFile {
 export class ImageShelf {
   readonly #cloud: Cloud;
   readonly #defaults: ImageDefaults;
+  readonly #dir: string;
   readonly #imagesDir: string;
-  readonly volumesDir: string;
+  readonly #volumesDir: string;
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(cloud: Cloud, dir: string, defaults: ImageDefaults) {
     this.#cloud = cloud;
     this.#defaults = defaults;
-    this.#imagesDir = join(resolve(dir), 'images');
-    this.volumesDir = join(resolve(dir), 'volumes');
+    this.#dir = resolve(dir);
+    this.#imagesDir = join(this.#dir, 'images');
+    this.#volumesDir = join(this.#dir, 'volumes');
   }
 
-  /** Makes the two directories. Throws a `config_invalid` CinderfsError when it cannot. */
+  /** Makes the directories. Throws a `config_invalid` CinderfsError when they cannot be made or written to. */
   async prepare(): Promise<void> {
-    try {
-      await mkdir(this.#imagesDir, { recursive: true });
-      await mkdir(this.volumesDir, { recursive: true });
-    } catch (error) {
-      throw CinderfsError.from(error, 'config_invalid', { path: this.#imagesDir });
+    for (const dir of [this.#dir, this.#imagesDir, this.#volumesDir]) {
+      try {
+        // Not recursive: that never returns where mkdir says ENOENT for good, as below /proc.
+        await mkdir(dir).catch(ignoreExisting);
+        await access(dir, constants.W_OK);
+      } catch (error) {
+        const message = `cannot keep a cloud in ${dir}: ${reasonOf(error)}`;
+        const remedy = 'Choose a --dir that this user may write to.';
+        throw new CinderfsError('config_invalid', message, { path: dir, cause: error, remedy });
+      }
     }
+  }
+
+  /** Where the bytes of a volume are. */
+  pathOf(volumeId: string): string {
+    return join(this.#volumesDir, `volume-${volumeId}`);
   }
 
   /**
@@ -88,6 +99,14 @@ export class ImageShelf {
     return this.#serially(() => this.#remove(image));
   }
 
+  /** Deletes the volume of a deleted image once nobody holds it any more. */
+  async removeOrphan(volume: Volume): Promise<void> {
+    const image = this.#cloud.images.get(volume.metadata.glance_image_id ?? '');
+    const isHeld = this.#cloud.attachmentsOf(volume.id).length > 0;
+    if (image?.status === 'deleted' && image.volumeId === volume.id && !isHeld)
+      await this.removeVolume(volume);
+  }
+
   /** Deletes the record and the file of a volume. */
   async removeVolume(volume: Volume): Promise<void> {
     this.#cloud.volumes.delete(volume.id);
@@ -106,8 +125,9 @@ export class ImageShelf {
     const id = spec.id ?? freeImageId(this.#cloud, spec.name ?? '');
     const stamp = this.#cloud.stamp();
     const measured = await measure(spec, bytes);
-    const volume = volumeFor(id, spec, measured, this.#defaults, stamp, this.volumesDir);
+    const volume = volumeFor(id, spec, measured, this.#defaults, stamp);
     if (volume !== undefined) {
+      volume.path = this.pathOf(volume.id);
       const isExact = (spec.volumeBytes ?? this.#defaults.volumeBytes) === 'exact';
       const length = isExact ? measured.size : volume.sizeGib * GIB;
       if (bytes.file === undefined) await writeSparse(volume.path, length, bytes.data);
@@ -125,8 +145,7 @@ export class ImageShelf {
     image.updatedAt = this.#cloud.stamp();
     this.#cloud.touch();
     const volume = this.#cloud.volumes.get(image.volumeId ?? '');
-    const isHeld = volume !== undefined && this.#cloud.attachmentsOf(volume.id).length > 0;
-    if (volume !== undefined && !isHeld) await this.removeVolume(volume);
+    if (volume !== undefined) await this.removeOrphan(volume);
   }
 
   async #findFiles(): Promise<Map<string, FoundFile>> {
@@ -154,6 +173,10 @@ export class ImageShelf {
   }
 }
 
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+}
+
 /** Empty for what is not a regular file, or is gone by now. */
 async function fingerprint(path: string | undefined): Promise<string> {
   if (path === undefined) return '';
@@ -169,8 +192,8 @@ async function readSidecar(path: string): Promise<ImageSpec> {
   try {
     return parseImageSpec(await readFile(path, 'utf8'));
   } catch (error) {
-    const why = String(pick(error, 'message'));
-    throw new CinderfsError('config_invalid', `${path} is not an image spec: ${why}`, { path, cause: error });
+    const message = `${path} is not an image spec: ${reasonOf(error)}`;
+    throw new CinderfsError('config_invalid', message, { path, cause: error });
   }
 }
 

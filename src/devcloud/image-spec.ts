@@ -77,14 +77,13 @@ export function freeImageId(cloud: Cloud, name: string): string {
   }
 }
 
-/** The volume of an image, or undefined when its store is not Cinder. `directory` is where volume files are. */
+/** The volume of an image, or undefined when its store is not Cinder. */
 export function volumeFor(
   imageId: string,
   spec: ImageSpec,
   measured: Measured,
   defaults: ImageDefaults,
   stamp: number,
-  directory: string,
 ): Volume | undefined {
   if (spec.store === 'file') return undefined;
   const id = uuidOf('volume', imageId);
@@ -109,7 +108,7 @@ export function volumeFor(
     readonly: spec.readonly ?? true,
     sourceVolid: null,
     bootable: false,
-    path: `${directory}/volume-${id}`,
+    path: '', // the shelf says where
     createdAt: stamp,
     updatedAt: stamp,
   };

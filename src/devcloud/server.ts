@@ -9,7 +9,7 @@ import { sleep, systemClock } from '../async/clock.js';
 import { reasonOf } from '../errors.js';
 import type { Faults } from './faults.js';
 import type { RequestLog } from './request-log.js';
-import { ApiError, header, type Call, type Reply, type Service } from './service.js';
+import { ApiError, Unanswered, header, type Call, type Reply, type Service } from './service.js';
 import type { StateFile } from './state-file.js';
 import type { Tokens } from './tokens.js';
 
@@ -79,6 +79,7 @@ async function serve(
   const before = await strikeBefore(deps, service, call, response);
   if (before === 'unanswered') return;
   const reply = before ?? (await perform(deps, service, call));
+  if (reply === 'unanswered') return;
   const after = deps.faults.take(name, call, 'drop-after', 'hang-after');
   if (after?.kind === 'drop-after') response.destroy();
   if (after !== undefined) return;
@@ -113,10 +114,11 @@ async function strikeBefore(
 }
 
 /** What changed is on disk before anybody hears of it, whether or not it is answered. */
-async function perform(deps: ServerDeps, service: Service, call: Call): Promise<Reply> {
+async function perform(deps: ServerDeps, service: Service, call: Call): Promise<Reply | 'unanswered'> {
   try {
     return await service.handle(call);
   } catch (error) {
+    if (error instanceof Unanswered) return 'unanswered';
     return service.refuse(call, new ApiError(500, reasonOf(error)));
   } finally {
     await deps.state.save();

@@ -51,6 +51,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Not an error: the effect took place and the caller shall never hear of it. */
+export class Unanswered extends Error {}
+
 /** The first value of a header, lower-case name. */
 export function header(call: Call, name: string): string | undefined {
   const value = call.headers[name];

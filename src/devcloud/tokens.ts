@@ -23,15 +23,18 @@ export class Tokens {
   readonly #issued = new Map<string, Token>();
   /** Lifetime of tokens issued from now on. */
   ttlSeconds: number;
+  readonly #now: () => number;
 
-  constructor(ttlSeconds: number) {
+  /** `now` in milliseconds since the epoch; tests have their own. */
+  constructor(ttlSeconds: number, now: () => number = Date.now) {
     this.ttlSeconds = ttlSeconds;
+    this.#now = now;
   }
 
   issue(grant: Grant): Token {
     // Keystone counts in whole seconds; rounding up keeps a 1 s token usable at all.
-    const issuedAt = Math.floor(Date.now() / 1000) * 1000;
-    const expiresAt = Math.ceil((Date.now() + this.ttlSeconds * 1000) / 1000) * 1000;
+    const issuedAt = Math.floor(this.#now() / 1000) * 1000;
+    const expiresAt = Math.ceil((this.#now() + this.ttlSeconds * 1000) / 1000) * 1000;
     const token: Token = { ...grant, id: newTokenId(), issuedAt, expiresAt };
     this.#issued.set(token.id, token);
     return token;
@@ -40,7 +43,7 @@ export class Tokens {
   /** The token, unless it is unknown, expired or revoked. */
   find(id: string | undefined): Token | undefined {
     const token = id === undefined ? undefined : this.#issued.get(id);
-    return token !== undefined && token.expiresAt > Date.now() ? token : undefined;
+    return token !== undefined && token.expiresAt > this.#now() ? token : undefined;
   }
 
   revoke(id: string | undefined): boolean {

@@ -1,13 +1,16 @@
 /** The bytes of volumes and images on disk. An image's own file is only ever read. */
 
+import { execFile } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
-import { constants, copyFile, open, rename, rm, truncate, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, truncate, type FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
 
 export const GIB = 2 ** 30;
 
-/** One pass reads this much at a time; a block of zeros becomes a hole. */
+/** One pass reads this much at a time. */
 const BLOCK = 1024 * 1024;
-const ZEROS = Buffer.alloc(BLOCK);
 
 export interface Digests {
   readonly md5: string;
@@ -16,16 +19,13 @@ export interface Digests {
 
 /**
  * Makes `target` hold the bytes of `source` followed by a hole up to `length` bytes, through a temporary file so that
- * a crash leaves no half volume. Reflinks where the file system can; else copies, and zeros become holes.
+ * a crash leaves no half volume. cp knows what Node does not: reflinks where the file system can, holes for zeros,
+ * and not reading the holes of the source.
  */
 export async function copySparse(source: string, target: string, length: number): Promise<void> {
   const temporary = `${target}.tmp`;
   await rm(temporary, { force: true });
-  try {
-    await copyFile(source, temporary, constants.COPYFILE_FICLONE_FORCE);
-  } catch {
-    await copyBlocks(source, temporary); // no reflinks here (ext4, tmpfs, another file system)
-  }
+  await run('cp', ['--sparse=always', '--reflink=auto', '--no-preserve=mode', '--', source, temporary]);
   await truncate(temporary, length);
   await rename(temporary, target);
 }
@@ -41,11 +41,15 @@ export async function writeSparse(target: string, length: number, head?: Uint8Ar
   }
 }
 
-/** Overwrites the first bytes of `target`, in place, with those of `source`: the same device, other data. */
+/** Overwrites, in place, what differs between `target` and the first bytes of `source`: same device, other data. */
 export async function overwrite(source: string, target: string): Promise<void> {
   const to = await open(target, 'r+');
   try {
-    await forEachBlock(source, (block, offset) => writeAll(to, block, offset));
+    const old = Buffer.alloc(BLOCK);
+    await forEachBlock(source, async (block, offset) => {
+      const { bytesRead } = await to.read(old, 0, block.length, offset);
+      if (!block.equals(old.subarray(0, bytesRead))) await writeAll(to, block, offset);
+    });
   } finally {
     await to.close();
   }
@@ -77,17 +81,6 @@ export async function virtualSizeOf(path: string, size: number): Promise<number>
     return isQcow2 ? Number(head.readBigUInt64BE(24)) : size;
   } finally {
     await file.close();
-  }
-}
-
-async function copyBlocks(source: string, target: string): Promise<void> {
-  const to = await open(target, 'w', 0o640);
-  try {
-    await forEachBlock(source, async (block, offset) => {
-      if (!block.equals(ZEROS.subarray(0, block.length))) await writeAll(to, block, offset);
-    });
-  } finally {
-    await to.close();
   }
 }
 
