@@ -28,7 +28,8 @@ describe('a restart', () => {
     assert.equal(second.cloud.volumes.get(kept.volumeId)?.status, 'in-use');
     assert.equal(second.cloud.images.get(kept.id)?.status, 'active');
     assert.equal(second.cloud.images.get(deleted.id)?.status, 'deleted', 'its file is still there');
-    assert.equal((await client.cinder('GET', '/volumes')).status, 401, 'tokens die with the process');
+    const stale = new Client(second.url, client.token, client.projectId);
+    assert.equal((await stale.cinder('GET', '/volumes')).status, 401, 'tokens die with the process');
   });
 
   it('from the files alone gives the same ids', async (t) => {
