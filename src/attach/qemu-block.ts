@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError } from '../errors.js';
 import type { ConnectionInfo } from '../cinder/types.js';
-import { lunOf, shaped, textOf } from './backend-values.js';
+import { absolutePath, lunOf, shaped, textOf } from './backend-values.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
 export interface QemuBlock {
@@ -26,6 +26,7 @@ const READERS: Readonly<
   rbd: rbdBlocks,
   iscsi: iscsiBlocks,
   nfs: nfsBlocks,
+  local: localBlocks,
 };
 
 /** True for a protocol that QEMU speaks in user space. */
@@ -130,6 +131,14 @@ function nfsBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
   const host = share.slice(0, split).replace(/^\[|\]$/g, '');
   const path = `${share.slice(split + 1).replace(/\/+$/, '')}/${name}`;
   return Promise.resolve([{ options: { driver: 'nfs', server: { type: 'inet', host }, path } }]);
+}
+
+async function localBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
+  const filename = absolutePath(info.device_path, 'device_path');
+  const found = await stat(filename).catch((cause: unknown) => {
+    throw new CinderfsError('connector_failed', `cannot read ${filename}`, { cause });
+  });
+  return [{ options: { driver: found.isBlockDevice() ? 'host_device' : 'file', filename } }];
 }
 
 /** The cephx key: since OSSN-0085 it is never in connection_info. Left to librados where the keyring is not readable. */
