@@ -1,18 +1,18 @@
-/** Volumes: list, show, create (also as a clone), delete, metadata, the read-only flag; volume types. */
+/** Volumes: list, show, create (also as a clone), delete; volume types. */
 
 import { randomUUID } from 'node:crypto';
 
 import type { CinderCall } from './cinder.js';
 import { findVolume } from './cinder-attachments.js';
 import { filtersOf, pageOf, seesProject } from './cinder-page.js';
-import { visibleMetadata, volumeDetail, volumeSummary } from './cinder-view.js';
+import { volumeDetail, volumeSummary } from './cinder-view.js';
+import { cloneVolume } from './clone.js';
 import { VOLUME_TYPES } from './image-spec.js';
 import { uuidOf } from './ids.js';
-import { isObject, pick, pickText } from './json.js';
+import { isObject, pick, pickText, textsOf } from './json.js';
 import type { Volume } from './model.js';
 import type { Route } from './router.js';
 import { ApiError, type Reply } from './service.js';
-import { cloneVolume } from './clone.js';
 import type { VolumeStatus } from './volume-state.js';
 
 type View = (call: CinderCall, volume: Volume) => object;
@@ -24,9 +24,6 @@ export const volumeRoutes: Route<CinderCall>[] = [
   { method: 'POST', template: '/volumes', run: create },
   { method: 'GET', template: '/volumes/{id}', run: show },
   { method: 'DELETE', template: '/volumes/{id}', run: remove },
-  { method: 'GET', template: '/volumes/{id}/metadata', run: showMetadata },
-  { method: 'POST', template: '/volumes/{id}/metadata', run: addMetadata },
-  { method: 'POST', template: '/volumes/{id}/action', run: act },
   { method: 'GET', template: '/types', run: types },
 ];
 
@@ -147,61 +144,6 @@ async function remove(call: CinderCall, { id = '' }: Record<string, string>): Pr
   }
   await call.shelf.removeVolume(volume);
   return { status: 202 };
-}
-
-function showMetadata(call: CinderCall, { id = '' }: Record<string, string>): Reply {
-  return { status: 200, json: { metadata: visibleMetadata(findVolume(call, id)) } };
-}
-
-function addMetadata(call: CinderCall, { id = '' }: Record<string, string>): Reply {
-  const volume = findVolume(call, id);
-  Object.assign(volume.metadata, textsOf(pick(call.body, 'metadata')));
-  changed(call, volume);
-  return { status: 200, json: { metadata: volume.metadata } };
-}
-
-function act(call: CinderCall, { id = '' }: Record<string, string>): Reply {
-  const volume = findVolume(call, id);
-  const [action = 'None', body] = isObject(call.body) ? (Object.entries(call.body)[0] ?? []) : [];
-  switch (action) {
-    case 'os-update_readonly_flag':
-      setReadonly(volume, pick(body, 'readonly') === true);
-      break;
-    case 'os-reset_status':
-      requireAdmin(call, 'volume_extension:volume_admin_actions:reset_status');
-      volume.status = (pickText(body, 'status') ?? volume.status) as VolumeStatus;
-      break;
-    case 'os-force_detach':
-      requireAdmin(call, 'volume_extension:volume_admin_actions:force_detach');
-      call.cloud.step(volume, { is: 'delete', id: pickText(body, 'attachment_id') ?? '' });
-      break;
-    default:
-      throw new ApiError(400, `There is no such action: ${action}`);
-  }
-  changed(call, volume);
-  return { status: 202 };
-}
-
-function setReadonly(volume: Volume, readonly: boolean): void {
-  if (volume.status !== 'available') {
-    const text = `Volume ${volume.id} status must be available to update readonly flag, but current status is: ${volume.status}.`;
-    throw new ApiError(400, `Invalid volume: ${text}`);
-  }
-  volume.readonly = readonly;
-}
-
-function requireAdmin(call: CinderCall, policy: string): void {
-  if (!call.caller.isAdmin) throw new ApiError(403, `Policy doesn't allow ${policy} to be performed.`);
-}
-
-function changed(call: CinderCall, volume: Volume): void {
-  volume.updatedAt = Date.now();
-  call.cloud.touch();
-}
-
-function textsOf(value: unknown): Record<string, string> {
-  if (!isObject(value)) return {};
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, String(member)]));
 }
 
 function types(): Reply {

@@ -1,6 +1,7 @@
 /** Block Storage API v3: what every operation has in common (token, microversion, project, error dress). */
 
 import { attachmentRoutes } from './cinder-attachments.js';
+import { volumeActionRoutes } from './cinder-volume-actions.js';
 import { volumeRoutes } from './cinder-volumes.js';
 import type { Faults } from './faults.js';
 import type { ImageShelf } from './image-shelf.js';
@@ -48,7 +49,7 @@ const FAULT_NAMES: Record<number, string> = {
 const NOT_FOUND = 'The resource could not be found.';
 
 export function cinder(deps: CinderDeps): Service {
-  const routes = [...attachmentRoutes, ...volumeRoutes];
+  const routes = [...attachmentRoutes, ...volumeRoutes, ...volumeActionRoutes];
   return {
     name: 'cinder',
     prefix: '/volume',

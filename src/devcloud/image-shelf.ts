@@ -1,13 +1,13 @@
 /** Images come and go here: from DIR/images, from addImage, by deletion. Owns the volume files under DIR/volumes. */
 
-import { access, constants, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join, parse, resolve } from 'node:path';
+import { access, constants, mkdir, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 
 import { CinderfsError, reasonOf } from '../errors.js';
+import { findImageFiles, specOf, type ImageFile } from './image-files.js';
 import {
   freeImageId,
   imageFor,
-  parseImageSpec,
   volumeFor,
   type ImageDefaults,
   type ImageSpec,
@@ -23,13 +23,6 @@ const HASH_LIMIT = GIB;
 export interface ImageBytes {
   readonly file?: string;
   readonly data?: Uint8Array;
-}
-
-interface FoundFile {
-  readonly path: string;
-  readonly name: string;
-  readonly fingerprint: string;
-  readonly sidecar: string | undefined;
 }
 
 /** The images of one devcloud directory. Its work is serial: ids are handed out, and volumes made, one at a time. */
@@ -76,7 +69,7 @@ export class ImageShelf {
    */
   scan(): Promise<void> {
     return this.#serially(async () => {
-      const found = await this.#findFiles();
+      const found = await findImageFiles(this.#imagesDir);
       for (const image of this.#cloud.images.values()) {
         const file = image.file;
         const isStale = file !== undefined && found.get(file.name)?.fingerprint !== file.fingerprint;
@@ -114,10 +107,8 @@ export class ImageShelf {
     await rm(volume.path, { force: true });
   }
 
-  async #pickUp(file: FoundFile): Promise<void> {
-    const spec = file.sidecar === undefined ? {} : await readSidecar(file.sidecar);
-    const { name, ext } = parse(file.name);
-    const named = { name, diskFormat: ext === '' || ext === '.img' ? 'raw' : ext.slice(1), ...spec };
+  async #pickUp(file: ImageFile): Promise<void> {
+    const named = await specOf(file);
     await this.#make(named, { file: file.path }, { name: file.name, fingerprint: file.fingerprint });
   }
 
@@ -148,24 +139,6 @@ export class ImageShelf {
     if (volume !== undefined) await this.removeOrphan(volume);
   }
 
-  async #findFiles(): Promise<Map<string, FoundFile>> {
-    const names = (await readdir(this.#imagesDir))
-      .filter((name) => !/^\.|\.(part|tmp)$/.test(name))
-      .toSorted();
-    const sidecars = new Set(names.filter((name) => name.endsWith('.json')));
-    const found = new Map<string, FoundFile>();
-    for (const name of names) {
-      if (sidecars.has(name)) continue;
-      const path = join(this.#imagesDir, name);
-      const sidecarName = `${parse(name).name}.json`;
-      const sidecar = sidecars.has(sidecarName) ? join(this.#imagesDir, sidecarName) : undefined;
-      const prints = await Promise.all([path, sidecar].map(fingerprint));
-      if (prints[0] !== '')
-        found.set(name, { path, name, sidecar, fingerprint: `${name}:${prints.join(':')}` });
-    }
-    return found;
-  }
-
   #serially<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(work);
     this.#tail = result.catch(() => undefined); // the caller gets the error; the next in line does not
@@ -175,26 +148,6 @@ export class ImageShelf {
 
 function ignoreExisting(error: unknown): void {
   if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-}
-
-/** Empty for what is not a regular file, or is gone by now. */
-async function fingerprint(path: string | undefined): Promise<string> {
-  if (path === undefined) return '';
-  try {
-    const { size, mtimeMs, ino } = await stat(path);
-    return `${size}-${mtimeMs}-${ino}`;
-  } catch {
-    return '';
-  }
-}
-
-async function readSidecar(path: string): Promise<ImageSpec> {
-  try {
-    return parseImageSpec(await readFile(path, 'utf8'));
-  } catch (error) {
-    const message = `${path} is not an image spec: ${reasonOf(error)}`;
-    throw new CinderfsError('config_invalid', message, { path, cause: error });
-  }
 }
 
 async function measure(spec: ImageSpec, bytes: ImageBytes): Promise<Measured> {

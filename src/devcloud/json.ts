@@ -19,6 +19,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The members of a JSON object as strings; empty for anything else. */
+export function textsOf(value: unknown): Record<string, string> {
+  if (!isObject(value)) return {};
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, String(member)]));
+}
+
 /** As Python's repr() shows JSON data: Cinder's schema errors quote the caller's body that way. */
 export function pythonRepr(value: unknown): string {
   if (value === null || value === undefined) return 'None';

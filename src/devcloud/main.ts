@@ -1,11 +1,12 @@
 /** `npm run devcloud`: the embedded cloud as a command. stdout is one JSON line, stderr is talk. */
 
-import { basename, parse } from 'node:path';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { CinderfsError, EXIT, reasonOf } from '../errors.js';
 import { startDevcloud, type DevcloudOptions } from './devcloud.js';
 import { APPLICATION_CREDENTIAL, USERS } from './identity.js';
+import { specFromName } from './image-files.js';
 
 const USAGE = `Usage: npm run devcloud -- --dir DIR [options]
 
@@ -89,11 +90,10 @@ async function serve(flags: Flags): Promise<void> {
 
 /** Once per name: a restart with the same --add does not make a second image. */
 async function addFile(devcloud: Awaited<ReturnType<typeof startDevcloud>>, file: string): Promise<void> {
-  const { name, ext } = parse(basename(file));
+  const spec = specFromName(basename(file));
   const images = [...devcloud.cloud.images.values()];
-  if (images.some((image) => image.name === name && image.status !== 'deleted')) return;
-  const diskFormat = ext === '' || ext === '.img' ? 'raw' : ext.slice(1);
-  await devcloud.addImage({ name, diskFormat }, { file });
+  if (images.some((image) => image.name === spec.name && image.status !== 'deleted')) return;
+  await devcloud.addImage(spec, { file });
 }
 
 function optionsFrom(flags: Flags): DevcloudOptions {
