@@ -18,7 +18,7 @@ export const CLOUD_OPTIONS = {
   os_cloud: os('OS_CLOUD', 'Which entry of clouds.yaml to use.'),
   os_client_config_file: osPath('OS_CLIENT_CONFIG_FILE', 'The clouds.yaml to read before the usual places.'),
   os_client_secure_file: osPath('OS_CLIENT_SECURE_FILE', 'The secure.yaml to read before the usual places.'),
-  os_auth_type: os('OS_AUTH_TYPE', 'password or v3applicationcredential.', 'TYPE'),
+  os_auth_type: os('OS_AUTH_TYPE', 'How to log in: password or v3applicationcredential.', 'TYPE'),
   os_auth_url: os('OS_AUTH_URL', 'Where Keystone is.', 'URL'),
   os_username: os('OS_USERNAME', 'User name.'),
   os_user_id: os('OS_USER_ID', 'User id.', 'ID'),

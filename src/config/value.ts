@@ -100,7 +100,7 @@ function within(value: number, spec: OptionSpec, requirement: string): number {
 
 function bounds(spec: OptionSpec, unit = ''): string {
   const { min = 0, max } = spec;
-  return max === undefined ? `, at least ${min}${unit}` : ` from ${min} to ${max}${unit}`;
+  return max === undefined ? `, at least ${min}${unit}` : ` from ${min}${unit} to ${max}${unit}`;
 }
 
 function allowed(spec: OptionSpec): string {

@@ -18,7 +18,7 @@ interface Harness {
 async function harness(t: TestContext, options: Partial<DevcloudOptions> = {}): Promise<Harness> {
   const devcloud = await startDevcloud({ dir: await temporaryFolder(t), ...options });
   t.after(() => devcloud.close());
-  const loaded = loadConfig({ flags: {}, env: devcloud.env });
+  const loaded = loadConfig({ flags: { 'config-file': '/dev/null' }, env: devcloud.env });
   const cloud = loadCloud({ loaded, env: devcloud.env, directory: '/nowhere' });
   const openstack = await connectOpenstack({ cloud, config: loaded.config, log: silentLog });
   t.after(() => openstack.close());

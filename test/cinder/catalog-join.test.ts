@@ -53,7 +53,9 @@ function volumeIdOf(
   return images.get(IMAGE)?.volumeId ?? 'none';
 }
 
-const locations = (...urls: string[]): Record<string, unknown> => ({ locations: urls.map((url) => ({ url, metadata: {} })) });
+const locations = (...urls: string[]): Record<string, unknown> => ({
+  locations: urls.map((url) => ({ url, metadata: {} })),
+});
 
 describe('an image and its volume', () => {
   it('are joined by location before metadata', () => {

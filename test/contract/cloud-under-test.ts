@@ -61,7 +61,7 @@ export function configure(
   flags: Record<string, string> = {},
 ): { cloud: CloudConfig; config: ReturnType<typeof loadConfig>['config'] } {
   const env = cloud.env(role);
-  const loaded = loadConfig({ flags, env });
+  const loaded = loadConfig({ flags: { 'config-file': '/dev/null', ...flags }, env });
   return { cloud: loadCloud({ loaded, env, directory: '/nowhere' }), config: loaded.config };
 }
 

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { hostAddress } from '../../src/config/host-address.js';
+import { parseIni } from '../../src/config/ini-file.js';
+import { nearest } from '../../src/config/nearest.js';
+import type { OptionSpec, OptionType } from '../../src/config/option-spec.js';
+import { Secret } from '../../src/config/secret.js';
+import { Disallowed, readValue } from '../../src/config/value.js';
+import { CinderfsError } from '../../src/errors.js';
+
+const spec = (type: OptionType, more: Partial<OptionSpec> = {}): OptionSpec => ({
+  type,
+  group: 'general',
+  doc: 'x',
+  ...more,
+});
+
+describe('a value', () => {
+  it('reads times in any unit as seconds', () => {
+    const times = {
+      '90': 90,
+      '90s': 90,
+      '5m': 300,
+      '2h': 7200,
+      '1d': 86400,
+      '500ms': 0.5,
+      '1.5 m': 90,
+      '0': 0,
+    };
+    for (const [text, seconds] of Object.entries(times))
+      assert.equal(readValue(spec('seconds'), text), seconds);
+  });
+
+  it('reads sizes as qemu-img and disk vendors write them', () => {
+    const sizes = {
+      '0': 0,
+      '1048576': 2 ** 20,
+      '512MiB': 512 * 2 ** 20,
+      '1k': 1024,
+      '1KiB': 1024,
+      '1kB': 1000,
+      '2G': 2 ** 31,
+      '1.5GiB': 1.5 * 2 ** 30,
+      '1 TB': 1e12,
+      '7B': 7,
+    };
+    for (const [text, bytes] of Object.entries(sizes))
+      assert.equal(readValue(spec('bytes'), text), bytes, text);
+    assert.throws(() => readValue(spec('bytes'), '0.3B'), Disallowed, 'no fractions of a byte');
+  });
+
+  it('reads lists, modes and accounts', () => {
+    assert.deepEqual(readValue(spec('list'), 'a, b,\nc,,'), ['a', 'b', 'c']);
+    assert.equal(readValue(spec('mode'), '0440'), 0o440);
+    assert.equal(readValue(spec('mode'), '640'), 0o640);
+    assert.equal(readValue(spec('user'), 'root'), 0);
+    assert.equal(readValue(spec('group'), '107'), 107);
+    assert.throws(() => readValue(spec('user'), '4294967295'), Disallowed, 'that id means "no change"');
+  });
+
+  it('is read or refused, never NaN and never a crash, whatever the text', () => {
+    const types: OptionType[] = [
+      'boolean',
+      'bytes',
+      'integer',
+      'mode',
+      'path',
+      'seconds',
+      'user',
+      'microversion',
+    ];
+    fc.assert(
+      fc.property(fc.constantFrom(...types), fc.oneof(fc.string(), fc.double().map(String)), (type, text) => {
+        try {
+          const value = readValue(spec(type, { max: 1e6 }), text, '/dir');
+          assert.ok(value !== undefined && !Number.isNaN(value));
+          if (typeof value === 'number' && type !== 'user') assert.ok(value >= 0 && value <= 1e6);
+        } catch (error) {
+          assert.ok(error instanceof Disallowed, String(error));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe('an INI file', () => {
+  const settingsOf = (text: string): [string, string][] =>
+    parseIni(text, 'f').map(({ name, value }) => [name, value]);
+
+  it('is read as oslo.config reads it', () => {
+    const text = [
+      '\uFEFF; comment',
+      'before-any = section',
+      '[DEFAULT]',
+      '# linger = 7',
+      'a = 1 # not a comment; nor this',
+      'b=two',
+      '  three',
+      '# in between',
+      '\tfour',
+      'c = "quoted # \\u00e9"',
+      "d = ' spaces '",
+      'e =',
+      'f = x=y\r',
+    ].join('\n');
+    assert.deepEqual(settingsOf(text), [
+      ['before_any', 'section'],
+      ['a', '1 # not a comment; nor this'],
+      ['b', 'two\nthree\nfour'],
+      ['c', 'quoted # é'],
+      ['d', ' spaces '],
+      ['e', ''],
+      ['f', 'x=y'],
+    ]);
+  });
+
+  it('gives back what was written, and the line it was on', () => {
+    const name = fc.stringMatching(/^[a-z][a-z0-9_]{0,10}$/);
+    const value = fc.string({ unit: 'grapheme' }).filter((text) => {
+      const plain = !/[\r\n\u0085\u2028\u2029]/.test(text) && text.trim() === text && !/^["']/.test(text);
+      return plain && !text.includes('\0');
+    });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value)), (settings) => {
+        const text = settings.map(([key, content]) => `# ${key}\n${key} = ${content}`).join('\n');
+        const parsed = parseIni(text, 'f');
+        assert.deepEqual(
+          parsed.map((setting) => [setting.name, setting.value]),
+          settings,
+        );
+        for (const [index, { line }] of parsed.entries()) assert.equal(line, 2 * index + 2);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is settings or a config_invalid with a place, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        try {
+          parseIni(text, 'f');
+        } catch (error) {
+          assert.ok(
+            CinderfsError.is(error) && error.code === 'config_invalid' && /^f:\d+: /.test(error.message),
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a secret', () => {
+  it('shows itself to reveal() only', () => {
+    const secret = new Secret('hunter2');
+    const shown = [
+      String(secret),
+      JSON.stringify({ secret }),
+      inspect({ deep: [secret] }, { showHidden: true, depth: 9 }),
+      [secret].join(),
+      Object.values(secret).join(),
+    ];
+    for (const text of shown) assert.ok(!text.includes('hunter2'), text);
+    assert.equal(secret.reveal(), 'hunter2');
+  });
+});
+
+describe('the nearest name', () => {
+  it('is one that a slip of the hand would miss, or none', () => {
+    const names = ['linger', 'log_level', 'image_list_ttl'];
+    assert.equal(nearest('linegr', names), 'linger');
+    assert.equal(nearest('image_ttl', names), undefined);
+    assert.equal(nearest('imagelist_ttl', names), 'image_list_ttl');
+    assert.equal(nearest('zzzzzz', names), undefined);
+  });
+});
+
+describe('the address of this host', () => {
+  it('is the first IPv4 address that others can reach', () => {
+    const address = (family: 'IPv4' | 'IPv6', text: string, internal = false) =>
+      ({ family, address: text, internal, netmask: '', mac: '', cidr: null, scopeid: 0 }) as const;
+    const lo = address('IPv4', '127.0.0.1', true);
+    assert.equal(hostAddress({ lo: [lo] }), '127.0.0.1');
+    assert.equal(
+      hostAddress({ lo: [lo], a: [address('IPv6', 'fe80::1'), address('IPv6', '2001:db8::1')] }),
+      '2001:db8::1',
+    );
+    assert.equal(
+      hostAddress({ a: [address('IPv6', '2001:db8::1')], b: [address('IPv4', '10.0.0.1')] }),
+      '10.0.0.1',
+    );
+  });
+});
