@@ -23,9 +23,12 @@ export async function temporaryDirectory(t: TestContext): Promise<string> {
 
 /** A cloud that ends with the test, in a directory of its own unless one is given. */
 export async function cloudFor(t: TestContext, options: Partial<DevcloudOptions> = {}): Promise<Devcloud> {
-  const dir = options.dir ?? (await temporaryDirectory(t));
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'devcloud-test-')));
   const devcloud = await startDevcloud({ ...options, dir });
-  t.after(() => devcloud.close());
+  t.after(async () => {
+    await devcloud.close();
+    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+  });
   return devcloud;
 }
 
