@@ -15,10 +15,9 @@ NVME_NAMES = {1: ('eui', 8), 2: ('nguid', 16), 3: ('uuid', 16)}  # and how long 
 
 
 def ids_by_path(name):
-    """Path -> sorted identifiers. Empty where the protocol has none; unreadable on any path is an error."""
+    """Path -> sorted identifiers. Empty where the protocol has none."""
     if sysfs(f'class/block/{name}/dm/uuid').startswith('mpath-'):
-        slaves = sorted(os.listdir(f'/sys/class/block/{name}/slaves'))
-        return {slave: scsi_ids(slave) for slave in slaves}
+        return reachable({slave: scsi_ids for slave in sorted(os.listdir(f'/sys/class/block/{name}/slaves'))})
     if re.fullmatch(r'nvme\d+n\d+', name):
         return nvme_ids(name)
     if os.path.isdir(f'/sys/class/block/{name}/device/scsi_device'):
@@ -27,7 +26,23 @@ def ids_by_path(name):
     return {name: [f'dm.{uuid}'] if uuid else []}
 
 
+def reachable(asked):
+    """A path that does not answer serves no byte either: it is left out, as long as another one answers."""
+    ids, failure = {}, Refusal('device_not_found', 'the device has no path')
+    for path, ask in asked.items():
+        try:
+            ids[path] = ask(path)
+        except (Refusal, OSError) as error:
+            failure = error
+    if not ids:
+        raise failure
+    return ids
+
+
 def scsi_ids(name):
+    state = sysfs(f'class/block/{name}/device/state')
+    if state != 'running':  # a question to a blocked disk waits until its session is given up
+        raise Refusal('device_not_found', f'{name} is {state or "gone"}')
     serial = inquire(name, 0x80)
     ids = [f'serial.{text_of(serial[4:])}'] if serial else []
     page, at = inquire(name, 0x83) or b'', 4

@@ -52,7 +52,8 @@ export class LocalConnector implements Connector {
   }
 }
 
-async function connectPath(path: string): Promise<Connected> {
+/** A readable path as a connection; `connector_failed` when it is no file and no block device. */
+export async function connectPath(path: string): Promise<Connected> {
   const found = await stat(path).catch((cause: unknown) => {
     throw unreadable(path, cause);
   });

@@ -16,6 +16,8 @@ export interface Command {
 export interface RunOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** On its stdin: the place for a secret. */
+  readonly input?: string | undefined;
 }
 
 /** A program that goes on running: in a process group of its own, so that Ctrl-C on the daemon does not reach it. */
@@ -29,7 +31,7 @@ export interface Started {
 export async function run(command: Command, options: RunOptions): Promise<string> {
   const path = await lookUp(command);
   const child = execa(path, command.args, {
-    stdin: 'ignore',
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     reject: false,
     detached: true,
     timeout: options.timeoutMs,

@@ -1,0 +1,179 @@
+import { watch } from 'node:fs';
+import { access, mkdir, rename, rm, symlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { CinderfsError } from '../errors.js';
+import type { ConnectionInfo, ConnectorProperties } from '../cinder/types.js';
+import { brick, type BrickVerb } from './brick-command.js';
+import { type BrickDevice, deviceIdentity, judgeDevice } from './brick-identity.js';
+import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
+import type { Connected, Connector, ConnectRequest } from './connector.js';
+import { connectPath } from './local-connector.js';
+import type { HostRecord } from './record.js';
+
+export interface BrickOptions {
+  /** Holds a link to the device of each volume; for this mount alone. */
+  readonly directory: string;
+  readonly host: string;
+  readonly ip: string;
+  readonly initiator?: string | undefined;
+  readonly multipath: boolean;
+  /** Refuse rather than read over one path when multipathd does not run. */
+  readonly enforceMultipath: boolean;
+  /** Where nova-compute, cinder-volume and glance-api keep their locks: all of them are taken, in one order. */
+  readonly lockDirectories: readonly string[];
+  /** Lets a scan of all targets import LUNs that are not ours. */
+  readonly wildcardScan: boolean;
+  /** One step of cinderfs-brick may take this long, waiting for the lock included. */
+  readonly stepMs: number;
+  /** For tests; the one next to this product otherwise. */
+  readonly program?: string | undefined;
+}
+
+/** Removal waits for multipathd and udev, and has to be proven: it gets more time than connecting. */
+const DISCONNECT_FACTOR = 2;
+
+/**
+ * Volumes through this host's kernel, by os-brick: the code, the locks and the host identity of nova-compute.
+ *
+ * The source is a link of ours to the device: it stays the same when a volume is connected again and the kernel
+ * gives it another name. Who the device is, is asked of the device itself on every path, at every proof.
+ */
+export class BrickConnector implements Connector {
+  readonly name = 'brick';
+  readonly #options: BrickOptions;
+  readonly #watched = new Map<string, () => void>();
+  #properties: Promise<ConnectorProperties> | undefined;
+  /** os-brick's lock lets one through at a time: waiting here costs no process. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: BrickOptions) {
+    this.#options = options;
+  }
+
+  /** What os-brick says about this host, for Cinder: WWPNs, NQN, multipath and what else its protocols need. */
+  properties(): Promise<ConnectorProperties> {
+    this.#properties ??= this.#step('connector', {}).then(
+      (answer) => answer as ConnectorProperties,
+      (error: unknown) => {
+        this.#properties = undefined;
+        throw error;
+      },
+    );
+    return this.#properties;
+  }
+
+  async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
+    const protocol = info.driver_volume_type;
+    if (!brickSpeaks(protocol))
+      return new CinderfsError('protocol_unsupported', `the brick connector does not speak ${protocol}`);
+    if (process.getuid?.() !== 0)
+      return new CinderfsError('connector_failed', 'the brick connector needs root');
+    try {
+      brickPlan(info);
+      await this.properties();
+      return undefined;
+    } catch (error) {
+      return CinderfsError.from(error, 'connector_failed');
+    }
+  }
+
+  plan({ volumeId, info }: Pick<ConnectRequest, 'volumeId' | 'info'>): HostRecord {
+    return { link: join(this.#options.directory, volumeId), connection: JSON.stringify(brickPlan(info)) };
+  }
+
+  async connect({ volumeId, info, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
+    try {
+      const connection = withSecrets(connectionOf(plan), info);
+      const device = (await this.#step('connect', { connection }, signal)) as BrickDevice;
+      judgeDevice(device, info, volumeId);
+      return await this.#connected({ ...plan, path: device.path, identity: deviceIdentity(device) });
+    } catch (error) {
+      // Cut in the middle, os-brick could not undo what it had begun.
+      await this.disconnect(plan);
+      throw error;
+    }
+  }
+
+  async adopt(host: HostRecord): Promise<Connected | undefined> {
+    if (typeof host.path !== 'string') return undefined;
+    try {
+      const connected = await this.#connected(host);
+      return (await connected.object()) === host.identity ? connected : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async disconnect(host: HostRecord): Promise<void> {
+    const link = linkOf(host);
+    this.#watched.get(link)?.();
+    this.#watched.delete(link);
+    await this.#step('disconnect', { connection: connectionOf(host), path: host.path });
+    await rm(link, { force: true });
+  }
+
+  async #connected(host: HostRecord): Promise<Connected> {
+    const link = linkOf(host);
+    const path = String(host.path);
+    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
+    await rm(`${link}.new`, { force: true });
+    await symlink(path, `${link}.new`);
+    await rename(`${link}.new`, link);
+    return {
+      ...(await connectPath(link)),
+      host,
+      lost: this.#watch(link, path),
+      object: async () => deviceIdentity((await this.#ask('check', { path })) as BrickDevice),
+    };
+  }
+
+  /** Aborts when the device leaves /dev without our doing: the kernel removes it there as soon as it is gone. */
+  #watch(link: string, path: string): AbortSignal {
+    const lost = new AbortController();
+    const watcher = watch('/dev', { persistent: false }, (_, name) => {
+      if (name === basename(path)) void access(path).catch(vanished);
+    });
+    const vanished = (): void => {
+      watcher.close();
+      lost.abort(new CinderfsError('connector_failed', `${path} vanished from this host`, { path }));
+    };
+    this.#watched.get(link)?.();
+    this.#watched.set(link, () => watcher.close());
+    return lost.signal;
+  }
+
+  /** A step that takes the host's lock: one at a time. */
+  #step(verb: BrickVerb, request: object, signal?: AbortSignal): Promise<unknown> {
+    const done = this.#turn.then(() => this.#ask(verb, request, signal));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  #ask(verb: BrickVerb, request: object, signal?: AbortSignal): Promise<unknown> {
+    const { host, ip, initiator, multipath, enforceMultipath, lockDirectories, wildcardScan } = this.#options;
+    const { stepMs, program } = this.#options;
+    const whole = {
+      host,
+      ip,
+      initiator,
+      multipath,
+      enforce_multipath: enforceMultipath,
+      lock_directories: lockDirectories,
+      lock_seconds: stepMs / 1000,
+      wildcard_scan: wildcardScan,
+      ...request,
+    };
+    const timeoutMs = verb === 'disconnect' ? stepMs * DISCONNECT_FACTOR : stepMs;
+    return brick(verb, whole, { timeoutMs, signal, program });
+  }
+}
+
+function linkOf({ link }: HostRecord): string {
+  if (typeof link === 'string') return link;
+  throw new CinderfsError('internal', 'a record of the brick connector names no link');
+}
+
+function connectionOf({ connection }: HostRecord): BrickConnection {
+  if (typeof connection === 'string') return JSON.parse(connection) as BrickConnection;
+  throw new CinderfsError('internal', 'a record of the brick connector names no connection');
+}

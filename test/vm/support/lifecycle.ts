@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { it } from 'node:test';
+import type { BrickConnector } from '../../../src/attach/brick-connector.js';
+import type { Connected } from '../../../src/attach/connector.js';
+import type { HostRecord } from '../../../src/attach/record.js';
+import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import { leftovers } from './leftovers.js';
+
+const MiB = 1024 * 1024;
+const READERS = 8;
+
+export interface Volume {
+  readonly id: string;
+  readonly info: ConnectionInfo;
+  readonly mib: number;
+  /** sha256 of its bytes. */
+  readonly digest: string;
+}
+
+export interface Expected {
+  /** The device says each of these of itself. */
+  readonly ids: readonly string[];
+}
+
+/** A volume and the connector it is connected with; functions, because suites make both in `before`. */
+export interface Stage {
+  readonly connector: () => BrickConnector;
+  readonly volume: () => Volume;
+}
+
+/** One volume's life on a host, whatever the protocol: connected, proven, read by eight at once, gone without a trace. */
+export function describeLife(stage: Stage, expected: Expected): void {
+  let connected: Connected;
+
+  it('connects, and the device says who it is on every path', async () => {
+    connected = await connect(stage.connector(), stage.volume());
+    assert.equal(await connected.size(), stage.volume().mib * MiB);
+    const identity = (await connected.object()) ?? '';
+    for (const id of expected.ids) assert.ok(identity.includes(id), `${id} is not in: ${identity}`);
+    assert.equal(identity, connected.host.identity);
+  });
+
+  it(`gives ${READERS} parallel readers the right bytes`, async () => {
+    const { mib, digest } = stage.volume();
+    const path = pathOf(connected);
+    const digests = await Promise.all(Array.from({ length: READERS }, () => sha256Of(path, mib)));
+    assert.deepEqual(new Set(digests), new Set([digest]));
+  });
+
+  it('is adopted by a process that knows only its record', async () => {
+    const record = JSON.parse(JSON.stringify(connected.host)) as HostRecord;
+    assert.ok(!JSON.stringify(record).includes('password'), 'a record never holds a secret');
+    const adopted = await stage.connector().adopt(record);
+    assert.equal(await adopted?.object(), connected.host.identity);
+  });
+
+  it('disconnects, leaves nothing, and disconnects again', async () => {
+    await stage.connector().disconnect(connected.host);
+    assert.deepEqual(leftovers(), []);
+    await stage.connector().disconnect(connected.host);
+    assert.equal(connected.lost.aborted, false);
+  });
+}
+
+export async function connect(connector: BrickConnector, { id, info }: Volume): Promise<Connected> {
+  const refusal = await connector.refusal(info);
+  if (refusal !== undefined) throw refusal;
+  const request = { volumeId: id, info, signal: new AbortController().signal };
+  return connector.connect(request, connector.plan(request));
+}
+
+export function pathOf({ source }: Connected): string {
+  if (source.kind === 'nbd') throw new Error('the brick connector yields devices');
+  return source.path;
+}
+
+export async function sha256Of(path: string, mib: number): Promise<string> {
+  const digest = createHash('sha256');
+  const file = await open(path, 'r');
+  try {
+    for (let index = 0; index < mib; index++) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(MiB), 0, MiB, index * MiB);
+      if (bytesRead !== MiB) throw new Error(`${path} ends early`);
+      digest.update(buffer);
+    }
+  } finally {
+    await file.close();
+  }
+  return digest.digest('hex');
+}
