@@ -29,7 +29,16 @@ export function errorOfAnswer(request: HttpRequest, answer: RawAnswer): Cinderfs
 export function errorOfNetwork(request: HttpRequest, thrown: unknown, requestId: string): CinderfsError {
   const { origin } = new URL(request.url);
   const what = `${describe(request)} at ${origin} failed: ${reasonOfNetwork(thrown)}`;
-  return new CinderfsError('http_failed', what, { requestId, cause: thrown });
+  const remedy = isCertificateFault(thrown) ? CERTIFICATE_REMEDY : undefined;
+  return new CinderfsError('http_failed', what, { requestId, remedy, cause: thrown });
+}
+
+const CERTIFICATE_REMEDY =
+  'Set cacert in clouds.yaml (or OS_CACERT) to the authority that signed the certificate of the service.';
+
+/** OpenSSL's and Node's names for a certificate that is not trusted, not valid or not for this host. */
+function isCertificateFault(thrown: unknown): boolean {
+  return causes(thrown).some((error) => /CERT|UNABLE_TO_(GET|VERIFY)/.test(codeOf(error) ?? ''));
 }
 
 /** True if the request cannot have reached the service: no connection was made. */
@@ -46,8 +55,9 @@ export function neverLeft(thrown: unknown): boolean {
   );
 }
 
-/** True if another attempt would end the same: the answer is too large, or we are closed. */
+/** True if another attempt would end the same: the answer is too large, we are closed, the certificate is bad. */
 export function isFinal(thrown: unknown): boolean {
+  if (isCertificateFault(thrown)) return true;
   return [
     'UND_ERR_RES_EXCEEDED_MAX_SIZE',
     'UND_ERR_DESTROYED',

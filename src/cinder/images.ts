@@ -24,10 +24,10 @@ export interface ListedImage {
 }
 
 export class Images {
-  readonly #session: Session;
+  readonly #session: Pick<Session, 'request' | 'endpoint'>;
   readonly #pageSize: number;
 
-  constructor(session: Session, pageSize: number) {
+  constructor(session: Pick<Session, 'request' | 'endpoint'>, pageSize: number) {
     this.#session = session;
     this.#pageSize = pageSize;
   }

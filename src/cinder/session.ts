@@ -149,8 +149,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 function loginError(error: CinderfsError, cloud: CloudConfig): CinderfsError {
-  const { status, requestId } = error.context;
-  const context = { status, requestId, cause: error };
+  const { status, requestId, remedy } = error.context;
+  const context = { status, requestId, remedy, cause: error };
   if (status === 401 || status === 403) {
     return new CinderfsError(
       'auth_failed',

@@ -4,10 +4,10 @@ import type { CallOptions, Volume, VolumeAttachment, Volumes } from './types.js'
 import { isRecord, isUuid, malformed, member, optionalSize, optionalText, requiredList } from './wire.js';
 
 export class VolumesClient implements Volumes {
-  readonly #endpoint: VolumeEndpoint;
+  readonly #endpoint: Pick<VolumeEndpoint, 'request' | 'projectId'>;
   readonly #pageSize: number;
 
-  constructor(endpoint: VolumeEndpoint, pageSize: number) {
+  constructor(endpoint: Pick<VolumeEndpoint, 'request' | 'projectId'>, pageSize: number) {
     this.#endpoint = endpoint;
     this.#pageSize = pageSize;
   }
