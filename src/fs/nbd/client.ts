@@ -81,7 +81,8 @@ export class NbdClient {
 
   async #persistently<T>(ask: (connection: NbdConnection) => Promise<T>): Promise<T> {
     for (let resends = 0; ; resends += 1) {
-      const connection = await this.#connection();
+      // Chosen and loaded in one step: reads of one burst must see each other's load.
+      const connection = this.#leastBusy() ?? (await this.#connecting.run('first', () => this.#reconnect()));
       try {
         return await ask(connection);
       } catch (error) {
@@ -91,13 +92,12 @@ export class NbdClient {
     }
   }
 
-  /** The least busy connection. While all are busy, one more is opened on the side. */
-  async #connection(): Promise<NbdConnection> {
+  /** The least busy connection, if there is any. While all are busy, one more is opened on the side. */
+  #leastBusy(): NbdConnection | undefined {
     this.#open = this.#open.filter(({ lost }) => !lost);
     let least = this.#open[0];
     for (const connection of this.#open) if (connection.load < (least?.load ?? 0)) least = connection;
-    if (least === undefined) return this.#connecting.run('first', () => this.#reconnect());
-    if (least.load > 0 && this.#open.length < this.#wanted) this.#addConnection();
+    if (least !== undefined && least.load > 0 && this.#open.length < this.#wanted) this.#addConnection();
     return least;
   }
 
