@@ -10,6 +10,7 @@ import type { NbdClientOptions } from '../../src/fs/nbd/client.js';
 import { seekInExtents } from '../../src/fs/nbd/seek.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import type { FakeNbdOptions } from '../fakes/fs-nbd-server.js';
+import { undoneAfter } from '../conformance/world.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const KIB = 1024;
@@ -31,14 +32,15 @@ async function setup(
   serverOptions: Partial<FakeNbdOptions> = {},
   clientOptions: Partial<NbdClientOptions> = {},
 ): Promise<Setup> {
-  const socket = path.join(await temporaryFolder(t), 'nbd.sock');
+  const undo = undoneAfter(t);
+  const socket = path.join(await temporaryFolder(undo), 'nbd.sock');
   const server = await FakeNbdServer.listen({ socket, data: DATA, ...serverOptions });
-  t.after(() => server.close());
+  undo.after(() => server.close());
   const client = await NbdClient.open(
     { kind: 'nbd', socket, exportName: '' },
     { clock: systemClock, requestMs: 5000, connections: 4, ...clientOptions },
   );
-  t.after(() => client.close());
+  undo.after(() => Promise.resolve(client.close()));
   const read = async (offset: number, length: number): Promise<Buffer> => {
     const buffer = Buffer.alloc(length, 0xee);
     await client.read(offset, [buffer]);

@@ -1,0 +1,4 @@
+import { direct } from './direct.js';
+import { filesystemConformance } from './filesystem.js';
+
+filesystemConformance(direct);
