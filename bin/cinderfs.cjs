@@ -8,5 +8,6 @@ process.env.UV_THREADPOOL_SIZE ??= '32';
 import('../dist/src/cli/main.js')
   .then(({ main }) => main(process.argv.slice(2)))
   .then((status) => {
-    process.exitCode = status;
+    // Not exitCode alone: a thread that hangs in a read of a dead device must not keep the process.
+    process.exit(status);
   });

@@ -45,7 +45,7 @@ oslo.config: \`name = value\` under \`[DEFAULT]\`, comments with \`#\` on lines 
 space continue the one before. An unknown name is an error.
 
 Times are seconds, or carry a unit: \`90\`, \`90s\`, \`5m\`, \`2h\`, \`500ms\`. Sizes are bytes, or carry one: \`512MiB\`,
-\`2GiB\`. Booleans are \`true\` or \`false\`; as flags, \`--multipath\` or \`--no-multipath\`.
+\`2GiB\`. Booleans are \`true\` or \`false\`; as flags, \`--passthrough\` or \`--no-passthrough\`.
 
 Clouds are found as openstacksdk finds them: \`clouds.yaml\` and \`secure.yaml\` in the working directory,
 \`~/.config/openstack\` and \`/etc/openstack\`, or the \`OS_*\` variables. An \`os_\` option given as a flag or in the file

@@ -1,6 +1,5 @@
 /** THE option table. Flags, --help, the configuration file, docs/configuration.md and the Config type come from it. */
-import { hostname, totalmem } from 'node:os';
-import { hostAddress } from './host-address.js';
+import { totalmem } from 'node:os';
 import { CLOUD_OPTIONS } from './cloud-options.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
 
@@ -95,7 +94,7 @@ export const OPTIONS = {
   connector: {
     type: 'enum',
     group: 'attach',
-    values: ['auto', 'local', 'qemu', 'brick'],
+    values: ['auto', 'local', 'qemu'],
     default: 'auto',
     doc: 'How a volume is reached on this host; auto chooses by its protocol.',
   },
@@ -125,38 +124,23 @@ export const OPTIONS = {
   host: {
     type: 'string',
     group: 'attach',
-    default: hostname,
-    defaultDoc: 'the host name',
+    defaultDoc: '`host` of nova.conf, else the host name',
     metavar: 'NAME',
     doc: 'The name this host gives Cinder; it must equal `host` of nova.conf where nova-compute runs here.',
   },
   my_ip: {
     type: 'string',
     group: 'attach',
-    default: hostAddress,
-    defaultDoc: 'the first address that is not loopback',
+    defaultDoc: '`my_block_storage_ip` of nova.conf, else the first address that is not loopback',
     metavar: 'ADDRESS',
     doc: 'The address this host gives Cinder; it must equal `my_block_storage_ip` of nova.conf where nova-compute runs here.',
   },
   initiator_name: {
     type: 'string',
     group: 'attach',
-    defaultDoc: '/etc/iscsi/initiatorname.iscsi',
+    defaultDoc: 'that of /etc/iscsi/initiatorname.iscsi, else one made for this host',
     metavar: 'IQN',
     doc: 'The iSCSI initiator name this host gives Cinder.',
-  },
-  multipath: {
-    type: 'boolean',
-    group: 'attach',
-    default: false,
-    doc: 'Ask Cinder for all paths to a volume.',
-  },
-  mountpoint_name: {
-    type: 'string',
-    group: 'attach',
-    default: 'cinderfs',
-    metavar: 'NAME',
-    doc: 'The mount point shown in Cinder for attachments of this daemon.',
   },
 
   drain_timeout: {

@@ -86,8 +86,8 @@ describe('the configuration', () => {
       const { values } = parseArgs({ args, options: flagOptions(), allowNegative: true, strict: true });
       return loadConfig({ flags: { ...NO_FILE, ...values }, env: {} });
     };
-    assert.equal(parse('--multipath').config.multipath, true);
-    assert.equal(parse('--no-multipath').config.multipath, false);
+    assert.equal(parse('--passthrough').config.passthrough, true);
+    assert.equal(parse('--no-passthrough').config.passthrough, false);
     assert.equal(parse('--linger=5m').config.linger, 300);
     assert.throws(() => parse('--os-password=x'), /os-password/);
   });
@@ -123,8 +123,8 @@ describe('what is wrong in a configuration', () => {
       ['http_retries', '21', /an integer from 0 to 20/],
       ['cache_size', '1 furlong', /a size such as/],
       ['cache_size', '9999999999TiB', /a size/],
-      ['connector', 'magic', /one of auto, local, qemu, brick/],
-      ['multipath', 'maybe', /true or false/],
+      ['connector', 'magic', /one of auto, local, qemu/],
+      ['passthrough', 'maybe', /true or false/],
       ['file_mode', '9', /an octal mode such as 0440/],
       ['uid', 'no-such-user-here', /a user of this host/],
       ['volume_microversion', '2.60', /a Cinder microversion/],

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import { hostAddress } from '../../src/config/host-address.js';
 import { parseIni } from '../../src/config/ini-file.js';
 import { nearest } from '../../src/config/nearest.js';
 import type { OptionSpec, OptionType } from '../../src/config/option-spec.js';
@@ -175,22 +174,5 @@ describe('the nearest name', () => {
     assert.equal(nearest('image_ttl', names), undefined);
     assert.equal(nearest('imagelist_ttl', names), 'image_list_ttl');
     assert.equal(nearest('zzzzzz', names), undefined);
-  });
-});
-
-describe('the address of this host', () => {
-  it('is the first IPv4 address that others can reach', () => {
-    const address = (family: 'IPv4' | 'IPv6', text: string, internal = false) =>
-      ({ family, address: text, internal, netmask: '', mac: '', cidr: null, scopeid: 0 }) as const;
-    const lo = address('IPv4', '127.0.0.1', true);
-    assert.equal(hostAddress({ lo: [lo] }), '127.0.0.1');
-    assert.equal(
-      hostAddress({ lo: [lo], a: [address('IPv6', 'fe80::1'), address('IPv6', '2001:db8::1')] }),
-      '2001:db8::1',
-    );
-    assert.equal(
-      hostAddress({ a: [address('IPv6', '2001:db8::1')], b: [address('IPv4', '10.0.0.1')] }),
-      '10.0.0.1',
-    );
   });
 });

@@ -21,7 +21,7 @@ export async function run(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Outcome> {
   const child = spawn(command, args, {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const [stdout, stderr, [status]] = await Promise.all([
@@ -65,7 +65,7 @@ export class Mounted {
     const mountpoint = path.join(dir, 'images');
     await mkdir(mountpoint, { recursive: true });
     const settings = {
-      PATH: process.env['PATH'],
+      PATH: process.env.PATH,
       CINDERFS_STATE_DIR: path.join(dir, 'state'),
       CINDERFS_RUN_DIR: path.join(dir, 'run'),
       CINDERFS_LOG_FORMAT: 'json',

@@ -1,0 +1,70 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import path from 'node:path';
+import type { CinderfsError } from '../errors.js';
+import { EXIT } from '../errors.js';
+import { settingsOf } from './settings.js';
+import type { Invocation } from './verb.js';
+
+/** What a background child tells the command that started it, once. */
+type Report =
+  { readonly ready: true } | { readonly ready: false; readonly exit: number; readonly line: string };
+
+export interface ParentReport {
+  ready(): void;
+  failed(error: CinderfsError): void;
+}
+
+/** The way to the command that started this process in the background; undefined in the foreground. */
+export function reportToParent(): ParentReport | undefined {
+  if (process.send === undefined) return undefined;
+  const tell = (report: Report): void => {
+    process.send?.(report);
+    process.disconnect();
+  };
+  return {
+    ready: () => tell({ ready: true }),
+    failed: (error) => tell({ ready: false, exit: error.kind.exit, line: error.toLine() }),
+  };
+}
+
+/**
+ * Starts the same command line in the foreground in a session of its own, its log going to log_file, and waits until
+ * it serves. A failure is shown here and becomes this command's exit status (blobfuse2#1070: "exit 0, blank Error:").
+ */
+export async function mountInBackground(invocation: Invocation): Promise<number> {
+  const { config } = settingsOf(invocation);
+  await mkdir(path.dirname(config.log_file), { recursive: true });
+  const log = await open(config.log_file, 'a', 0o640);
+  try {
+    const args = process.argv.slice(1).filter((arg) => arg !== '--background');
+    const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
+    const report = await firstReport(child);
+    if (!report.ready) {
+      invocation.stderr(`cinderfs: ${report.line}\n`);
+      return report.exit;
+    }
+    child.unref();
+    invocation.stderr(`READY ${invocation.words[0] ?? ''} (pid ${child.pid ?? 0}, log ${config.log_file})\n`);
+    return EXIT.ok;
+  } finally {
+    await log.close();
+  }
+}
+
+function firstReport(child: ChildProcess): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('message', (report) => {
+      resolve(report as Report);
+      if (child.connected) child.disconnect();
+    });
+    child.once('exit', (code, signal) =>
+      resolve({
+        ready: false,
+        exit: code ?? EXIT.internal,
+        line: `the daemon ended before it served (${signal ?? `status ${code ?? '?'}`}); see its log`,
+      }),
+    );
+  });
+}

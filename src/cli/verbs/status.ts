@@ -1,0 +1,83 @@
+import { CinderfsError } from '../../errors.js';
+import type { DaemonStatus } from '../../ops/status.js';
+import { ControlClient } from '../control-client.js';
+import { renderList, renderOne, type Row } from '../output.js';
+import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
+import { settingsOf } from '../settings.js';
+import type { Verb } from '../verb.js';
+
+const COLUMNS = ['Mountpoint', 'State', 'Images', 'Images Age', 'Open Files', 'Attachments', 'PID'];
+
+/** `cinderfs status [DIR]`: every daemon on this host in a line, or one in detail. */
+export const status: Verb = {
+  name: 'status',
+  usage: '[DIR]',
+  summary: 'Show what runs, what is open and what is attached',
+  words: { min: 0, max: 1 },
+  flags: OUTPUT_FLAGS,
+  optionGroups: ['general'],
+  examples: ['cinderfs status', 'cinderfs status /images -f json'],
+  async run(invocation) {
+    const output = outputOptions(invocation.flags);
+    const { config } = settingsOf(invocation);
+    const [mountpoint] = invocation.words;
+    if (mountpoint === undefined) {
+      const rows = (await running(config.run_dir)).map(summary);
+      invocation.stdout(renderList(rows, COLUMNS, output));
+    } else {
+      const report = await ControlClient.forMountpoint(config.run_dir, mountpoint).get<DaemonStatus>(
+        '/status',
+      );
+      invocation.stdout(renderOne(output.format === 'json' ? { ...report } : detail(report), output));
+    }
+    return 0;
+  },
+};
+
+/** The daemons that answer; the socket of one that died is not worth an error here. */
+async function running(runDir: string): Promise<readonly DaemonStatus[]> {
+  const clients = await ControlClient.all(runDir);
+  const reports = await Promise.all(
+    clients.map((client) =>
+      client.get<DaemonStatus>('/status').catch((error: unknown) => {
+        if (CinderfsError.is(error) && error.code === 'not_running') return undefined;
+        throw error;
+      }),
+    ),
+  );
+  return reports.filter((report) => report !== undefined);
+}
+
+function summary(report: DaemonStatus): Row {
+  return {
+    Mountpoint: report.mountpoint,
+    State: report.state,
+    Images: report.images.count,
+    'Images Age': `${report.images.age_seconds} s`,
+    'Open Files': report.open_files.reduce((sum, file) => sum + file.handles, 0),
+    Attachments: report.attachments.length,
+    PID: report.pid,
+  };
+}
+
+function detail(report: DaemonStatus): Row {
+  return {
+    mountpoint: report.mountpoint,
+    state: report.state,
+    version: report.version,
+    pid: report.pid,
+    uptime: `${report.uptime_seconds} s`,
+    fuse: report.fuse,
+    cloud: report.cloud,
+    images: `${report.images.count}, listed ${report.images.age_seconds} s ago`,
+    open_files: report.open_files
+      .map((file) => `${file.image_id} x${file.handles} (${file.served})`)
+      .join('; '),
+    attachments: report.attachments
+      .map((one) => {
+        const linger = one.linger_left_seconds === null ? '' : `, detach in ${one.linger_left_seconds} s`;
+        return `${one.image_name}: ${one.state}, ${one.leases} leases${linger}`;
+      })
+      .join('; '),
+  };
+}

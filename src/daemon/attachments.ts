@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import type { Clock } from '../async/clock.js';
+import { createAttachmentPool, type PoolService } from '../attach/service.js';
+import type { Openstack } from '../cinder/openstack.js';
+import type { Config } from '../config/options.js';
+import { CinderfsError } from '../errors.js';
+import type { Log } from '../log.js';
+
+export interface AttachmentSettings {
+  readonly openstack: Openstack;
+  readonly config: Config;
+  readonly mountpoint: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** The attachment pool of this mount, as the configuration wants it. */
+export function attachmentPool({
+  openstack,
+  config,
+  mountpoint,
+  log,
+  clock,
+}: AttachmentSettings): PoolService {
+  // Short, because the sockets below it have to fit into 107 bytes.
+  const mountId = createHash('sha256').update(mountpoint).digest('hex').slice(0, 8);
+  return createAttachmentPool({
+    attachments: openstack.attachments,
+    volumes: openstack.volumes,
+    stateDir: config.state_dir,
+    runDir: path.join(config.run_dir, mountId),
+    mountpoint,
+    mountId,
+    connector: config.connector,
+    host: config.host,
+    ip: config.my_ip,
+    initiator: config.initiator_name,
+    times: {
+      lingerMs: config.linger * 1000,
+      openMs: config.open_timeout * 1000,
+      attachBudgetMs: config.attach_budget * 1000,
+    },
+    log,
+    clock,
+  });
+}
+
+/** Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start). */
+export async function detachAll(pool: PoolService, deadlineMs: number): Promise<void> {
+  const left = await pool.drain({ deadlineMs });
+  await pool.close();
+  if (left.length === 0) return;
+  const names = left.map(({ volumeId, state }) => `${volumeId} (${state})`).join(', ');
+  throw new CinderfsError('detach_failed', `still attached: ${names}`, {
+    remedy: 'The next start on the same state directory takes them up again.',
+  });
+}

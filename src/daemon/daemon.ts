@@ -1,0 +1,138 @@
+import { Cleanup } from '../async/cleanup.js';
+import { systemClock } from '../async/clock.js';
+import { connectOpenstack } from '../cinder/openstack.js';
+import type { CloudConfig } from '../config/cloud-config.js';
+import type { Config } from '../config/options.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import { createImageFs } from '../fs/create-image-fs.js';
+import { prepareMountpoint } from '../fs/mountpoint.js';
+import type { Log } from '../log.js';
+import { startControlServer } from '../ops/control-server.js';
+import { controlSocketPath } from '../ops/control-socket.js';
+import { attachmentPool, detachAll } from './attachments.js';
+import { OpenGate } from './open-gate.js';
+import { proveServing } from './prove-serving.js';
+import { Shutdown } from './shutdown.js';
+import { StatusReporter } from './status.js';
+import { mountTransport } from './transports.js';
+
+export interface DaemonSettings {
+  readonly config: Config;
+  readonly cloud: CloudConfig;
+  readonly mountpoint: string;
+  readonly log: Log;
+}
+
+/** A serving mount. */
+export interface Daemon {
+  /** Settles when the mount is gone and nothing is attached any more; rejects with what had to be left behind. */
+  readonly ended: Promise<void>;
+  /** Refuses new opens, waits for open files as long as configured, unmounts, detaches; settles like `ended`. */
+  stop(why: string): Promise<void>;
+  /** No longer waits for open files. */
+  hurry(): void;
+}
+
+const clock = systemClock;
+
+/** Milliseconds for detaching everything when the mount goes; what is left then is in the journal. */
+const DETACH_MS = 30_000;
+
+/**
+ * The composition root: wires every layer and starts them in the order in which each needs the one before. Whatever
+ * fails, what was started before it is undone, in reverse. Resolves when the mount has answered a stat through the
+ * kernel.
+ */
+export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
+  const mountpoint = await prepareMountpoint(settings.mountpoint, settings.log);
+  const cleanup = new Cleanup();
+  let shutdown: Shutdown | undefined;
+  const started = (): Shutdown => {
+    if (shutdown !== undefined) return shutdown;
+    throw new CinderfsError('not_running', 'the daemon is still starting');
+  };
+  const status = new StatusReporter({
+    mountpoint,
+    fuse: settings.config.fuse,
+    cloud: settings.cloud.name,
+    clock,
+  });
+  // It listens before everything else and is closed after it: a second daemon for this mount point is refused here,
+  // and `cinderfs umount` gets its answer once nothing is attached any more.
+  const control = await startControlServer(controlSocketPath(settings.config.run_dir, mountpoint), {
+    'GET /status': () => status.report(),
+    'POST /unmount': () => started().unmount(),
+  });
+  try {
+    const serving = (shutdown = await assemble({ ...settings, mountpoint }, cleanup, status));
+    return {
+      ended: serving.finished.finally(() => control.close()),
+      stop: (why) => serving.stop(why),
+      hurry: () => serving.hurry(),
+    };
+  } catch (error) {
+    for (const failure of await cleanup.run()) {
+      settings.log.error({ reason: reasonOf(failure.error) }, `could not ${failure.what}`);
+    }
+    await control.close();
+    throw error;
+  }
+}
+
+async function assemble(
+  settings: DaemonSettings,
+  cleanup: Cleanup,
+  status: StatusReporter,
+): Promise<Shutdown> {
+  const { config, cloud, mountpoint, log } = settings;
+  const openstack = await connectOpenstack({ cloud, config, log, clock });
+  cleanup.defer('close the OpenStack session', () => openstack.close());
+  await openstack.catalog.refresh();
+
+  const pool = attachmentPool({ openstack, config, mountpoint, log, clock });
+  await pool.start();
+  cleanup.defer('detach the volumes', () => detachAll(pool, DETACH_MS));
+  cleanup.defer(
+    'stop watching the catalog',
+    openstack.catalog.onChange((snapshot) => pool.review(snapshot)),
+  );
+  await openstack.catalog.start();
+
+  const gate = new OpenGate(pool);
+  const filesystem = createImageFs({
+    catalog: openstack.catalog,
+    pool: gate,
+    status: () => JSON.stringify(status.report(), null, 2),
+    options: {
+      uid: config.uid,
+      gid: config.gid,
+      fileMode: config.file_mode,
+      readTimeoutMs: config.read_timeout * 1000,
+    },
+    onReadError: (image, error) =>
+      log.error({ image, code: error.code, reason: error.toLine() }, 'read failed'),
+    log,
+    clock,
+  });
+  cleanup.defer('close the file system', () => filesystem.close());
+
+  const transport = await mountTransport(filesystem, settings);
+  cleanup.defer('unmount', () => transport.unmount({ abort: true }));
+  const shutdown = new Shutdown({
+    transport,
+    gate,
+    cleanup,
+    drainMs: config.drain_timeout * 1000,
+    log,
+    clock,
+  });
+  await proveServing(mountpoint, clock);
+  status.serving({
+    catalog: openstack.catalog,
+    pool: gate,
+    draining: () => gate.closed,
+    opened: () => filesystem.opened(),
+    served: () => transport.served(),
+  });
+  return shutdown;
+}

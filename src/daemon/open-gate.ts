@@ -1,0 +1,37 @@
+import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../attach/lease.js';
+import { CinderfsError } from '../errors.js';
+
+/** The pool, with a gate before it: closed while the mount is taken down, open again when that was refused. */
+export class OpenGate implements AttachmentPool {
+  readonly #pool: AttachmentPool;
+  #closed = false;
+
+  constructor(pool: AttachmentPool) {
+    this.#pool = pool;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  set closed(closed: boolean) {
+    this.#closed = closed;
+  }
+
+  async acquire(
+    image: AttachableImage,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Lease> {
+    if (this.#closed)
+      throw new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
+    return this.#pool.acquire(image, options);
+  }
+
+  report(): readonly AttachmentReport[] {
+    return this.#pool.report();
+  }
+
+  lastError(imageId: string): string | undefined {
+    return this.#pool.lastError(imageId);
+  }
+}

@@ -1,0 +1,73 @@
+import type { Clock } from '../async/clock.js';
+import type { AttachmentPool } from '../attach/lease.js';
+import type { Catalog } from '../cinder/types.js';
+import type { ServedFile } from '../fs/transport.js';
+import { attachmentStatus, type DaemonStatus, type OpenFileStatus } from '../ops/status.js';
+import { VERSION } from '../version.js';
+
+export interface StatusParts {
+  readonly mountpoint: string;
+  readonly fuse: string;
+  readonly cloud: string;
+  readonly clock: Clock;
+}
+
+/** What there is to report once the mount stands. */
+export interface ServingParts {
+  readonly catalog: Catalog;
+  readonly pool: AttachmentPool;
+  readonly draining: () => boolean;
+  /** Open handles and the image each belongs to. */
+  readonly opened: () => readonly { readonly handle: number; readonly imageId: string }[];
+  readonly served: () => readonly ServedFile[];
+}
+
+/** Draws the picture of this daemon; every answer is of the moment it is asked. */
+export class StatusReporter {
+  readonly #parts: StatusParts;
+  readonly #startedAt: number;
+  #serving: ServingParts | undefined;
+
+  constructor(parts: StatusParts) {
+    this.#parts = parts;
+    this.#startedAt = parts.clock.now();
+  }
+
+  serving(parts: ServingParts): void {
+    this.#serving = parts;
+  }
+
+  report(): DaemonStatus {
+    const { clock, mountpoint, fuse, cloud } = this.#parts;
+    const serving = this.#serving;
+    return {
+      version: VERSION,
+      pid: process.pid,
+      mountpoint,
+      state: serving === undefined ? 'starting' : serving.draining() ? 'draining' : 'serving',
+      uptime_seconds: Math.round((clock.now() - this.#startedAt) / 1000),
+      fuse,
+      cloud,
+      images: this.#images(serving),
+      open_files: serving === undefined ? [] : openFiles(serving),
+      attachments: serving === undefined ? [] : serving.pool.report().map(attachmentStatus),
+    };
+  }
+
+  #images(serving: ServingParts | undefined): DaemonStatus['images'] {
+    if (serving === undefined) return { count: 0, generation: 0, age_seconds: 0 };
+    const { images, generation, at } = serving.catalog.snapshot;
+    const age = Math.round((this.#parts.clock.wall() - at) / 1000);
+    return { count: images.size, generation, age_seconds: Math.max(0, age) };
+  }
+}
+
+function openFiles({ opened, served }: ServingParts): readonly OpenFileStatus[] {
+  const how = new Map(served().map((file) => [file.handle, file.how]));
+  const files = new Map<string, OpenFileStatus>();
+  for (const { handle, imageId } of opened()) {
+    const handles = (files.get(imageId)?.handles ?? 0) + 1;
+    files.set(imageId, { image_id: imageId, handles, served: how.get(handle) ?? 'read' });
+  }
+  return [...files.values()];
+}
