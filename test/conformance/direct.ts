@@ -47,7 +47,10 @@ class DirectSubject implements Subject {
       pread: (offset, length) => this.#do(() => this.#filesystem.read(file.handle, offset, length)),
       lseek: (offset, whence) => this.#do(() => this.#filesystem.seek(file.handle, offset, whence)),
       size: () => this.#do(async () => (await this.#filesystem.getattr(file.node)).size),
-      close: () => Promise.resolve(this.#filesystem.release(file.handle)),
+      close: () => {
+        this.#filesystem.release(file.handle);
+        return Promise.resolve();
+      },
     };
   }
 

@@ -18,7 +18,7 @@ import { temporaryFolder } from '../support/temporary.js';
 
 /** Registers what to undo when the test is over; the last is undone first, unlike with the test's own hooks. */
 export interface Undo {
-  after(undo: () => Promise<unknown>): void;
+  after(undo: () => unknown): void;
 }
 
 export function undoneAfter(t: TestContext): Undo {
@@ -79,7 +79,7 @@ export async function makeWorld(t: TestContext, options: Partial<ImageFsOptions>
     onReadError: (imageId, error) => pool.noteError(imageId, error),
     options: { gid: 0, readTimeoutMs: 20_000, ...options },
   });
-  undo.after(() => Promise.resolve(filesystem.close()));
+  undo.after(() => filesystem.close());
   return { undo, filesystem, catalog, pool, raw, nbd, hung, nbdServer, hungServer };
 }
 

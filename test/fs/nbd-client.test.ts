@@ -40,7 +40,7 @@ async function setup(
     { kind: 'nbd', socket, exportName: '' },
     { clock: systemClock, requestMs: 5000, connections: 4, ...clientOptions },
   );
-  undo.after(() => Promise.resolve(client.close()));
+  undo.after(() => client.close());
   const read = async (offset: number, length: number): Promise<Buffer> => {
     const buffer = Buffer.alloc(length, 0xee);
     await client.read(offset, [buffer]);

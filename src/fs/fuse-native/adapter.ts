@@ -1,5 +1,5 @@
 /** Translates: libfuse's paths, buffers and errnos on one side, the file system's nodes, bytes and errors on the other. */
-import { systemClock } from '../../async/clock.js';
+import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
 import type { Errno } from '../../errors.js';
@@ -29,11 +29,13 @@ interface Call<T> {
 export class NativeAdapter {
   readonly #filesystem: Filesystem;
   readonly #options: TransportOptions;
+  readonly #clock: Clock;
   readonly #open = new OpenTable();
 
-  constructor(filesystem: Filesystem, options: TransportOptions) {
+  constructor(filesystem: Filesystem, options: TransportOptions, clock: Clock) {
     this.#filesystem = filesystem;
     this.#options = options;
+    this.#clock = clock;
   }
 
   /** Open files; each holds a lease. */
@@ -161,7 +163,7 @@ export class NativeAdapter {
     const onTimeout = (): CinderfsError =>
       new CinderfsError('read_timeout', `${what} was not answered within ${ms} ms`);
     const started = Promise.resolve().then(work);
-    withDeadline(started, { clock: systemClock, ms, onTimeout, ...(onLate === undefined ? {} : { onLate }) })
+    withDeadline(started, { clock: this.#clock, ms, onTimeout, ...(onLate === undefined ? {} : { onLate }) })
       .then((value) => answer(0, value))
       .catch((error: unknown) => {
         const failure = CinderfsError.from(error, 'internal');

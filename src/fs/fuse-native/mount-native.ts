@@ -21,7 +21,7 @@ export const mountNative: MountTransport = async (filesystem, options) => {
     throw new CinderfsError('fuse_missing', '/dev/fuse cannot be opened for reading and writing', { cause });
   });
   const mountpoint = await prepareMountpoint(options.mountpoint, options.log);
-  const adapter = new NativeAdapter(filesystem, options);
+  const adapter = new NativeAdapter(filesystem, options, systemClock);
   const operations = { ...adapter.operations(), ...refusedOperations(), getxattr: asked, listxattr: asked };
   const fuse = new Fuse(mountpoint, operations, bindingOptions(options));
   fuse._op_getxattr = (answer, path, name, buffer) => adapter.getxattr(path, name, buffer, answer);

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { CinderfsError } from '../../src/errors.js';
+import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
+import { makeWorld } from '../conformance/world.js';
+import type { World, WorldImage } from '../conformance/world.js';
+
+const O_RDONLY = 0;
+
+async function nodeOf({ filesystem }: World, { image }: WorldImage): Promise<number> {
+  return (await filesystem.lookup(ROOT_NODE, image.id)).node;
+}
+
+describe('open files', () => {
+  it('give the lease back when the opener leaves while the volume is being attached', async (t) => {
+    const world = await makeWorld(t);
+    const letThrough = world.pool.holdBack();
+    const leaving = new AbortController();
+    const opening = world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY, {
+      signal: leaving.signal,
+    });
+    leaving.abort();
+    await assert.rejects(opening, errno('EINTR'));
+    letThrough();
+    await turn();
+    assert.deepEqual([world.pool.leases, world.filesystem.openFiles], [0, 0]);
+  });
+
+  it('give the lease back when the opener leaves while the source is being opened', async (t) => {
+    const world = await makeWorld(t);
+    await world.nbdServer.close();
+    const { source } = world.nbd;
+    assert.ok(source.kind === 'nbd');
+    // A server that takes connections and never says a word.
+    const mute = await FakeNbdServer.listen({ socket: source.socket, data: world.nbd.bytes, connections: 0 });
+    world.undo.after(() => mute.close());
+    const leaving = new AbortController();
+    const opening = world.filesystem.open(await nodeOf(world, world.nbd), O_RDONLY, {
+      signal: leaving.signal,
+    });
+    while (mute.connections === 0) await turn();
+    leaving.abort();
+    await assert.rejects(opening, errno('EINTR'));
+    assert.deepEqual([world.pool.leases, world.filesystem.openFiles], [0, 0]);
+  });
+
+  it('end a read at its deadline with ETIMEDOUT, and read again afterwards', async (t) => {
+    const world = await makeWorld(t, { readTimeoutMs: 150 });
+    const { image, bytes } = world.hung;
+    const file = await world.filesystem.open(await nodeOf(world, world.hung), O_RDONLY);
+    await assert.rejects(world.filesystem.read(file.handle, 0, 4096), errno('ETIMEDOUT', image.id));
+    world.hungServer.letGo();
+    assert.ok((await world.filesystem.read(file.handle, 0, 4096)).equals(bytes.subarray(0, 4096)));
+    world.filesystem.release(file.handle);
+    assert.equal(world.pool.leases, 0);
+  });
+
+  it('end a read when its caller leaves', async (t) => {
+    const world = await makeWorld(t);
+    const file = await world.filesystem.open(await nodeOf(world, world.hung), O_RDONLY);
+    const leaving = new AbortController();
+    const reading = world.filesystem.read(file.handle, 0, 4096, { signal: leaving.signal });
+    leaving.abort();
+    await assert.rejects(reading, errno('EINTR'));
+    world.filesystem.release(file.handle);
+  });
+
+  it('answer EBADF after release, and take a second release without harm', async (t) => {
+    const world = await makeWorld(t);
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);
+    world.filesystem.release(file.handle);
+    world.filesystem.release(file.handle);
+    assert.equal(world.pool.leases, 0);
+    await assert.rejects(world.filesystem.read(file.handle, 0, 1), errno('EBADF'));
+    const again = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);
+    assert.notEqual(again.handle, file.handle);
+    world.filesystem.release(again.handle);
+  });
+
+  it('refuse every flag that asks for more than reading', async (t) => {
+    const world = await makeWorld(t);
+    const node = await nodeOf(world, world.raw);
+    for (const flags of [0o1, 0o2, 0o100, 0o1000, 0o2001]) {
+      await assert.rejects(world.filesystem.open(node, flags), errno('EROFS'), flags.toString(8));
+    }
+    await assert.rejects(world.filesystem.open(ROOT_NODE, O_RDONLY), errno('EISDIR'));
+    assert.equal(world.pool.acquires, 0);
+  });
+
+  it('refuse a source that is shorter than its image', async (t) => {
+    const world = await makeWorld(t);
+    const longer = { ...world.raw.image, size: world.raw.bytes.length + 100_000 };
+    world.catalog.set([longer]);
+    await assert.rejects(
+      world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY),
+      errno('EIO', longer.id, /ends at byte/),
+    );
+    assert.equal(world.pool.leases, 0);
+  });
+
+  it('drop what was cached of a volume that did not prove to be itself', async (t) => {
+    const world = await makeWorld(t);
+    const node = await nodeOf(world, world.nbd);
+    const readFirst = async (): Promise<number> => {
+      const file = await world.filesystem.open(node, O_RDONLY);
+      await world.filesystem.read(file.handle, 0, 1 << 20);
+      world.filesystem.release(file.handle);
+      return world.nbdServer.reads.length;
+    };
+    assert.equal(await readFirst(), await readFirst(), 'served from the cache');
+    const before = world.nbdServer.reads.length;
+    const acquire = world.pool.acquire.bind(world.pool);
+    world.pool.acquire = () => Promise.reject(new CinderfsError('identity_mismatch', 'another LUN'));
+    await assert.rejects(world.filesystem.open(node, O_RDONLY), errno('ESTALE'));
+    world.pool.acquire = acquire;
+    assert.ok((await readFirst()) > before, 'read again');
+  });
+
+  it('take 32 readers of one image to the source once', async (t) => {
+    const world = await makeWorld(t);
+    const node = await nodeOf(world, world.nbd);
+    const { bytes } = world.nbd;
+    const readers = Array.from({ length: 32 }, async () => {
+      const file = await world.filesystem.open(node, O_RDONLY);
+      for (let offset = 0; offset < bytes.length; offset += 128 << 10) {
+        const part = await world.filesystem.read(file.handle, offset, 128 << 10);
+        assert.ok(part.equals(bytes.subarray(offset, offset + (128 << 10))));
+      }
+      world.filesystem.release(file.handle);
+    });
+    await Promise.all(readers);
+    const taken = world.nbdServer.reads.reduce((sum, [, length]) => sum + length, 0);
+    assert.ok(taken <= bytes.length * 1.05, `${taken} bytes taken for ${bytes.length}`);
+  });
+
+  it('read no whole block for a small random read, until pieces have cost as much', async (t) => {
+    const world = await makeWorld(t);
+    const file = await world.filesystem.open(await nodeOf(world, world.nbd), O_RDONLY);
+    const sizes = async (): Promise<number[]> => {
+      world.nbdServer.reads.length = 0;
+      await world.filesystem.read(file.handle, 512 << 10, 5000);
+      return world.nbdServer.reads.map(([, length]) => length);
+    };
+    assert.deepEqual([await sizes(), await sizes(), await sizes()], [[8192], [8192], [8192]]);
+    assert.deepEqual([await sizes(), await sizes()], [[1 << 20], []]);
+    world.filesystem.release(file.handle);
+  });
+});
+
+/** A CinderfsError of that errno, about that image. */
+function errno(name: string, image?: string, message = /./): (error: unknown) => boolean {
+  return (error) =>
+    CinderfsError.is(error) &&
+    error.errno === name &&
+    (image === undefined || error.context.image === image) &&
+    message.test(error.message);
+}
