@@ -51,6 +51,8 @@ export async function unmount(
   try {
     await runUmount(directory, lazy);
   } catch (error) {
+    // Somebody else was faster: what is wanted is so already.
+    if ((await findMount(directory)) === undefined) return;
     const holders = await findHolders(directory);
     const busy = holders.length > 0 || /busy/i.test(stderrOf(error));
     if (!busy)

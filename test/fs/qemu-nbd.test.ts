@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { open, rm, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/async/clock.js';
+import { CinderfsError } from '../../src/errors.js';
+import { BlockCache } from '../../src/fs/block-cache.js';
+import { openNbdReader } from '../../src/fs/nbd-reader.js';
+import type { NbdReaderOptions } from '../../src/fs/nbd-reader.js';
+import type { Cursor, SourceReader } from '../../src/fs/reader.js';
+import { undoneAfter } from '../conformance/world.js';
+import type { Undo } from '../conformance/world.js';
+import { ManualClock } from '../fakes/manual-clock.js';
+import { eventually } from '../support/eventually.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const MIB = 1 << 20;
+const SIZE = 24 * MIB + 12_345;
+/** 8 MiB data, 8 MiB hole, data to the end. */
+const HEAD = randomBytes(8 * MIB);
+const TAIL = randomBytes(SIZE - 16 * MIB);
+const NOBODY = new AbortController().signal;
+
+/** A real qemu-nbd over a file that is longer than the image. */
+class QemuNbd {
+  readonly socket: string;
+  readonly #file: string;
+  #child: ChildProcess | undefined;
+
+  constructor(dir: string) {
+    this.socket = path.join(dir, 'nbd.sock');
+    this.#file = path.join(dir, 'volume');
+  }
+
+  async start(undo: Undo): Promise<void> {
+    const args = ['--read-only', '--format=raw', '--shared=8', '--persistent', '--socket', this.socket];
+    const child = spawn('qemu-nbd', [...args, this.#file], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#child = child;
+    undo.after(() => this.stop());
+    await eventually('qemu-nbd listens', () => stat(this.socket).catch(() => undefined));
+  }
+
+  async fill(): Promise<void> {
+    const file = await open(this.#file, 'w');
+    await file.write(HEAD, 0, HEAD.length, 0);
+    await file.write(TAIL, 0, TAIL.length, 16 * MIB);
+    await file.truncate(SIZE + 5 * MIB);
+    await file.close();
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
+  }
+
+  /** Kills it, stopped or not. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+    await rm(this.socket, { force: true });
+  }
+}
+
+interface Setup {
+  readonly undo: Undo;
+  readonly qemu: QemuNbd;
+  readonly reader: SourceReader;
+  readonly cursor: Cursor;
+}
+
+async function setup(t: TestContext, options: Partial<NbdReaderOptions> = {}): Promise<Setup> {
+  const undo = undoneAfter(t);
+  const qemu = new QemuNbd(await temporaryFolder(undo));
+  await qemu.fill();
+  await qemu.start(undo);
+  const reader = await openNbdReader(
+    { kind: 'nbd', socket: qemu.socket, exportName: '' },
+    {
+      clock: systemClock,
+      requestMs: 20_000,
+      connections: 4,
+      volume: 'volume',
+      size: SIZE,
+      cache: new BlockCache({ bytes: 16 * MIB, blockSize: MIB, requestBytes: 8 * MIB }),
+      readAheadBytes: 8 * MIB,
+      ...options,
+    },
+  );
+  undo.after(() => reader.close());
+  return { undo, qemu, reader, cursor: reader.cursor() };
+}
+
+const IMAGE = Buffer.concat([HEAD, Buffer.alloc(8 * MIB), TAIL]);
+
+async function readAll(cursor: Cursor, step: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (let offset = 0; offset < SIZE; offset += step) {
+    parts.push(await cursor.read(offset, Math.min(step, SIZE - offset), NOBODY));
+  }
+  return Buffer.concat(parts);
+}
+
+describe('reading from qemu-nbd', () => {
+  it('gives the bytes of the image, in sequence and in parallel at random', async (t) => {
+    const { reader, cursor } = await setup(t);
+    assert.ok((await readAll(cursor, 128 << 10)).equals(IMAGE));
+    const reads = Array.from({ length: 200 }, async (_, index) => {
+      const offset = (index * 7_654_321) % (SIZE - 70_000);
+      const length = 1 + ((index * 997) % 69_999);
+      const bytes = await reader.cursor().read(offset, length, NOBODY);
+      assert.ok(bytes.equals(IMAGE.subarray(offset, offset + length)), `${length} at ${offset}`);
+    });
+    await Promise.all(reads);
+  });
+
+  it('knows where the hole is', async (t) => {
+    const { reader } = await setup(t);
+    assert.equal(await reader.seek(0, 'data', NOBODY), 0);
+    assert.equal(await reader.seek(100, 'hole', NOBODY), 8 * MIB);
+    assert.equal(await reader.seek(8 * MIB, 'data', NOBODY), 16 * MIB);
+    assert.equal(await reader.seek(17 * MIB, 'hole', NOBODY), SIZE);
+  });
+
+  it('gives up a qemu-nbd that was stopped (SIGSTOP) at the deadline, and reads on when it continues', async (t) => {
+    const { qemu, cursor, reader } = await setup(t, { requestMs: 300 });
+    assert.equal((await cursor.read(0, 4096, NOBODY)).compare(IMAGE, 0, 4096), 0);
+    qemu.signal('SIGSTOP');
+    const timedOut = (error: unknown): boolean => CinderfsError.is(error) && error.errno === 'ETIMEDOUT';
+    await assert.rejects(cursor.read(5 * MIB, 4096, NOBODY), timedOut);
+    qemu.signal('SIGCONT');
+    assert.ok((await readAll(cursor, MIB)).equals(IMAGE));
+    assert.equal(reader.broken, false);
+  });
+
+  it('reads on when qemu-nbd is killed and another takes its place', async (t) => {
+    const { undo, qemu, cursor, reader } = await setup(t);
+    await cursor.read(0, MIB, NOBODY);
+    await qemu.stop();
+    const reading = readAll(cursor, 700_000);
+    await qemu.start(undo);
+    assert.ok((await reading).equals(IMAGE));
+    assert.equal(reader.broken, false);
+  });
+
+  it('says EIO, and that the source is broken, when qemu-nbd is killed and stays away', async (t) => {
+    const clock = new ManualClock();
+    const { qemu, cursor, reader } = await setup(t, { clock });
+    await qemu.stop();
+    let over = false as boolean;
+    const reading = cursor.read(0, 4096, NOBODY).finally(() => (over = true));
+    const ended = assert.rejects(reading, (error: unknown) => {
+      assert.ok(CinderfsError.is(error));
+      assert.deepEqual([error.errno, error.code], ['EIO', 'read_failed']);
+      assert.match(error.message, /is away/);
+      return true;
+    });
+    while (!over) await clock.advance(100);
+    await ended;
+    assert.equal(reader.broken, true);
+  });
+});
