@@ -9,7 +9,6 @@ import type { AttachmentRecord } from './record.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 
-const UPDATE_TRIES = 3;
 const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
 
 /**
@@ -107,24 +106,20 @@ async function intentFor(
 /** Names this host to Cinder; answers with what it says about reaching the volume. */
 async function exportVolume(record: AttachmentRecord, context: AttachContext): Promise<ConnectionInfo> {
   const { attachments, properties } = context;
-  const id = record.attachmentId ?? '';
-  for (let tries = 1; ; tries++) {
-    try {
-      const { connectionInfo: info } = await attachments.update(id, properties);
-      // Cinder names the format of an NFS volume in the answer to GET only.
-      if (info !== undefined && (info.driver_volume_type !== 'nfs' || 'format' in info)) return info;
-      const shown = (await attachments.show(id)).connectionInfo ?? info;
-      if (shown !== undefined) return shown;
-      throw new CinderfsError('attach_refused', 'Cinder exported the volume without saying where', {
-        volume: record.volumeId,
-      });
-    } catch (error) {
-      // A 5xx or a lost answer may hide a success: Cinder knows.
-      const shown = ambiguous(error) ? await attachments.show(id).catch(() => undefined) : undefined;
-      if (shown?.connectionInfo !== undefined) return shown.connectionInfo;
-      if (tries === UPDATE_TRIES || !passing(error)) throw refused(error, record.volumeId);
-    }
+  const { attachmentId: id = '', volumeId } = record;
+  try {
+    const { connectionInfo: info } = await attachments.update(id, properties);
+    // Cinder names the format of an NFS volume in the answer to GET only.
+    const known = info !== undefined && (info.driver_volume_type !== 'nfs' || 'format' in info);
+    const shown = known ? info : (await attachments.show(id)).connectionInfo;
+    if (shown !== undefined) return shown;
+  } catch (error) {
+    throw refused(error, volumeId);
   }
+  throw new CinderfsError('attach_refused', 'Cinder exported the volume without saying where', {
+    volume: volumeId,
+    attachment: id,
+  });
 }
 
 async function complete(record: AttachmentRecord, context: AttachContext): Promise<AttachmentRecord> {
@@ -136,15 +131,4 @@ async function complete(record: AttachmentRecord, context: AttachContext): Promi
     throw refused(error, record.volumeId);
   }
   return completing;
-}
-
-function ambiguous(error: unknown): boolean {
-  return CinderfsError.is(error) && (error.code === 'http_failed' || error.code === 'http_timeout');
-}
-
-/** Worth another try: a proxy or a service that is just coming back, not a driver that said no. */
-function passing(error: unknown): boolean {
-  if (!CinderfsError.is(error) || error.code !== 'http_failed') return false;
-  const { status } = error.context;
-  return status === undefined || (status > 500 && status < 505);
 }
