@@ -41,9 +41,9 @@ export interface Connected {
    * Which object the source names at this moment, as far as the host can tell (device and inode, disk sequence): it may
    * not change while connected. Undefined where the source cannot be swapped under us.
    */
-  object(): Promise<string | undefined>;
+  readonly object: () => Promise<string | undefined>;
   /** Bytes that can be read. */
-  size(): Promise<number>;
+  readonly size: () => Promise<number>;
   /** Exactly `length` bytes from `offset`, not from a cache where that can be avoided. */
-  read(offset: number, length: number): Promise<Buffer>;
+  readonly read: (offset: number, length: number) => Promise<Buffer>;
 }

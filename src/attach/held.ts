@@ -23,7 +23,7 @@ export interface Held {
   checkedAt: number;
   reconnectedAt: number;
   /** The proof that is under way, shared by all who open meanwhile. */
-  proving: Promise<void> | undefined;
+  proving: { readonly since: number; readonly done: Promise<void> } | undefined;
   /** Settles when a lost connection was made again, or given up. */
   reconnecting: Promise<void>;
 }
@@ -53,10 +53,18 @@ export function whenLost({ connected: { lost } }: Held, listener: () => void): v
  * Makes sure that a held attachment is what it was, unless that was just done: openers that come together share one
  * proof. Rejects with `attachment_lost`, `identity_mismatch` or `connector_failed`.
  */
-export function renewHeld(held: Held, context: AttachContext): Promise<void> {
-  if (context.clock.now() - held.provenAt < context.times.proofMs) return Promise.resolve();
-  held.proving ??= checkAndProve(held, context).finally(() => (held.proving = undefined));
-  return held.proving;
+export async function renewHeld(held: Held, context: AttachContext): Promise<void> {
+  const { clock, times } = context;
+  const fresh = (since: number): boolean => clock.now() - since < times.proofMs;
+  if (fresh(held.provenAt)) return;
+  // A proof that began earlier may have looked before the volume was swapped.
+  while (held.proving !== undefined && !fresh(held.proving.since))
+    await held.proving.done.catch(() => undefined);
+  if (held.proving === undefined) {
+    const done = checkAndProve(held, context).finally(() => (held.proving = undefined));
+    held.proving = { since: clock.now(), done };
+  }
+  await held.proving.done;
 }
 
 /**
@@ -66,6 +74,7 @@ export function renewHeld(held: Held, context: AttachContext): Promise<void> {
 export async function proveHeld(held: Held, context: AttachContext): Promise<void> {
   const { clock, pins, times, log } = context;
   const { volumeId, imageId, imageSize, backend } = held.record;
+  const begun = clock.now();
   const work = async (): Promise<void> => {
     await judgeObject(held);
     const pin = await prove(held.connected, { volumeId, imageId, imageSize, backend }, pins);
@@ -86,7 +95,7 @@ export async function proveHeld(held: Held, context: AttachContext): Promise<voi
         volume: volumeId,
       }),
   });
-  held.provenAt = clock.now();
+  held.provenAt = begun;
 }
 
 /**

@@ -19,6 +19,8 @@ export interface QemuOptions extends QemuHost {
   readonly startMs: number;
   /** For tests; `qemu-nbd` otherwise. */
   readonly program?: string | undefined;
+  /** For tests, which have files instead of a backend; qemuBlocks() otherwise. */
+  readonly blocks?: ((info: ConnectionInfo) => Promise<readonly QemuBlock[]>) | undefined;
 }
 
 const PACKAGE = 'qemu-utils';
@@ -64,7 +66,8 @@ export class QemuConnector implements Connector {
     const socket = socketOf(plan);
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     const failures: unknown[] = [];
-    for (const block of await qemuBlocks(info, this.#options)) {
+    const blocks = this.#options.blocks?.(info) ?? qemuBlocks(info, this.#options);
+    for (const block of await blocks) {
       signal.throwIfAborted();
       try {
         return await this.#serve(block, socket, signal);

@@ -1,0 +1,275 @@
+import type fc from 'fast-check';
+import type { Connector } from '../../src/attach/connector.js';
+import { DEFAULT_TIMES } from '../../src/attach/context.js';
+import type { AttachableImage, Lease } from '../../src/attach/lease.js';
+import { Pool } from '../../src/attach/pool.js';
+import { Watcher } from '../../src/attach/watcher.js';
+import { CinderfsError } from '../../src/errors.js';
+import { silentLog } from '../../src/log.js';
+import { ManualClock } from '../fakes/manual-clock.js';
+import { MemoryJournal, MemoryPins } from '../fakes/memory-journal.js';
+import { SimulatedCinder } from '../fakes/simulated-cinder.js';
+import { SimulatedHost } from '../fakes/simulated-host.js';
+import { type Fate, MortalCalls } from './mortal-calls.js';
+
+export type Command =
+  | {
+      readonly do: 'open' | 'vanish' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
+      readonly volume: string;
+    }
+  | { readonly do: 'close'; readonly pick: number; readonly evict: boolean }
+  | { readonly do: 'give_up'; readonly pick: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'step'; readonly steps: number }
+  | { readonly do: 'look' | 'crash' };
+
+const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => ({
+  id: `image-${volumeId}`,
+  name: volumeId,
+  size: `bytes of ${volumeId}`.length,
+  volumeId,
+  multiattach: volumeId !== 'single',
+  diskFormat: 'raw',
+}));
+
+/** One life of the daemon. */
+interface Life {
+  readonly calls: MortalCalls;
+  readonly pool: Pool;
+  readonly watcher: Watcher;
+  readonly openings: Set<AbortController>;
+  readonly leases: Lease[];
+}
+
+/** The world around the pool, and what must hold in it: `violations` says what did not, in sentences. */
+export class PoolModel {
+  readonly violations: string[] = [];
+  readonly #scheduler: fc.Scheduler;
+  readonly #fates: Fate[];
+  readonly #clock = new ManualClock();
+  readonly #cinder = new SimulatedCinder();
+  readonly #host = new SimulatedHost();
+  readonly #journal = new MemoryJournal();
+  readonly #pins = new MemoryPins();
+  /** Attachments of other hosts: not ours to touch. */
+  readonly #others = new Set<string>();
+  readonly #ended: MortalCalls[] = [];
+  /** Counts LUN reuses: an open that began after the last must not see another volume's bytes. */
+  #reuses = 0;
+  #life: Life;
+
+  constructor(scheduler: fc.Scheduler, fates: readonly Fate[]) {
+    this.#scheduler = scheduler;
+    this.#fates = [...fates];
+    for (const { volumeId, multiattach } of IMAGES) {
+      this.#cinder.addVolume(volumeId, { multiattach });
+      this.#host.addVolume(volumeId);
+    }
+    this.#life = this.#begin();
+  }
+
+  async run(command: Command): Promise<void> {
+    const { leases, openings, watcher } = this.#life;
+    switch (command.do) {
+      case 'open':
+        this.#open(command.volume);
+        break;
+      case 'close':
+        leases.splice(command.pick % Math.max(1, leases.length), 1)[0]?.release({ evict: command.evict });
+        break;
+      case 'give_up':
+        [...openings][command.pick % Math.max(1, openings.size)]?.abort();
+        break;
+      case 'wait':
+        await this.#wait(command.ms);
+        break;
+      case 'step':
+        for (let left = command.steps; left > 0; left--) await this.#step();
+        break;
+      case 'look':
+        void watcher.look();
+        break;
+      case 'crash':
+        this.#life.calls.end();
+        this.#ended.push(this.#life.calls);
+        this.#life = this.#begin();
+        break;
+      default:
+        this.#disturb(command);
+    }
+    await breathe();
+  }
+
+  /** What others do to a volume. */
+  #disturb({ do: what, volume }: Extract<Command, { volume: string }>): void {
+    switch (what) {
+      case 'vanish':
+        this.#host.vanish(volume);
+        break;
+      case 'reuse_lun':
+        this.#reuses++;
+        this.#host.reuse(volume, volume === 'v1' ? 'v2' : 'v1');
+        break;
+      case 'force_delete':
+        for (const id of this.#oursOf(volume)) this.#cinder.forceDelete(id);
+        break;
+      case 'release_image':
+        this.#life.pool.releaseImage(`image-${volume}`);
+        break;
+      case 'other_host':
+        this.#reserveElsewhere(volume);
+        break;
+      case 'open':
+        break;
+    }
+  }
+
+  /** Faults end, everybody closes, time passes: then nothing of ours may be left anywhere. */
+  async finish(how: 'linger' | 'drain'): Promise<void> {
+    this.#fates.length = 0;
+    const { pool, leases, openings } = this.#life;
+    if (how === 'drain') void pool.drain({ deadlineMs: 3_600_000 });
+    await this.#wait(0);
+    for (let turn = 0; turn < 1_000; turn++) {
+      for (const lease of leases.splice(0)) lease.release();
+      await this.#settle();
+      if (leases.length === 0 && !this.#clock.fireNext()) break;
+    }
+    this.#finishOthers();
+    const left = [
+      ...this.#cinder.stored.keys(),
+      ...this.#host.devices.keys(),
+      ...this.#journal.list().map(({ volumeId, step }) => `the record of ${volumeId} at ${step}`),
+      ...pool.report().map(({ volumeId, state, lastError }) => `${volumeId} ${state} ${lastError ?? ''}`),
+    ];
+    if (left.length > 0) this.violations.push(`left behind: ${left.join(', ')}`);
+    if (openings.size > 0) this.violations.push(`${openings.size} opens never returned`);
+    if (this.#clock.pending > 0) this.violations.push(`${this.#clock.pending} timers left`);
+  }
+
+  #begin(): Life {
+    const calls = new MortalCalls(this.#scheduler, () => this.#fates.shift() ?? 'none');
+    const cinder = calls.wrap(this.#cinder, 'late', (name, [id]) => this.#judgeCinder(name, String(id)));
+    const host: Connector = calls.wrap(this.#host, 'never', (name, [record]) => {
+      if (name === 'disconnect') this.#judgeDisconnect(String((record as { device?: string }).device));
+    });
+    const context = {
+      attachments: cinder,
+      volumes: cinder,
+      journal: calls.wrap(this.#journal, 'never', () => undefined),
+      pins: this.#pins,
+      connectors: [host],
+      properties: { host: 'h', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
+      times: { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 },
+      clock: calls.clock(this.#clock),
+      log: silentLog,
+      random: () => 0.5,
+    };
+    const pool = new Pool(context, new AbortController().signal);
+    const watcher = new Watcher(pool, context, 30_000);
+    pool.recover(this.#journal.list());
+    return { calls, pool, watcher, openings: new Set(), leases: [] };
+  }
+
+  #open(volumeId: string): void {
+    const { calls, pool, openings, leases } = this.#life;
+    const image = IMAGES.find((known) => known.volumeId === volumeId);
+    if (image === undefined) return;
+    const caller = new AbortController();
+    const reuses = this.#reuses;
+    openings.add(caller);
+    pool
+      .acquire(image, { signal: caller.signal })
+      .then(
+        (lease) => {
+          leases.push(lease);
+          if (!calls.dead && reuses === this.#reuses) this.#judgeBytes(lease);
+        },
+        (error: unknown) => {
+          if (!CinderfsError.is(error) || error.code === 'internal')
+            this.violations.push(`an open of ${volumeId} failed with ${String(error)}`);
+        },
+      )
+      .finally(() => openings.delete(caller));
+  }
+
+  /** The bytes that a reader sees are those of the image. */
+  #judgeBytes({ volumeId, source }: Lease): void {
+    const device = source.kind === 'nbd' ? '' : source.path;
+    const shown = this.#host.devices.get(device)?.shows;
+    if (shown !== undefined && shown !== volumeId)
+      this.violations.push(`a reader of ${volumeId} was shown ${shown}`);
+  }
+
+  /** Never detached while leased, never two attachments of ours for one volume. */
+  #judgeCinder(name: string, id: string): void {
+    if (name === 'delete' && this.#others.has(id)) this.violations.push(`deleted ${id} of another host`);
+    if (name === 'delete' && this.#readers().some(({ attachmentId }) => attachmentId === id))
+      this.violations.push(`deleted ${id} under a reader`);
+    if (name === 'create' && this.#oursOf(id).length > 0) {
+      const status = this.#cinder.volumes.get(id)?.status;
+      // Cinder itself refuses while one is on its way: only a second one that it admits would be ours twice.
+      if (status === 'in-use') this.violations.push(`a second attachment for ${id}`);
+    }
+  }
+
+  #judgeDisconnect(device: string): void {
+    const connected = this.#host.devices.has(device);
+    if (connected && this.#readers().some(({ source }) => source.kind !== 'nbd' && source.path === device))
+      this.violations.push(`disconnected ${device} under a reader`);
+  }
+
+  #readers(): readonly Lease[] {
+    return this.#life.leases.filter(({ fenced }) => !fenced.aborted);
+  }
+
+  #oursOf(volumeId: string): readonly string[] {
+    const ours = [...this.#cinder.stored.values()].filter(({ id }) => !this.#others.has(id));
+    return ours.filter((attachment) => attachment.volumeId === volumeId).map(({ id }) => id);
+  }
+
+  #reserveElsewhere(volumeId: string): void {
+    try {
+      this.#others.add(this.#cinder.attachElsewhere(volumeId, 'reserved'));
+    } catch {
+      // Cinder refuses them as it refuses us.
+    }
+  }
+
+  /** Another host that is alive is through long before anybody takes its reservation for an orphan. */
+  #finishOthers(): void {
+    for (const id of this.#others) {
+      if (!this.#cinder.stored.has(id)) this.violations.push(`another host's ${id} is gone`);
+      this.#cinder.forceDelete(id);
+    }
+    this.#others.clear();
+  }
+
+  /** A request of a dead process reaches Cinder long before anybody stops looking for it. */
+  async #wait(ms: number): Promise<void> {
+    this.#finishOthers();
+    while (this.#ended.some(({ underWay }) => underWay > 0)) await this.#step();
+    const end = this.#clock.now() + ms;
+    while ((this.#clock.nextAt ?? Infinity) <= end) {
+      this.#clock.fireNext();
+      await breathe();
+      await this.#step();
+    }
+  }
+
+  async #step(): Promise<void> {
+    await breathe();
+    if (this.#scheduler.count() > 0) await this.#scheduler.waitNext(1);
+    await breathe();
+  }
+
+  async #settle(): Promise<void> {
+    do await this.#step();
+    while (this.#scheduler.count() > 0);
+  }
+}
+
+/** Lets promises run until all wait for the scheduler or the clock. */
+function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

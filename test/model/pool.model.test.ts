@@ -1,0 +1,71 @@
+/**
+ * The lifecycle against a model: random commands on a pool with a simulated Cinder and host, every interleaving of their
+ * answers chosen by fast-check's scheduler, faults and crashes anywhere. A counter-example is replayed with the seed and
+ * path that fast-check prints, and then pinned as a test of its own.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { Fate } from './mortal-calls.js';
+import { type Command, PoolModel } from './pool-model.js';
+
+const RUNS = Number(process.env.CINDERFS_MODEL_RUNS ?? 10_000);
+const SEED = Number(process.env.CINDERFS_MODEL_SEED ?? 20_260_101);
+
+const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single');
+const pick = fc.nat(7);
+
+function on(weight: number, name: Extract<Command, { volume: string }>['do']): fc.WeightedArbitrary<Command> {
+  return { weight, arbitrary: fc.record({ do: fc.constant(name), volume }) };
+}
+
+const command = fc.oneof(
+  on(8, 'open'),
+  on(1, 'vanish'),
+  on(2, 'reuse_lun'),
+  on(2, 'force_delete'),
+  on(1, 'release_image'),
+  on(1, 'other_host'),
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('close' as const), pick, evict: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('give_up' as const), pick }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(10, 1_500, 7_000, 70_000) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 70 }) }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('look' as const, 'crash' as const) }) },
+);
+
+/** What becomes of each call, in order: mostly nothing, and nothing once the list is used up. */
+const fates = fc.array(
+  fc.constantFrom<Fate[]>('none', 'none', 'none', 'none', 'none', 'none', 'refuse', 'lose'),
+  {
+    maxLength: 40,
+  },
+);
+
+describe('the pool, its journal, Cinder and the host', () => {
+  it(`keep their promises in ${RUNS} random lives`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(command, { minLength: 1, maxLength: 30 }),
+        fates,
+        fc.constantFrom('linger' as const, 'drain' as const),
+        async (scheduler, commands, next, how) => {
+          const model = new PoolModel(scheduler, next);
+          for (const each of commands) await model.run(each);
+          await model.finish(how);
+          assert.deepEqual(model.violations, []);
+        },
+      ),
+      { numRuns: RUNS, seed: SEED },
+    );
+  });
+});
