@@ -2,28 +2,38 @@ import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import { systemClock } from '../../async/clock.js';
 import type { Filesystem } from '../filesystem.js';
+import { findMount } from '../mount-table.js';
+import { prepareMountpoint, unmount } from '../mountpoint.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../transport.js';
 import { FuseDevice } from './device.js';
 import { systemCalls } from './ioctl.js';
-import { raiseReadAhead } from './kernel-tuning.js';
-import { mountAsRoot, unmount } from './mount-command.js';
-import { mountedAt } from './mount-table.js';
+import { abortConnection, raiseReadAhead } from './kernel-tuning.js';
+import { mountAsRoot } from './mount-command.js';
 import type { Agreement } from './negotiation.js';
 import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
 import { Opcode } from './protocol.js';
 import { decodeRequest } from './request.js';
 import { Session } from './session.js';
 
-/** Mounts with our own engine: no libfuse, no native addon. The default on Linux. */
+/**
+ * Mounts with our own engine: no libfuse, no native addon. The default on Linux.
+ *
+ * @throws CinderfsError `fuse_missing`, `fuse_failed`, or why the mount point is not fit.
+ */
 export const mountEngine: MountTransport = async (filesystem, options) => {
-  const mounted = await mountAsRoot(options);
+  const mountpoint = await prepareMountpoint(options.mountpoint, options.log);
+  const mounted = await mountAsRoot({ ...options, mountpoint });
   try {
-    const transport = serve(filesystem, options, { fuseFd: mounted.fd, close: mounted.close });
+    const transport = serve(
+      filesystem,
+      { ...options, mountpoint },
+      { fuseFd: mounted.fd, close: mounted.close },
+    );
     // Not before INIT, whose answer lowers it to what the kernel offered.
-    await raiseReadAhead(options.mountpoint, options.log);
+    await raiseReadAhead(mountpoint, options.log);
     return transport;
   } catch (error) {
-    await unmount(options.mountpoint, true);
+    await unmount(mountpoint, { lazy: true });
     await mounted.close();
     throw error;
   }
@@ -38,21 +48,24 @@ export interface FuseConnection {
   readonly close?: () => Promise<void>;
 }
 
-/** Serves a mount on a descriptor that is there already. */
+/** Serves a mount on a descriptor that is there already. `options.mountpoint` is absolute and without symlinks. */
 export function serve(
   filesystem: Filesystem,
   options: TransportOptions,
   connection: FuseConnection,
 ): MountedTransport {
   const device = new FuseDevice(connection.fuseFd, options.log);
-  const agreement = connection.agreement ?? initialise(device, systemCalls() !== undefined);
+  const mayPassthrough = options.passthrough && systemCalls() !== undefined;
+  const agreement = connection.agreement ?? initialise(device, mayPassthrough);
   const session = new Session({ filesystem, options, device, agreement, clock: systemClock });
   const ended = session.ended.then(() => connection.close?.());
   return {
     ended,
     served: () => session.served(),
-    async unmount({ lazy = false } = {}) {
-      if ((await mountedAt(options.mountpoint)) !== undefined) await unmount(options.mountpoint, lazy);
+    async unmount({ lazy = false, abort = false } = {}) {
+      if (abort) await abortConnection(options.mountpoint);
+      const mounted = (await findMount(options.mountpoint)) !== undefined;
+      if (mounted) await unmount(options.mountpoint, { lazy: lazy || abort });
       if (!lazy) await ended;
     },
   };

@@ -5,11 +5,9 @@ import { CinderfsError } from '../../errors.js';
 /** Errno names that only the protocol itself answers with. */
 export type ReplyErrno = Errno | 'ENOTTY';
 
-const NUMBERS: Readonly<Record<string, number | undefined>> = constants.errno;
-
 /** The number of an errno, as the kernel wants it in a reply: negative. */
 export function negated(errno: ReplyErrno): number {
-  return -(NUMBERS[errno] ?? constants.errno.EIO);
+  return -constants.errno[errno];
 }
 
 /** The errno a failed operation answers with. Whatever is not a CinderfsError is a bug of ours: EIO. */

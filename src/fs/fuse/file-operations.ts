@@ -1,4 +1,5 @@
 import type { OpenFile } from '../filesystem.js';
+import { systemCalls } from './ioctl.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Opened } from './open-files.js';
 import type { Operation, OperationContext } from './operation.js';
@@ -45,8 +46,11 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     if (opened === undefined) return refuse('EBADF');
     if (whence === undefined) return refuse('EINVAL');
     if (call.offset >= opened.file.size) return refuse('ENXIO');
-    const offset = await context.filesystem.seek(opened.file.handle, call.offset, whence, { signal });
-    return answer(LSEEK_OUT.encode({ offset }));
+    opened.file.fenced.throwIfAborted();
+    const offset =
+      (await seekHere(opened, call.offset, whence)) ??
+      (await context.filesystem.seek(opened.file.handle, call.offset, whence, { signal }));
+    return offset === Infinity ? refuse('ENXIO') : answer(LSEEK_OUT.encode({ offset }));
   }),
 };
 
@@ -61,6 +65,20 @@ export async function readHere(
   const bytes = await filesystem.read(file.handle, offset, length, { signal });
   file.fenced.throwIfAborted();
   return bytes;
+}
+
+/** Asks a regular file itself, within the image; undefined where only the file system can tell. */
+async function seekHere(
+  { descriptor, file }: Opened,
+  offset: number,
+  whence: 'data' | 'hole',
+): Promise<number | undefined> {
+  if (descriptor?.regular !== true) return undefined;
+  const found = await systemCalls()?.seek(descriptor.fd, offset, whence);
+  if (found === undefined) return undefined;
+  // Beyond the image there is neither data nor a hole of it, whatever the source holds there.
+  if (whence === 'data') return found < file.size ? found : Infinity;
+  return Math.min(found, file.size);
 }
 
 /** From here on the file is ours to release, whatever happens. */

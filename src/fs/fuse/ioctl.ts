@@ -1,3 +1,4 @@
+import { constants, open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { CinderfsError } from '../../errors.js';
 import { struct } from './struct.js';
@@ -10,8 +11,11 @@ export interface SystemCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
-  /** lseek(2) SEEK_DATA / SEEK_HOLE; undefined where the file system cannot tell (EINVAL). */
-  seek(fd: number, offset: number, whence: 'data' | 'hole'): number | 'beyond' | undefined;
+  /**
+   * lseek(2) SEEK_DATA / SEEK_HOLE, on a pool thread: Infinity when there is none, undefined where the file cannot
+   * tell (block devices).
+   */
+  seek(fd: number, offset: number, whence: 'data' | 'hole'): Promise<number | undefined>;
 }
 
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
@@ -22,9 +26,15 @@ const BACKING_ID = struct({ backing_id: 'u32' });
 const WHENCE = { data: 3, hole: 4 } as const;
 
 interface Koffi {
-  load(library: string): { func(prototype: string): (...arguments_: unknown[]) => number | bigint };
+  load(library: string): { func(prototype: string): KoffiFunction };
   errno(): number;
   os: { errno: Record<string, number> };
+}
+
+interface KoffiFunction {
+  (...values: unknown[]): number | bigint;
+  /** The same on a pool thread; the last argument is called back. */
+  async(...values: unknown[]): void;
 }
 
 let loaded: SystemCalls | null | undefined;
@@ -58,15 +68,34 @@ function load(): SystemCalls | null {
       const id = BACKING_ID.encode({ backing_id: backingId });
       call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
     },
-    seek(fd, offset, whence) {
-      const result = Number(lseek(fd, offset, WHENCE[whence]));
-      if (result >= 0) return result;
-      return errnoName(koffi) === 'ENXIO' ? 'beyond' : undefined;
-    },
+    seek: (fd, offset, whence) =>
+      new Promise((resolve) => {
+        lseek.async(fd, offset, WHENCE[whence], (error: unknown, result: number | bigint) => {
+          const found = error === null ? Number(result) : -1;
+          if (found >= 0) resolve(found);
+          else resolve(errnoName(koffi) === 'ENXIO' ? Infinity : undefined);
+        });
+      }),
   };
 }
 
 function errnoName(koffi: Koffi): string {
   const number = koffi.errno();
   return Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+}
+
+/** `SeekFile` of the file reader: lseek(2) on a path. Undefined without koffi. */
+export function seekFileWith(
+  calls: SystemCalls | undefined,
+): ((path: string, offset: number, whence: 'data' | 'hole') => Promise<number>) | undefined {
+  if (calls === undefined) return undefined;
+  return async (path, offset, whence) => {
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      // What cannot tell (a block device) is all data.
+      return (await calls.seek(file.fd, offset, whence)) ?? (whence === 'data' ? offset : Infinity);
+    } finally {
+      await file.close();
+    }
+  };
 }

@@ -2,6 +2,7 @@ import type { StdioOptions } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../errors.js';
+import { MOUNT_TYPE } from '../mountpoint.js';
 import { systemCode } from './errno.js';
 import { MAX_READ } from './protocol.js';
 
@@ -35,7 +36,7 @@ export async function mountAsRoot(
     // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
     await run(
       'mount',
-      ['-i', '-n', '-t', 'fuse.cinderfs', request.fsname, request.mountpoint, '-o', options],
+      ['-i', '-n', '-t', MOUNT_TYPE, request.fsname, request.mountpoint, '-o', options],
       [device.fd],
     );
   } catch (error) {
@@ -43,22 +44,6 @@ export async function mountAsRoot(
     throw error;
   }
   return { fd: device.fd, close: () => device.close() };
-}
-
-/**
- * Unmounts, as root or through fusermount3.
- *
- * @throws CinderfsError `holders` when busy, `fuse_failed` otherwise.
- */
-export async function unmount(mountpoint: string, lazy: boolean): Promise<void> {
-  const [command, ...flags] = process.getuid?.() === 0 ? ['umount', '-i', '-n'] : ['fusermount3', '-u', '-q'];
-  const lazily = lazy ? [process.getuid?.() === 0 ? '-l' : '-z'] : [];
-  try {
-    await run(command, [...flags, ...lazily, mountpoint]);
-  } catch (error) {
-    if (!/busy/i.test(reasonOf(error))) throw error;
-    throw new CinderfsError('holders', `${mountpoint} is in use`, { path: mountpoint, cause: error });
-  }
 }
 
 /** Runs a command with `descriptors` as its 3, 4, ...; its complaint becomes the error. */

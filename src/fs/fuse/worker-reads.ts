@@ -1,10 +1,10 @@
 import { writeSync } from 'node:fs';
-import { constants } from 'node:os';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AlignedReader } from './aligned-read.js';
 import type { Claims } from './claims.js';
 import { isGone } from './device.js';
-import { systemCode } from './errno.js';
+import type { ReplyErrno } from './errno.js';
+import { negated, systemCode } from './errno.js';
 import { OUT_HEADER } from './messages.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 import type { SharedHandles } from './shared-handles.js';
@@ -48,9 +48,14 @@ export class WorkerReads {
     if (!claims.take(seat, claim)) return true;
     // Fenced while we read: not one byte leaves. The main thread knows the reason to answer with.
     if (handles.state(read.fh) === HandleState.fenced) return false;
-    if (start === undefined) this.#send(read.unique, -constants.errno.EIO, PAGE_SIZE, 0);
+    if (start === undefined) this.fail(read.unique, 'EIO');
     else this.#send(read.unique, 0, start, length);
     return true;
+  }
+
+  /** Answers any request with an error. */
+  fail(unique: bigint, errno: ReplyErrno): void {
+    this.#send(unique, negated(errno), PAGE_SIZE, 0);
   }
 
   /** Where in memory the bytes start; undefined when the source failed. */

@@ -8,22 +8,25 @@ import { AlignedReader } from './aligned-read.js';
 import { Claims } from './claims.js';
 import { isGone } from './device.js';
 import { systemCode } from './errno.js';
-import { IN_HEADER, READ_IN } from './messages.js';
+import { GETXATTR_IN, IN_HEADER, READ_IN } from './messages.js';
 import { Opcode, PAGE_SIZE } from './protocol.js';
 import { HandleState, SharedHandles } from './shared-handles.js';
 import { LITTLE } from './struct.js';
-import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.js';
+import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
 import { WorkerReads } from './worker-reads.js';
 
 /** The kernel refuses to hand a request to a reader with less room than a WRITE might need. */
 const REQUEST_ROOM = 64 * 1024 + PAGE_SIZE;
 /** Where a READ has what we need: decoding it into an object would cost more than a 4 KiB read. */
 const READ_REQUEST_SIZE = IN_HEADER.size + READ_IN.size;
+const LENGTH = IN_HEADER.offsets.len;
 const OPCODE = IN_HEADER.offsets.opcode;
 const UNIQUE = IN_HEADER.offsets.unique;
 const FH = IN_HEADER.size + READ_IN.offsets.fh;
 const OFFSET = IN_HEADER.size + READ_IN.offsets.offset;
 const SIZE = IN_HEADER.size + READ_IN.offsets.size;
+const XATTR_NAME = IN_HEADER.size + GETXATTR_IN.size;
+const OUR_XATTRS = Buffer.from('user.');
 /** Said by the kernel when a request went away before it was read. */
 const TRY_AGAIN = new Set(['EINTR', 'ENOENT', 'EAGAIN']);
 
@@ -40,13 +43,13 @@ const reads = new WorkerReads({
   reader: new AlignedReader(),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
-const request = new Uint8Array(REQUEST_ROOM);
+const request = Buffer.from(new ArrayBuffer(REQUEST_ROOM));
 const view = new DataView(request.buffer);
 
 for (;;) {
   const length = receive();
   if (length === undefined) break;
-  if (!answer(length)) tell(request.slice(0, length));
+  if (!answer(length)) tell(new Uint8Array(request.subarray(0, length)));
   if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
 }
 
@@ -62,18 +65,36 @@ function receive(): number | undefined {
   }
 }
 
-/** True when the request is a READ and was answered here, or by the main thread meanwhile. */
+/** True when the request was answered here, or is a READ that the main thread answered meanwhile. */
 function answer(length: number): boolean {
-  if (length < READ_REQUEST_SIZE || view.getUint32(OPCODE, LITTLE) !== Opcode.READ) return false;
-  return reads.serve(
-    {
-      unique: view.getBigUint64(UNIQUE, LITTLE),
-      fh: Number(view.getBigUint64(FH, LITTLE)),
-      offset: Number(view.getBigUint64(OFFSET, LITTLE)),
-      length: view.getUint32(SIZE, LITTLE),
-    },
-    HandleState.inline,
-  );
+  if (length < IN_HEADER.size || view.getUint32(LENGTH, LITTLE) !== length) return false;
+  const unique = view.getBigUint64(UNIQUE, LITTLE);
+  switch (view.getUint32(OPCODE, LITTLE)) {
+    case Opcode.READ:
+      return length >= READ_REQUEST_SIZE && reads.serve(readRequest(unique), HandleState.inline);
+    case Opcode.GETXATTR: {
+      // `ls -l` asks every file for security.* and system.*; nobody has any.
+      const foreign = request.compare(OUR_XATTRS, 0, OUR_XATTRS.length, XATTR_NAME, XATTR_NAME + 5) !== 0;
+      if (foreign) reads.fail(unique, 'ENODATA');
+      return foreign;
+    }
+    case Opcode.FLUSH:
+      // Refused so once, the kernel never asks again. Here, because the main thread may be what waits for it: it blocks
+      // in spawn while the child's exec closes, and so flushes, what we have open on a mount of our own.
+      reads.fail(unique, 'ENOSYS');
+      return true;
+    default:
+      return false;
+  }
+}
+
+function readRequest(unique: bigint): ReadJob {
+  return {
+    unique,
+    fh: Number(view.getBigUint64(FH, LITTLE)),
+    offset: Number(view.getBigUint64(OFFSET, LITTLE)),
+    length: view.getUint32(SIZE, LITTLE),
+  };
 }
 
 /** This worker's read had stalled: it now takes the queued reads of that source, one by one, until told otherwise. */
