@@ -66,7 +66,7 @@ describe('what is kept of a connection', () => {
   });
 
   it('refuses an NVMe namespace that only its number tells from another', () => {
-    const { vol_uuid: _, ...nameless } = NVME;
+    const nameless = { driver_volume_type: NVME.driver_volume_type, target_nqn: NVME.target_nqn };
     assert.throws(
       () => brickPlan({ ...nameless, ns_id: 1 }),
       (error) => CinderfsError.is(error) && error.code === 'protocol_unsupported',

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { eventually } from '../../support/eventually.js';
+import type { ConnectionInfo } from '../../../src/cinder/types.js';
 import type { Chap } from '../targets/lio.js';
 import { loadModules, sh } from './command.js';
 
@@ -22,7 +23,7 @@ export interface Export {
 }
 
 /** connection_info as Cinder's iSCSI drivers give it: the first portal alone, and all of them in lists. */
-export function iscsiInfo({ iqn, portals, lun }: Export): Readonly<Record<string, unknown>> {
+export function iscsiInfo({ iqn, portals, lun }: Export): ConnectionInfo {
   const many = {
     target_portals: portals,
     target_iqns: portals.map(() => iqn),
