@@ -14,6 +14,14 @@ GONE_SECONDS = 30  # what os-brick itself waits for a SCSI device to vanish
 KEEPERS = {'multipathd', 'systemd-udevd', 'udevd', '(udev-worker)', 'iscsid', 'lvm', 'blkid'}
 
 
+def delete_disks(names):
+    """Removes SCSI disks that nothing is stacked on. NVMe namespaces go with their controller."""
+    for name in names:
+        if not holders_of([name]):
+            with contextlib.suppress(OSError), open(f'/sys/class/block/{name}/device/delete', 'w') as file:
+                file.write('1')
+
+
 def leftovers(connection, maps):
     """What disconnect should have removed and did not, in words."""
     left = [f'disk {name}' for name in block_devices(connection)]

@@ -50,6 +50,10 @@ export class BrickConnector implements Connector {
     this.#options = options;
   }
 
+  get multipath(): boolean {
+    return this.#options.multipath;
+  }
+
   /** What os-brick says about this host, for Cinder: WWPNs, NQN, multipath and what else its protocols need. */
   properties(): Promise<ConnectorProperties> {
     this.#properties ??= this.#step('connector', {}).then(

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
-import type { Attachments, CatalogSnapshot, Volumes } from '../cinder/types.js';
+import type { Attachments, CatalogSnapshot, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
+import { BrickConnector } from './brick-connector.js';
+import { neighbourLocks } from './brick-locks.js';
 import type { Connector } from './connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
 import { type HostIdentity, hostProperties } from './host-properties.js';
@@ -26,7 +28,11 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   /** Named to a second daemon that wants the same state directory. */
   readonly mountpoint: string;
   /** A connector's name, or `auto`: the first that can reach the volume. */
-  readonly connector: 'auto' | 'local' | 'qemu';
+  readonly connector: 'auto' | 'local' | 'qemu' | 'brick';
+  /** All paths to a volume, through the brick connector; refused where multipathd does not run. */
+  readonly multipath?: boolean | undefined;
+  /** Where os-brick's locks are taken; what the configuration of nova, cinder and glance here says when absent. */
+  readonly lockDirectories?: readonly string[] | undefined;
   readonly times?: Partial<AttachTimes> | undefined;
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
@@ -133,7 +139,13 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
   const { attachments, volumes, log, stateDir } = options;
   const clock = options.clock ?? systemClock;
   const times = { ...DEFAULT_TIMES, ...options.times };
-  const properties = await hostProperties(options);
+  const said = await hostProperties(options);
+  const brick = await brickConnector(options, said, times.connectMs);
+  // FC and NVMe need what os-brick says about this host; name, address and mode stay as configured.
+  const properties =
+    options.connector === 'brick'
+      ? { ...(await brick.properties()), ...said, multipath: brick.multipath }
+      : said;
   const journal = await RecordStore.open({
     directory: join(stateDir, 'attachments'),
     parse: parseRecord,
@@ -150,15 +162,40 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
     new LocalConnector(),
     new QemuConnector({
       directory: join(options.runDir, 'nbd'),
-      initiator: properties.initiator,
+      initiator: said.initiator,
       cephDirectory: options.cephDirectory ?? '/etc/ceph',
       clock,
       startMs: times.connectMs,
     }),
+    brick,
   ];
-  const connectors = all.filter(({ name }) => options.connector === 'auto' || name === options.connector);
+  // Through this host's kernel only when asked: there a volume meets everything else that uses it.
+  const wanted = (name: string): boolean =>
+    options.connector === 'auto'
+      ? name !== 'brick' || options.connectors !== undefined
+      : name === options.connector;
+  const connectors = all.filter(({ name }) => wanted(name));
   const random = options.random ?? Math.random;
   return { attachments, volumes, journal, pins, connectors, properties, times, clock, log, random };
+}
+
+async function brickConnector(
+  options: PoolOptions,
+  { host, ip, initiator }: ConnectorProperties,
+  stepMs: number,
+): Promise<BrickConnector> {
+  const multipath = options.multipath ?? false;
+  return new BrickConnector({
+    directory: join(options.runDir, 'brick'),
+    host,
+    ip,
+    initiator,
+    multipath,
+    enforceMultipath: multipath,
+    lockDirectories: options.lockDirectories ?? (await neighbourLocks()),
+    wildcardScan: false,
+    stepMs,
+  });
 }
 
 function parsePin(value: unknown): Pin | undefined {

@@ -10,7 +10,7 @@ GUEST_PACKAGES='kmod udev dbus dmidecode iproute2 procps util-linux mount psmisc
   fuse3 libstdc++6 libatomic1 strace jq ca-certificates'
 
 # Left out of the guest's modules: nothing a storage test wants is in them.
-DROPPED_MODULES='drivers/gpu drivers/media drivers/net/wireless drivers/net/ethernet sound drivers/staging
+DROPPED_MODULES='drivers/gpu drivers/media drivers/net/wireless sound drivers/staging
   drivers/infiniband/hw drivers/input drivers/hid drivers/iio drivers/usb drivers/video drivers/platform
   drivers/hwmon drivers/i2c drivers/bluetooth net/bluetooth net/mac80211 net/wireless drivers/thunderbolt
   drivers/edac drivers/mmc drivers/mtd drivers/isdn drivers/leds drivers/comedi drivers/crypto drivers/accel

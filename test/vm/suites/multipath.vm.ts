@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/brick-connector.js';
 import { eventually } from '../../support/eventually.js';
 import { sh } from '../support/command.js';
 import { startConnector } from '../support/connector.js';
 import { sha256Of, writeContent } from '../support/content.js';
-import { CHAP, INITIATOR, iscsiInfo, startIscsi } from '../support/iscsi.js';
+import { CHAP, INITIATOR, iscsiInfo, quickSessions, startIscsi } from '../support/iscsi.js';
 import { leftovers } from '../support/leftovers.js';
 import { connect, describeLife, pathOf, type Volume } from '../support/lifecycle.js';
 import { paths, startMultipath } from '../support/multipath.js';
@@ -24,9 +23,9 @@ let store: Backstore;
 let volume: Volume;
 
 before(async () => {
+  quickSessions();
   await startIscsi();
   await startMultipath();
-  quickSessions();
   const digest = writeContent('/tmp/volume-1', MIB, 'volume 1');
   store = fileBackstore('volume-1', '/tmp/volume-1', MIB * 2 ** 20, SERIAL);
   target = new IscsiTarget(IQN, INITIATOR, PORTALS, CHAP);
@@ -68,15 +67,3 @@ describe('iSCSI over two portals with multipath', () => {
     assert.deepEqual(leftovers(), []);
   });
 });
-
-/** The initiator notices a dead portal in seconds instead of two minutes; new node records take it over. */
-function quickSessions(): void {
-  writeFileSync(
-    '/etc/iscsi/iscsid.conf',
-    `node.session.timeo.replacement_timeout = 2
-node.conn[0].timeo.noop_out_interval = 1
-node.conn[0].timeo.noop_out_timeout = 2
-node.session.initial_login_retry_max = 2
-`,
-  );
-}

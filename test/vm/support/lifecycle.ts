@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { open } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { createHash } from 'node:crypto';
 import { it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/brick-connector.js';
 import type { Connected } from '../../../src/attach/connector.js';
 import type { HostRecord } from '../../../src/attach/record.js';
 import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import { sha256By } from './hash-process.js';
 import { leftovers } from './leftovers.js';
+import { Stack } from './stack.js';
 
 const MiB = 1024 * 1024;
 const READERS = 8;
@@ -61,6 +64,29 @@ export function describeLife(stage: Stage, expected: Expected): void {
     assert.deepEqual(leftovers(), []);
     await stage.connector().disconnect(connected.host);
     assert.equal(connected.lost.aborted, false);
+  });
+
+  it(`is listed, read by ${READERS} processes through the mount, and detached some time after`, async () => {
+    const volume = stage.volume();
+    const stack = await Stack.mount(stage.connector(), [volume]);
+    try {
+      assert.ok((await readdir(stack.mountpoint)).includes(basename(stack.fileOf(volume))));
+      assert.equal((await stat(stack.fileOf(volume))).size, volume.mib * MiB);
+      assert.deepEqual([...stack.cinder.stored.keys()], [], 'looking does not attach');
+      const digests = await Promise.all(
+        Array.from({ length: READERS }, () => sha256By(stack.fileOf(volume))),
+      );
+      assert.deepEqual(new Set(digests), new Set([volume.digest]));
+      assert.equal(
+        stack.cinder.calls.filter((call) => call === 'create').length,
+        1,
+        'all share one attachment',
+      );
+      await stack.quiet();
+    } finally {
+      await stack.unmount();
+    }
+    assert.deepEqual(leftovers(), []);
   });
 }
 

@@ -1,5 +1,6 @@
 import { rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { sh } from '../support/command.js';
 import { CONFIGFS, link, make, set, unmake } from './configfs.js';
 
 const TARGETS = join(CONFIGFS, 'target');
@@ -83,9 +84,11 @@ export class IscsiTarget extends PortGroup {
     make(this.group, 'np', portal);
   }
 
-  /** Closes the listening socket; connections through it end. */
+  /** Closes the listening socket and ends the connections through it. */
   removePortal(portal: string): void {
     unmake(join(this.group, 'np', portal));
+    const [address = '', port = ''] = portal.split(':');
+    sh('ss', '-K', 'dst', address, 'dport', '=', port);
   }
 }
 

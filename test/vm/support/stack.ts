@@ -1,0 +1,136 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Connector } from '../../../src/attach/connector.js';
+import { createAttachmentPool, type PoolService } from '../../../src/attach/service.js';
+import { systemClock } from '../../../src/async/clock.js';
+import type {
+  Attachment,
+  ConnectionInfo,
+  ConnectorProperties,
+  Volume as CinderVolume,
+} from '../../../src/cinder/types.js';
+import { createImageFs } from '../../../src/fs/create-image-fs.js';
+import { mountEngine } from '../../../src/fs/fuse/engine.js';
+import type { MountedTransport } from '../../../src/fs/transport.js';
+import { silentLog } from '../../../src/log.js';
+import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
+import { SimulatedCinder } from '../../fakes/simulated-cinder.js';
+import { eventually } from '../../support/eventually.js';
+import { leftovers } from './leftovers.js';
+import type { Volume } from './lifecycle.js';
+
+const LINGER_MS = 300;
+export const READ_TIMEOUT_MS = 60_000;
+let mounts = 0;
+
+/** Cinder, with the connection_info that a real backend's driver gives for each volume of the guest. */
+class GuestCinder extends SimulatedCinder {
+  readonly #infos: ReadonlyMap<string, ConnectionInfo>;
+
+  constructor(volumes: readonly Volume[]) {
+    super();
+    this.#infos = new Map(volumes.map(({ id, info }) => [id, info]));
+    for (const { id } of volumes) this.addVolume(id);
+  }
+
+  override async update(id: string, connector: ConnectorProperties): Promise<Attachment> {
+    return this.#withInfo(await super.update(id, connector));
+  }
+
+  override async show(id: string): Promise<Attachment & CinderVolume> {
+    return this.#withInfo(await super.show(id));
+  }
+
+  #withInfo<T extends { readonly volumeId?: string }>(answer: T): T {
+    const info = this.#infos.get(answer.volumeId ?? '');
+    return info === undefined ? answer : { ...answer, connectionInfo: info };
+  }
+}
+
+/** The whole product but for the wire to Cinder and the command line: images on a mount, volumes of this kernel. */
+export class Stack {
+  readonly cinder: GuestCinder;
+  readonly pool: PoolService;
+  readonly mountpoint: string;
+  readonly #mounted: MountedTransport;
+
+  private constructor(cinder: GuestCinder, pool: PoolService, mountpoint: string, mounted: MountedTransport) {
+    this.cinder = cinder;
+    this.pool = pool;
+    this.mountpoint = mountpoint;
+    this.#mounted = mounted;
+  }
+
+  static async mount(connector: Connector, volumes: readonly Volume[], lingerMs = LINGER_MS): Promise<Stack> {
+    const home = `/run/stack-${(mounts += 1)}`;
+    const mountpoint = join(home, 'images');
+    await mkdir(mountpoint, { recursive: true });
+    const cinder = new GuestCinder(volumes);
+    const pool = createAttachmentPool({
+      attachments: cinder,
+      volumes: cinder,
+      stateDir: join(home, 'state'),
+      runDir: join(home, 'run'),
+      mountId: 'test',
+      mountpoint,
+      connector: 'auto',
+      connectors: [connector],
+      times: { lingerMs, openMs: 300_000, connectMs: 240_000 },
+      log: silentLog,
+    });
+    await pool.start();
+    const images = volumes.map(({ id, mib }) =>
+      fakeImage({ id: imageOf(id), volumeId: id, size: mib * 2 ** 20, multiattach: true }),
+    );
+    const filesystem = createImageFs({
+      catalog: new FakeCatalog(images),
+      pool,
+      clock: systemClock,
+      log: silentLog,
+      status: () => '{}',
+      options: { gid: 0, readTimeoutMs: READ_TIMEOUT_MS },
+    });
+    const mounted = await mountEngine(filesystem, {
+      mountpoint,
+      fsname: 'cinderfs-test',
+      allowOther: true,
+      passthrough: false,
+      readTimeoutMs: READ_TIMEOUT_MS,
+      openTimeoutMs: 300_000,
+      attributeTtlSeconds: 60,
+      log: silentLog,
+    });
+    return new Stack(cinder, pool, mountpoint, mounted);
+  }
+
+  /** The image on a volume, as a path. */
+  fileOf(volume: Volume): string {
+    return join(this.mountpoint, imageOf(volume.id));
+  }
+
+  /** Resolves when everything lingered out: nothing of ours in Cinder and on this host but the mount itself. */
+  async quiet(): Promise<void> {
+    await eventually(
+      'everything is detached',
+      () => {
+        const left = [
+          ...this.cinder.stored.keys(),
+          ...leftovers().filter((each) => !each.includes(this.mountpoint)),
+        ];
+        return Promise.resolve(left.length === 0 ? true : undefined);
+      },
+      120_000,
+    );
+  }
+
+  async unmount(): Promise<void> {
+    await this.#mounted.unmount({ lazy: true });
+    await this.#mounted.ended;
+    await this.pool.close();
+  }
+}
+
+/** Names of images are uuids. */
+function imageOf(volumeId: string): string {
+  return `aaaaaaaa-0000-4000-8000-${Buffer.from(volumeId).toString('hex').slice(-12).padStart(12, '0')}`;
+}
