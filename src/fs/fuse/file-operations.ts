@@ -93,8 +93,12 @@ async function prepare(context: OperationContext, file: OpenFile, signal: AbortS
   }
 }
 
-/** Image bytes never change: what the page cache holds from an earlier open stays valid. */
-function openFlags({ backingId }: Opened): number {
+/**
+ * Image bytes never change: what the page cache holds from an earlier open stays valid. A virtual file is made anew at
+ * every open, so nothing of it may stay.
+ */
+function openFlags({ backingId, file }: Opened): number {
+  if (file.source === undefined) return OpenFlag.DIRECT_IO;
   return backingId === undefined ? OpenFlag.KEEP_CACHE : OpenFlag.PASSTHROUGH;
 }
 

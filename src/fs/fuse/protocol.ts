@@ -69,6 +69,7 @@ export const InitFlag = {
 
 /** Flags of an OPEN reply. */
 export const OpenFlag = {
+  DIRECT_IO: 1 << 0,
   KEEP_CACHE: 1 << 1,
   /** Linux >= 6.9: the kernel reads the backing file itself. */
   PASSTHROUGH: 1 << 7,
