@@ -33,7 +33,8 @@ export async function run(
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
   if (status !== 0) {
-    throw new Error(`${[command, ...args].join(' ')}: ended with ${status}: ${said.stderr.trim()}`);
+    const why = said.stderr.trim() === '' ? said.stdout : said.stderr;
+    throw new Error(`${[command, ...args].join(' ')}: ended with ${status}: ${why.trim().slice(-2000)}`);
   }
   return { ...said, seconds: (performance.now() - began) / 1000 };
 }

@@ -13,6 +13,8 @@ export class Subject {
   readonly #server: Server;
   readonly #backing: Backing;
   #running: Running | undefined;
+  /** Whether anything but the first open has come to the server since it was started. */
+  #isUsed = false;
 
   constructor(server: Server, image: Image, backing: Backing, workbench: Workbench) {
     this.#server = server;
@@ -40,6 +42,7 @@ export class Subject {
       const holder = served.target.kind === 'path' ? await open(served.target.path) : undefined;
       room.cleanup.defer('close the image', () => holder?.close());
       this.#running = { served, holder, cleanup: room.cleanup };
+      this.#isUsed = false;
     } catch (error) {
       await room.cleanup.run();
       throw error;
@@ -52,12 +55,13 @@ export class Subject {
     for (const { what, error } of failures) throw new Error(`${this.serverName}: ${what}`, { cause: error });
   }
 
-  /** Makes sure that none of the image's bytes are in memory but the source's own. */
+  /** Makes sure that none of the image's bytes are in memory but the source's own. Whoever reads calls it first. */
   async chill(): Promise<void> {
-    if (this.#server.hasOwnCache) {
+    if (this.#isUsed && this.#server.hasOwnCache(this.image)) {
       await this.stop();
       await this.start();
     }
+    this.#isUsed = true;
     await dropPageCache();
   }
 

@@ -3,11 +3,8 @@ import { run } from '../command.js';
 
 /** One group of fio's report, the fields that are used. */
 export interface FioJob {
-  readonly read: { readonly bw_bytes: number; readonly iops: number; readonly total_ios: number };
-  /** Per cent of the job's run time. */
-  readonly usr_cpu: number;
-  readonly sys_cpu: number;
-  readonly seconds: number;
+  readonly error: number;
+  readonly read: { readonly io_bytes: number; readonly bw_bytes: number; readonly iops: number };
 }
 
 /** Runs one fio job, read-only, and returns what it reports of all its processes together. */
@@ -18,17 +15,10 @@ export async function fio(args: readonly string[], signal: AbortSignal): Promise
     { signal },
   );
   // fio may say something before the JSON, on stdout.
-  const report = JSON.parse(stdout.slice(stdout.indexOf('{\n'))) as FioReport;
+  const report = JSON.parse(stdout.slice(stdout.indexOf('{\n'))) as { readonly jobs: readonly FioJob[] };
   const job = report.jobs[0];
   if (job?.error !== 0) throw new Error(`fio ${args.join(' ')}: error ${job?.error ?? 'unknown'}`);
-  return { ...job, seconds: job.job_runtime / 1000 };
-}
-
-interface FioReport {
-  readonly jobs: readonly (Omit<FioJob, 'seconds'> & {
-    readonly error: number;
-    readonly job_runtime: number;
-  })[];
+  return job;
 }
 
 export function fioTarget(target: Target): string[] {

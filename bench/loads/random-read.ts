@@ -1,11 +1,15 @@
 import type { Target } from '../backings/backing.js';
 import { fio, fioTarget } from './fio.js';
 
+export interface RandomRead {
+  readonly bytes: number;
+  /** Operations, all readers together. */
+  readonly perSecond: number;
+}
+
 /**
  * 4 KiB reads at random by `readers` processes, each in its own part of the image and no block twice: whoever
  * answers quickly cannot have had it in a cache. Ends when all blocks are read, or after `seconds`.
- *
- * @returns operations per second, all readers together
  */
 export async function randomRead(
   target: Target,
@@ -13,7 +17,7 @@ export async function randomRead(
   readers: number,
   seconds: number,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<RandomRead> {
   const part = Math.floor(bytes / readers / 4096) * 4096;
   const job = await fio(
     [
@@ -23,5 +27,5 @@ export async function randomRead(
     ],
     signal,
   );
-  return job.read.iops;
+  return { bytes: job.read.io_bytes, perSecond: job.read.iops };
 }

@@ -5,9 +5,10 @@ import { fio, fioTarget } from './fio.js';
 const MiB = 2 ** 20;
 
 export interface SequentialRead {
+  readonly bytes: number;
   readonly bytesPerSecond: number;
-  /** User and system time of the reader itself. */
-  readonly cpuSeconds: number;
+  /** User and system time of the reader itself; undefined for fio, which leaves out the threads of librbd. */
+  readonly cpuSeconds: number | undefined;
 }
 
 /** Reads the first `bytes` once from beginning to end in pieces of 1 MiB. */
@@ -27,7 +28,7 @@ async function readPath(path: string, bytes: number, signal: AbortSignal): Promi
   const [, user, system] = /^cpu ([\d.]+) ([\d.]+)$/m.exec(stderr) ?? [];
   if (Number(copied) !== bytes)
     throw new Error(`${path}: dd read ${copied ?? 'nothing'} instead of ${bytes} bytes`);
-  return { bytesPerSecond: bytes / Number(seconds), cpuSeconds: Number(user) + Number(system) };
+  return { bytes, bytesPerSecond: bytes / Number(seconds), cpuSeconds: Number(user) + Number(system) };
 }
 
 /** fio through librbd, with as much in flight as a kernel would read ahead: the limit for whoever reads RBD. */
@@ -36,5 +37,5 @@ async function readRbd(target: RbdTarget, bytes: number, signal: AbortSignal): P
     [...fioTarget(target), '--rw=read', `--bs=${MiB}`, `--size=${bytes}`, '--iodepth=8'],
     signal,
   );
-  return { bytesPerSecond: job.read.bw_bytes, cpuSeconds: ((job.usr_cpu + job.sys_cpu) / 100) * job.seconds };
+  return { bytes, bytesPerSecond: job.read.bw_bytes, cpuSeconds: undefined };
 }

@@ -1,5 +1,6 @@
+import { fromSource } from '../from-source.js';
+import { sequentialRead } from '../loads/sequential-read.js';
 import type { Metric } from './metric.js';
-import { readFromSource } from './seq-cold.js';
 
 const GiB = 2 ** 30;
 
@@ -11,9 +12,11 @@ export const cpuPerGib: Metric = {
   image: 'dense',
   async measure(subject) {
     await subject.chill();
+    const { target, image, workbench } = subject;
     const before = await subject.cpuSeconds();
-    const read = await readFromSource(subject);
+    const read = await fromSource(subject, () => sequentialRead(target, image.bytes, workbench.signal));
     const served = (await subject.cpuSeconds()) - before;
-    return (served + read.cpuSeconds) / (subject.image.bytes / GiB);
+    if (read.cpuSeconds === undefined) return undefined;
+    return (served + read.cpuSeconds) / (image.bytes / GiB);
   },
 };

@@ -1,3 +1,4 @@
+import { fromSource } from '../from-source.js';
 import { randomRead } from '../loads/random-read.js';
 import type { Metric } from './metric.js';
 
@@ -16,7 +17,8 @@ function rand4k(readers: number): Metric {
       await subject.chill();
       const { target, image, workbench } = subject;
       const seconds = workbench.options.scale.randomSeconds;
-      return randomRead(target, image.bytes, readers, seconds, workbench.signal);
+      const read = () => randomRead(target, image.bytes, readers, seconds, workbench.signal);
+      return (await fromSource(subject, read)).perSecond;
     },
   };
 }

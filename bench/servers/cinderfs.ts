@@ -44,8 +44,8 @@ function cinderfs(name: string, way: Way, serves: Server['serves']): Server {
   return {
     name,
     needs: way.connector === 'qemu' ? [QEMU_NBD] : [],
-    // Beside the page cache it has one of blocks, for what the page cache cannot keep.
-    hasOwnCache: true,
+    // Of what comes over NBD it keeps blocks; files and devices it reads for each request.
+    hasOwnCache: (image) => way.connector === 'qemu' || image.target.kind === 'rbd',
     serves,
     start: (image, backing, room) => start(way, image, backing, room),
   };
@@ -62,7 +62,11 @@ async function start(way: Way, image: Image, { cloud }: Backing, room: Room): Pr
     process.execPath,
     [
       ...[LAUNCHER, 'mount', mountpoint],
-      ...[`--fuse=${way.fuse}`, `--connector=${connector}`, `--passthrough=${String(way.passthrough)}`],
+      ...[
+        `--fuse=${way.fuse}`,
+        `--connector=${connector}`,
+        way.passthrough ? '--passthrough' : '--no-passthrough',
+      ],
       ...[`--config-file=${configuration}`, `--state-dir=${room.directory}/state`],
       ...[`--run-dir=${room.directory}/run`, '--linger=0', '--log-level=warn'],
     ],

@@ -4,7 +4,7 @@ import type { Server } from './server.js';
 export const direct: Server = {
   name: 'direct',
   needs: [],
-  hasOwnCache: false,
+  hasOwnCache: () => false,
   serves: () => true,
   start: (image) =>
     Promise.resolve({ target: image.target, pids: [], sourcePids: () => Promise.resolve([]) }),

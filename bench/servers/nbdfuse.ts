@@ -13,7 +13,7 @@ const NBDFUSE: Requirement = { command: 'nbdfuse', debian: 'libnbd-bin' };
 export const nbdfuse: Server = {
   name: 'nbdfuse',
   needs: [NBDFUSE, QEMU_NBD],
-  hasOwnCache: false,
+  hasOwnCache: () => false,
   serves: () => true,
   start: async (image, _backing, room) => mountExport(await startQemuNbd(image, room), room),
 };
@@ -22,7 +22,7 @@ export const nbdfuse: Server = {
 export const nbdfuseOverNbdkit: Server = {
   name: 'nbdfuse-nbdkit',
   needs: [NBDFUSE, { command: 'nbdkit', debian: 'nbdkit' }],
-  hasOwnCache: false,
+  hasOwnCache: () => false,
   serves: (image) => image.target.kind === 'path',
   start: async (image, _backing, room) => mountExport(await startNbdkit(image, room), room),
 };

@@ -8,7 +8,7 @@ import type { Server } from './server.js';
 export const qsdFuse: Server = {
   name: 'qsd-fuse',
   needs: [{ command: 'qemu-storage-daemon', debian: 'qemu-system-common' }],
-  hasOwnCache: false,
+  hasOwnCache: () => false,
   serves: () => true,
   async start(image, _backing, room) {
     const mountpoint = join(room.directory, 'image');

@@ -8,7 +8,7 @@ import type { Server } from './server.js';
 export const rbdFuse: Server = {
   name: 'rbd-fuse',
   needs: [{ command: 'rbd-fuse', debian: 'rbd-fuse' }],
-  hasOwnCache: false,
+  hasOwnCache: () => false,
   serves: (image) => image.target.kind === 'rbd',
   async start(image, _backing, room) {
     if (image.target.kind !== 'rbd') throw new TypeError('rbd-fuse serves RBD images only');

@@ -7,10 +7,10 @@ export interface Server {
   /** Programs that must be installed. */
   readonly needs: readonly Requirement[];
   /**
-   * Whether it keeps image bytes elsewhere than in the page cache. Then only a restart makes it cold; for the
-   * others it is enough to drop the page cache.
+   * Whether it keeps bytes of the image elsewhere than in the page cache. Then only a restart makes it cold; else it
+   * is enough to drop the page cache.
    */
-  readonly hasOwnCache: boolean;
+  hasOwnCache(image: Image): boolean;
   serves(image: Image): boolean;
   /** Starts serving; whatever it starts is undone by `room.cleanup`, also when it rejects. */
   start(image: Image, backing: Backing, room: Room): Promise<Served>;
