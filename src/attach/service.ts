@@ -9,6 +9,7 @@ import type { Connector } from './connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
 import { type HostIdentity, hostProperties } from './host-properties.js';
 import type { Pin } from './identity.js';
+import type { Journal } from './journal.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import { LocalConnector } from './local-connector.js';
 import { OwnerLock } from './owner-lock.js';
@@ -42,6 +43,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly random?: (() => number) | undefined;
   /** Replaces the connectors, for tests. */
   readonly connectors?: readonly Connector[] | undefined;
+  /** Stands between the pool and its journal, for tests that crash there. */
+  readonly journalled?: ((journal: Journal) => Journal) | undefined;
 }
 
 /** The attachments of this host as the daemon runs them. Order: start, acquire..., drain, close. */
@@ -146,7 +149,7 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
     options.connector === 'brick'
       ? { ...(await brick.properties()), ...said, multipath: brick.multipath }
       : said;
-  const journal = await RecordStore.open({
+  const records = await RecordStore.open({
     directory: join(stateDir, 'attachments'),
     parse: parseRecord,
     keyOf: ({ volumeId }) => volumeId,
@@ -176,6 +179,7 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
       : name === options.connector;
   const connectors = all.filter(({ name }) => wanted(name));
   const random = options.random ?? Math.random;
+  const journal = options.journalled?.(records) ?? records;
   return { attachments, volumes, journal, pins, connectors, properties, times, clock, log, random };
 }
 
