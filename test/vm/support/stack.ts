@@ -53,8 +53,17 @@ export class Stack {
   readonly pool: PoolService;
   readonly mountpoint: string;
   readonly #mounted: MountedTransport;
+  /** What was on the host before, of others. */
+  readonly #before: readonly string[];
 
-  private constructor(cinder: GuestCinder, pool: PoolService, mountpoint: string, mounted: MountedTransport) {
+  private constructor(
+    cinder: GuestCinder,
+    pool: PoolService,
+    mountpoint: string,
+    mounted: MountedTransport,
+    before: readonly string[],
+  ) {
+    this.#before = before;
     this.cinder = cinder;
     this.pool = pool;
     this.mountpoint = mountpoint;
@@ -62,6 +71,7 @@ export class Stack {
   }
 
   static async mount(connector: Connector, volumes: readonly Volume[], lingerMs = LINGER_MS): Promise<Stack> {
+    const before = leftovers();
     const home = `/run/stack-${(mounts += 1)}`;
     const mountpoint = join(home, 'images');
     await mkdir(mountpoint, { recursive: true });
@@ -100,7 +110,7 @@ export class Stack {
       attributeTtlSeconds: 60,
       log: silentLog,
     });
-    return new Stack(cinder, pool, mountpoint, mounted);
+    return new Stack(cinder, pool, mountpoint, mounted, before);
   }
 
   /** The image on a volume, as a path. */
@@ -115,7 +125,7 @@ export class Stack {
       () => {
         const left = [
           ...this.cinder.stored.keys(),
-          ...leftovers().filter((each) => !each.includes(this.mountpoint)),
+          ...leftovers().filter((each) => !each.includes(this.mountpoint) && !this.#before.includes(each)),
         ];
         return Promise.resolve(left.length === 0 ? true : undefined);
       },

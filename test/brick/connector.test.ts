@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { BrickConnector } from '../../src/attach/brick-connector.js';
+import type { ConnectRequest } from '../../src/attach/connector.js';
+import { CinderfsError } from '../../src/errors.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const INFO = {
+  driver_volume_type: 'iscsi',
+  target_portal: '192.0.2.1:3260',
+  target_iqn: 'iqn.2026-01.test.lab:volume',
+  target_lun: 1,
+  wwn: '60014051111222233334444555566667',
+  auth_method: 'CHAP',
+  auth_username: 'user',
+  auth_password: 'a secret',
+};
+
+/** Stands in for cinderfs-brick: keeps what it was asked, answers what the test wrote, hangs when told to. */
+class Program {
+  readonly connector: BrickConnector;
+  readonly folder: string;
+
+  private constructor(folder: string, path: string) {
+    this.folder = folder;
+    this.connector = new BrickConnector({
+      directory: join(folder, 'links'),
+      host: 'cmp1',
+      ip: '192.0.2.9',
+      multipath: false,
+      enforceMultipath: false,
+      lockDirectories: ['/locks/nova'],
+      wildcardScan: false,
+      stepMs: 20_000,
+      program: path,
+    });
+  }
+
+  static async make(test: TestContext): Promise<Program> {
+    const folder = await temporaryFolder(test);
+    const path = join(folder, 'fake-brick');
+    const script = `#!/bin/sh
+cd '${folder}' && echo "$1" >>calls && cat >"asked-$1" && echo "$*" >>arguments
+[ ! -e "hang-$1" ] || sleep 60
+cat "answer-$1"
+! grep -q '"error"' "answer-$1"
+`;
+    await writeFile(path, script, { mode: 0o755 });
+    const program = new Program(folder, path);
+    await program.answer('disconnect', {});
+    return program;
+  }
+
+  async answer(verb: string, answer: object): Promise<void> {
+    await writeFile(join(this.folder, `answer-${verb}`), JSON.stringify(answer));
+  }
+
+  /** Connecting makes a device of this name with these identifiers. */
+  async device(name: string, ids: readonly string[]): Promise<void> {
+    const path = join(this.folder, name);
+    await writeFile(path, 'bytes');
+    const device = { path, size: 5, diskseq: name, paths: [name], ids };
+    await this.answer('connect', device);
+    await this.answer('check', device);
+  }
+
+  async calls(): Promise<readonly string[]> {
+    return (await readFile(join(this.folder, 'calls'), 'utf8')).trim().split('\n');
+  }
+
+  async asked(verb: string): Promise<string> {
+    return readFile(join(this.folder, `asked-${verb}`), 'utf8');
+  }
+}
+
+const request = (signal = new AbortController().signal): ConnectRequest => ({
+  volumeId: 'v1',
+  info: INFO,
+  signal,
+});
+const GOOD = ['naa.60014051111222233334444555566667'];
+
+describe('the brick connector', () => {
+  it('hands the secret over on stdin alone, and keeps none', async (test) => {
+    const program = await Program.make(test);
+    await program.device('sdb', GOOD);
+    const { connector } = program;
+    const connected = await connector.connect(request(), connector.plan(request()));
+    assert.match(await program.asked('connect'), /"auth_password":"a secret"/);
+    assert.equal((await readFile(join(program.folder, 'arguments'), 'utf8')).trim(), 'connect');
+    assert.ok(!JSON.stringify(connected.host).includes('secret'));
+    await connector.disconnect(connected.host);
+    assert.ok(!(await program.asked('disconnect')).includes('secret'));
+    assert.deepEqual(await program.calls(), ['connect', 'disconnect']);
+  });
+
+  it('keeps its source when the kernel gives the volume another name', async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await program.device('sdb', GOOD);
+    const first = await connector.connect(request(), connector.plan(request()));
+    const identity = await first.object();
+    await program.device('sdc', GOOD);
+    const second = await connector.connect(request(), connector.plan(request()));
+    assert.deepEqual(second.source, first.source);
+    const link = second.source.kind === 'nbd' ? '' : second.source.path;
+    assert.equal(await readlink(link), join(program.folder, 'sdc'));
+    assert.notEqual(await second.object(), identity);
+    await connector.disconnect(second.host);
+    await assert.rejects(readlink(link), { code: 'ENOENT' });
+  });
+
+  it('undoes a connection that turns out to be another volume', async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await program.device('sdb', ['naa.6001405ffffffffffffffffffffffff0']);
+    await assert.rejects(
+      connector.connect(request(), connector.plan(request())),
+      (error) => CinderfsError.is(error) && error.code === 'identity_mismatch',
+    );
+    assert.deepEqual(await program.calls(), ['connect', 'disconnect']);
+  });
+
+  it('ends what it started and undoes it when the caller gives up', async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await writeFile(join(program.folder, 'hang-connect'), '');
+    const abort = new AbortController();
+    const connecting = connector.connect(request(abort.signal), connector.plan(request()));
+    const asked = (async () => {
+      // Only once it runs is there something to end.
+      while ((await program.asked('connect').catch(() => '')) === '') await new Promise(setImmediate);
+    })();
+    await asked;
+    abort.abort();
+    await assert.rejects(connecting);
+    assert.deepEqual(await program.calls(), ['connect', 'disconnect']);
+  });
+
+  it("passes the helper's reason and what to do about it on", async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await mkdir(join(program.folder, 'links'));
+    await program.answer('disconnect', { error: { code: 'in_use', message: 'sdb open in qemu (7)' } });
+    await assert.rejects(connector.disconnect(connector.plan(request())), (error) => {
+      assert.ok(CinderfsError.is(error));
+      assert.equal(error.code, 'connector_failed');
+      assert.match(error.toLine(), /sdb open in qemu \(7\)\. Stop the program/);
+      return true;
+    });
+  });
+
+  it('adopts what is still the same disk, and nothing else', async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await program.device('sdb', GOOD);
+    const { host } = await connector.connect(request(), connector.plan(request()));
+    assert.equal((await connector.adopt(host))?.host, host);
+    await program.answer('check', {
+      ...(JSON.parse(await readFile(join(program.folder, 'answer-check'), 'utf8')) as object),
+      diskseq: '99',
+    });
+    assert.equal(await connector.adopt(host), undefined);
+    await connector.disconnect(host);
+  });
+});
