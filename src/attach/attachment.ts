@@ -295,8 +295,8 @@ export class Attachment {
   }
 
   #fail(thrown: unknown): CinderfsError {
-    const error = CinderfsError.from(thrown, 'internal', { volume: this.volumeId });
-    const fields = { image: this.imageId, ...error.context, cause: reasonOf(error.cause) };
+    const error = CinderfsError.from(thrown).within({ image: this.imageId, volume: this.volumeId });
+    const fields = { ...error.context, cause: reasonOf(error.cause) };
     this.#lastError = error;
     this.#context.log[error.kind.level](fields, error.toLine());
     return error;

@@ -1,4 +1,4 @@
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError } from '../errors.js';
 import { Attachment } from './attachment.js';
 import type { AttachContext } from './context.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
@@ -29,8 +29,9 @@ export class Pool implements AttachmentPool {
       const lease = await this.#attachmentOf(image).acquire(image, options.signal);
       this.#lastErrors.delete(image.id);
       return lease;
-    } catch (error) {
-      this.#lastErrors.set(image.id, CinderfsError.is(error) ? error.toLine() : reasonOf(error));
+    } catch (thrown) {
+      const error = CinderfsError.from(thrown).within({ image: image.id, volume: image.volumeId });
+      this.#lastErrors.set(image.id, error.toLine());
       throw error;
     }
   }

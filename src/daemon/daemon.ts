@@ -61,7 +61,10 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   // and `cinderfs umount` gets its answer once nothing is attached any more.
   const control = await startControlServer(controlSocketPath(settings.config.run_dir, mountpoint), {
     'GET /status': () => status.report(),
-    'POST /unmount': () => started().unmount(),
+    'POST /unmount': async () => {
+      await started().unmount();
+      return { unmounted: mountpoint };
+    },
   });
   try {
     const serving = (shutdown = await assemble({ ...settings, mountpoint }, cleanup, status));
@@ -117,7 +120,9 @@ async function assemble(
   cleanup.defer('close the file system', () => filesystem.close());
 
   const transport = await mountTransport(filesystem, settings);
-  cleanup.defer('unmount', () => transport.unmount({ abort: true }));
+  let mounted = true;
+  void transport.ended.then(() => (mounted = false));
+  cleanup.defer('unmount', () => (mounted ? transport.unmount({ abort: true }) : undefined));
   const shutdown = new Shutdown({
     transport,
     gate,

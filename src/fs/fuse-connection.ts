@@ -1,34 +1,29 @@
-/** The kernel's side of a FUSE mount, through fusectl (Documentation/filesystems/fuse.rst). */
+/** The kernel's side of a FUSE mount (Documentation/filesystems/fuse.rst). */
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../errors.js';
 import { findMount } from './mount-table.js';
+import { unmount } from './mountpoint.js';
 
-/** Cuts a connection off: every request, waiting or to come, fails with ECONNABORTED or ENOTCONN. */
-export interface FuseConnection {
-  abort(): Promise<void>;
-}
+const run = promisify(execFile);
 
-/** The connection of the mount at `directory`: to be asked for before it is unmounted, while it still has a name. */
-export async function fuseConnection(directory: string): Promise<FuseConnection> {
+/**
+ * Cuts off those who hold the mount at `directory` and takes it out of the tree: every request, waiting or to come,
+ * ends with ECONNABORTED or ENOTCONN. Through fusectl where it is mounted (the file belongs to whoever mounted), else
+ * by a forced umount, which aborts also where it then refuses because the mount is busy; it needs root.
+ *
+ * @throws CinderfsError `fuse_failed` when neither works.
+ */
+export async function cutOff(directory: string): Promise<void> {
   const mount = await findMount(directory);
-  if (mount === undefined)
-    throw new CinderfsError('not_running', `nothing is mounted on ${directory}`, { path: directory });
-  const file = `/sys/fs/fuse/connections/${mount.minor}/abort`;
-  return {
-    async abort() {
-      try {
-        await writeFile(file, '1');
-      } catch (error) {
-        throw new CinderfsError(
-          'fuse_failed',
-          `cannot abort the connection of ${directory}: ${reasonOf(error)}`,
-          {
-            path: file,
-            remedy: 'Mount fusectl on /sys/fs/fuse/connections.',
-            cause: error,
-          },
-        );
-      }
-    },
-  };
+  if (mount === undefined) return;
+  try {
+    await writeFile(`/sys/fs/fuse/connections/${mount.minor}/abort`, '1');
+  } catch {
+    await run('umount', ['-f', '--', directory]).catch((error: unknown) => {
+      if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
+    });
+  }
+  if ((await findMount(directory))?.id === mount.id) await unmount(directory, { lazy: true });
 }

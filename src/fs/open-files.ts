@@ -62,7 +62,7 @@ export class OpenFiles {
       });
       return { ...describe(handle), source: lease.source, fenced: lease.fenced };
     } catch (error) {
-      const failure = locate(CinderfsError.from(error, 'read_failed'), where);
+      const failure = CinderfsError.from(error, 'read_failed').within(where);
       // A source that cannot even be opened is not worth lingering on: the next opener gets a new attachment.
       lease.release({ evict: failure.code === 'read_failed' });
       throw failure;
@@ -158,7 +158,7 @@ export class OpenFiles {
       });
     } catch (error) {
       const where = { image: image.id, volume: lease.volumeId, attachment: lease.attachmentId };
-      const failure = locate(CinderfsError.from(error, 'read_failed'), where);
+      const failure = CinderfsError.from(error, 'read_failed').within(where);
       if (failure.code !== 'interrupted') onReadError?.(image.id, failure);
       throw failure;
     }
@@ -169,13 +169,4 @@ const NEVER = new AbortController().signal;
 
 function describe({ number, attributes }: Handle): Pick<OpenFile, 'handle' | 'node' | 'size'> {
   return { handle: number, node: attributes.node, size: attributes.size };
-}
-
-/** The same error, saying which image it is about. */
-function locate(
-  error: CinderfsError,
-  where: { readonly image: string; readonly volume: string; readonly attachment?: string },
-): CinderfsError {
-  if (error.context.image !== undefined) return error;
-  return new CinderfsError(error.code, error.message, { ...where, ...error.context });
 }

@@ -23,6 +23,11 @@ export interface TransportOptions {
   readonly log: Log;
 }
 
+export interface UnmountOptions {
+  readonly lazy?: boolean;
+  readonly abort?: boolean;
+}
+
 /** A mounted file system. */
 export interface MountedTransport {
   /** Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()). */
@@ -32,7 +37,7 @@ export interface MountedTransport {
    * Unmounts, refusing with `holders` when busy. `lazy` hides the mount and serves those who hold it until they are
    * done; `abort` hides it and cuts them off (ENOTCONN), so that `ended` settles at once.
    */
-  unmount(options?: { readonly lazy?: boolean; readonly abort?: boolean }): Promise<void>;
+  unmount(options?: UnmountOptions): Promise<void>;
 }
 
 /** Mounts `filesystem`; resolves when the kernel has accepted the mount. Nothing is left behind on failure. */

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { mkdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
+import { systemClock, type Clock } from '../async/clock.js';
 import { CinderfsError, type ErrorCode } from '../errors.js';
 
 /** What a control call may ask. A handler's result is sent as JSON; a CinderfsError becomes a ControlFailure. */
@@ -11,6 +12,9 @@ export type ControlHandlers = Readonly<Record<string, (query: URLSearchParams) =
 export interface ControlFailure {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly remedy: string };
 }
+
+/** Milliseconds that close() gives the answers that are on their way. */
+const LAST_WORDS_MS = 1000;
 
 export interface ControlServer {
   close(): Promise<void>;
@@ -23,6 +27,7 @@ export interface ControlServer {
 export async function startControlServer(
   socketPath: string,
   handlers: ControlHandlers,
+  clock: Clock = systemClock,
 ): Promise<ControlServer> {
   await mkdir(path.dirname(socketPath), { recursive: true, mode: 0o755 });
   if (await answers(socketPath)) {
@@ -35,8 +40,12 @@ export async function startControlServer(
   await listen(server, socketPath);
   return {
     async close() {
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      // Answers on their way are finished; a client that does not take its answer must not keep the daemon.
+      const stop = clock.after(LAST_WORDS_MS, () => server.closeAllConnections());
+      await closed;
+      stop();
       await rm(socketPath, { force: true });
     },
   };
@@ -83,6 +92,6 @@ async function respond(
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
+  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
   response.end(JSON.stringify(body));
 }

@@ -8,20 +8,23 @@ import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { cinderfs, Mounted, run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
 
 interface Scene {
   readonly cloud: TestCloud;
   readonly mounted: Mounted;
   readonly image: TestImage;
+  readonly undo: Undo;
 }
 
 async function scene(t: TestContext, args: readonly string[] = []): Promise<Scene> {
-  const dir = await temporaryFolder(t);
-  const cloud = await testCloud(t, dir);
-  const mounted = await Mounted.start({ dir, env: cloud.env, args, test: t });
+  const undo = new Undo(t);
+  const dir = await temporaryFolder(undo);
+  const cloud = await testCloud(undo, dir);
+  const mounted = await Mounted.start({ dir, env: cloud.env, args, test: undo });
   const image = cloud.images.find(({ attachable, multiattach }) => attachable && multiattach);
   assert.ok(image, 'there is a multiattach image');
-  return { cloud, mounted, image };
+  return { cloud, mounted, image, undo };
 }
 
 async function attachments(cloud: TestCloud): Promise<number> {
@@ -66,13 +69,11 @@ describe('ending a mount', { timeout: 300_000 }, () => {
   });
 
   it('cinderfs umount refuses a busy mount, names the holder, and goes on serving', async (t) => {
-    const { mounted, image } = await scene(t);
+    const { mounted, image, undo } = await scene(t);
     const holder = spawn('sleep', ['1000'], {
       stdio: [(await open(mounted.at(image.id))).fd, 'ignore', 'ignore'],
     });
-    t.after(() => {
-      holder.kill();
-    });
+    undo.after(() => holder.kill());
     await once(holder, 'spawn');
     const { status, stderr } = await cinderfs(['umount', mounted.mountpoint], mounted.env);
     assert.equal(status, 6, stderr);
@@ -83,11 +84,9 @@ describe('ending a mount', { timeout: 300_000 }, () => {
   });
 
   it('a second SIGTERM no longer waits for open files', async (t) => {
-    const { cloud, mounted, image } = await scene(t, ['--drain-timeout', '1h']);
+    const { cloud, mounted, image, undo } = await scene(t, ['--drain-timeout', '1h']);
     const holder = spawn('tail', ['-f', mounted.at(image.id)], { stdio: ['ignore', 'ignore', 'ignore'] });
-    t.after(() => {
-      holder.kill();
-    });
+    undo.after(() => holder.kill());
     await eventually('the image is open', async () =>
       (await mounted.status()).open_files.length > 0 ? true : undefined,
     );
@@ -139,8 +138,9 @@ describe('a mount that cannot come up', { timeout: 120_000 }, () => {
     t: TestContext,
     change: (env: NodeJS.ProcessEnv, dir: string) => { env?: NodeJS.ProcessEnv; mountpoint?: string },
   ): Promise<{ status: number | null; stderr: string }> {
-    const dir = await temporaryFolder(t);
-    const cloud = await testCloud(t, dir);
+    const undo = new Undo(t);
+    const dir = await temporaryFolder(undo);
+    const cloud = await testCloud(undo, dir);
     const { env = cloud.env, mountpoint = dir } = change(cloud.env, dir);
     const state = { CINDERFS_STATE_DIR: `${dir}/state`, CINDERFS_RUN_DIR: `${dir}/run` };
     const outcome = await cinderfs(['mount', mountpoint], { ...env, ...state });

@@ -7,12 +7,12 @@ import { sha256, testCloud, type TestCloud, type TestImage } from '../support/cl
 import { eventually } from '../support/eventually.js';
 import { Mounted, run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
 
 const READERS = 16;
 
 describe('reading images through the mount', { timeout: 600_000 }, () => {
-  const undo: (() => Promise<unknown>)[] = [];
-  const test = { after: (step: () => Promise<unknown>) => void undo.unshift(step) };
+  const test = new Undo({ after: (run) => after(run) });
   let dir: string;
   let cloud: TestCloud;
   let mounted: Mounted;
@@ -21,9 +21,6 @@ describe('reading images through the mount', { timeout: 600_000 }, () => {
     dir = await temporaryFolder(test);
     cloud = await testCloud(test, dir);
     mounted = await Mounted.start({ dir, env: { ...cloud.env, CINDERFS_LINGER: '1' }, test });
-  });
-  after(async () => {
-    for (const step of undo) await step();
   });
 
   const attachable = (): readonly TestImage[] => cloud.images.filter((image) => image.attachable);

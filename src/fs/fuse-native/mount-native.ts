@@ -4,8 +4,9 @@ import { access, readdir, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
+import { cutOff } from '../fuse-connection.js';
 import { prepareMountpoint, unmount } from '../mountpoint.js';
-import type { MountTransport, MountedTransport } from '../transport.js';
+import type { MountTransport, MountedTransport, UnmountOptions } from '../transport.js';
 import { NativeAdapter } from './adapter.js';
 import { loadBinding } from './binding.js';
 import type { NativeFuse } from './binding.js';
@@ -65,9 +66,10 @@ class NativeMount implements MountedTransport {
     }));
   }
 
-  async unmount(options: { readonly lazy?: boolean } = {}): Promise<void> {
-    await unmount(this.#mountpoint, options);
-    if (options.lazy !== true) await this.ended;
+  async unmount({ lazy = false, abort = false }: UnmountOptions = {}): Promise<void> {
+    if (abort) await cutOff(this.#mountpoint);
+    else await unmount(this.#mountpoint, { lazy });
+    if (!lazy) await this.ended;
   }
 
   /**

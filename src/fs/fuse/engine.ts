@@ -4,10 +4,11 @@ import { systemClock } from '../../async/clock.js';
 import type { Filesystem } from '../filesystem.js';
 import { findMount } from '../mount-table.js';
 import { prepareMountpoint, unmount } from '../mountpoint.js';
+import { cutOff } from '../fuse-connection.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../transport.js';
 import { FuseDevice } from './device.js';
 import { systemCalls } from './ioctl.js';
-import { abortConnection, raiseReadAhead } from './kernel-tuning.js';
+import { raiseReadAhead } from './kernel-tuning.js';
 import { mountAsRoot } from './mount-command.js';
 import type { Agreement } from './negotiation.js';
 import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
@@ -63,9 +64,9 @@ export function serve(
     ended,
     served: () => session.served(),
     async unmount({ lazy = false, abort = false } = {}) {
-      if (abort) await abortConnection(options.mountpoint);
       const mounted = (await findMount(options.mountpoint)) !== undefined;
-      if (mounted) await unmount(options.mountpoint, { lazy: lazy || abort });
+      if (abort) await cutOff(options.mountpoint);
+      else if (mounted) await unmount(options.mountpoint, { lazy });
       if (!lazy) await ended;
     },
   };
