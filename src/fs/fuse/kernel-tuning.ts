@@ -2,7 +2,6 @@ import { writeFile } from 'node:fs/promises';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { findMount } from '../mount-table.js';
-import { run } from './mount-command.js';
 
 /**
  * Kilobytes the kernel reads ahead of a buffered reader. A mount starts at 128, which is one short request at a time;
