@@ -33,8 +33,9 @@ export async function run(
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
   if (status !== 0) {
-    const why = said.stderr.trim() === '' ? said.stdout : said.stderr;
-    throw new Error(`${[command, ...args].join(' ')}: ended with ${status}: ${why.trim().slice(-2000)}`);
+    // fio tells its troubles on stdout, before its report.
+    const why = said.stderr.trim() === '' ? said.stdout.slice(0, 300) : said.stderr.slice(-2000);
+    throw new Error(`${[command, ...args].join(' ')}: ended with ${status}: ${why.trim()}`);
   }
   return { ...said, seconds: (performance.now() - began) / 1000 };
 }

@@ -2,16 +2,23 @@ import { formatValue } from './format.js';
 import type { Metric } from './metrics/metric.js';
 import type { Report } from './report.js';
 import type { Row } from './samples.js';
+import type { Failure } from './runner.js';
 import { judge } from './targets.js';
 
 const BEGIN = '<!-- bench: everything from here on is written by `npm run bench` -->';
 
 /** The tables of one run in Markdown: a table for each backing, then the targets. */
-export function toMarkdown(report: Report, metrics: readonly Metric[], repetitions: number): string {
+export function toMarkdown(
+  report: Report,
+  failures: readonly Failure[],
+  metrics: readonly Metric[],
+  repetitions: number,
+): string {
   const backings = [...new Set(report.rows.map((row) => row.backing))];
   return [
     runLine(report, repetitions),
     ...backings.flatMap((backing) => [`### ${backing}`, backingTable(report.rows, backing, metrics)]),
+    ...failures.map(failureLine),
     '### Targets',
     targetTable(report.rows),
     '### Metrics',
@@ -34,6 +41,11 @@ function runLine({ machine, date }: Report, repetitions: number): string {
     `Linux ${machine.kernel} (${machine.architecture}), Node.js ${machine.node}. Peers: ${packages.join(', ')}.`,
     `Medians of ${repetitions} interleaved repetitions; in parentheses the ratio to \`direct\`.`,
   ].join('\n');
+}
+
+function failureLine({ backing, server, metric, reason }: Failure): string {
+  const firstLine = reason.split('\n')[0] ?? '';
+  return `Failed: ${backing}, ${server.name}, ${metric ?? 'start'}: \`${firstLine.slice(-300)}\``;
 }
 
 function backingTable(rows: readonly Row[], backing: string, metrics: readonly Metric[]): string {

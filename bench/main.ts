@@ -8,13 +8,13 @@ import { replaceTables, toMarkdown } from './document.js';
 import { describeMachine } from './machine.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
 import { toJson, type Report } from './report.js';
-import { measureBacking, type Plan } from './runner.js';
+import { measureBacking, type Failure, type Plan } from './runner.js';
 import { Samples } from './samples.js';
 import { Workbench } from './workbench.js';
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** @returns the exit status: 0, 1 when something could not be measured, 2 for a wrong command line, 130 for SIGINT */
+/** @returns the exit status: 0, 1 when cinderfs could not be measured or something was left behind, 2 for a wrong command line, 130 for SIGINT */
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help')) {
     process.stdout.write(USAGE);
@@ -44,34 +44,42 @@ async function runBench(options: BenchOptions, signal: AbortSignal): Promise<num
   const workbench = await Workbench.open(options, signal);
   const metrics = chosen(METRICS, options.metrics);
   const plan: Plan = { servers: chosen(SERVERS, options.servers), metrics, samples: new Samples(), say };
-  let failures = 0;
+  const failures: Failure[] = [];
+  let leftBehind = 0;
   try {
     for (const [name, prepare] of Object.entries(BACKINGS)) {
-      if (options.backings?.includes(name) ?? true) failures += await runBacking(prepare, plan, workbench);
+      if (options.backings?.includes(name) ?? true) {
+        failures.push(...(await runBacking(prepare, plan, workbench)));
+      }
     }
   } finally {
     for (const { what, error } of await workbench.cleanup.run()) {
-      failures += 1;
+      leftBehind += 1;
       say(`bench: cleaning up: ${what}: ${String(error)}`);
     }
   }
   const report: Report = { machine: await describeMachine(), date, rows: plan.samples.rows() };
-  const tables = toMarkdown(report, metrics, options.scale.repetitions);
+  const tables = toMarkdown(report, failures, metrics, options.scale.repetitions);
   if (options.out !== undefined) await writeFile(options.out, toJson(report));
   if (options.doc !== undefined) {
     await writeFile(options.doc, replaceTables(await readFile(options.doc, 'utf8'), tables));
   }
   process.stdout.write(`${tables}\n`);
-  return failures === 0 ? 0 : 1;
+  // A peer may have its own faults; the document names them.
+  return leftBehind === 0 && failures.every(({ server }) => server.isPeer) ? 0 : 1;
 }
 
-async function runBacking(prepare: PrepareBacking, plan: Plan, workbench: Workbench): Promise<number> {
+async function runBacking(
+  prepare: PrepareBacking,
+  plan: Plan,
+  workbench: Workbench,
+): Promise<readonly Failure[]> {
   try {
     return await measureBacking(await prepare(workbench), plan, workbench);
   } catch (error) {
     if (!(error instanceof Absent)) throw error;
     say(`skipping a backing: ${error.message}`);
-    return 0;
+    return [];
   }
 }
 

@@ -60,7 +60,7 @@ export const USAGE = `usage: npm run bench -- [options]
   --backings A,B      only these: file, device, rbd
   --servers A,B       only these (and direct, which every ratio needs)
   --metrics A,B       only these
-  --repetitions N     instead of 5, or 3 with --quick
+  --repetitions N     instead of 5, or at most 3 with --quick, however long they take
   --lab FILE          lab.json of a running OpenStack lab, for the rbd backing (default: $CINDERFS_LAB or
                       /srv/cinderfs-lab/lab.json)
 `;
@@ -93,7 +93,7 @@ export function parseOptions(args: readonly string[], environment: NodeJS.Proces
     servers: withDirect(chosen('server', values.servers, SERVERS.map(nameOf))),
     metrics: chosen('metric', values.metrics, METRICS.map(nameOf)),
     lab: values.lab ?? environment.CINDERFS_LAB ?? '/srv/cinderfs-lab/lab.json',
-    scale: { ...scale, repetitions: repetitions(values.repetitions, scale.repetitions) },
+    scale: { ...scale, ...repetitions(values.repetitions) },
   };
 }
 
@@ -116,10 +116,11 @@ function withDirect(servers: readonly string[] | undefined): readonly string[] |
   return servers === undefined || servers.includes('direct') ? servers : ['direct', ...servers];
 }
 
-function repetitions(text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
+/** Who says how many wants that many, however long they take. */
+function repetitions(text: string | undefined): Partial<Scale> {
+  if (text === undefined) return {};
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1)
     throw new TypeError(`--repetitions must be a whole number from 1 on`);
-  return count;
+  return { repetitions: count, backingSeconds: Infinity };
 }

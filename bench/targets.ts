@@ -1,4 +1,5 @@
 /** What the kernel engine is held to (issue 3), computed from the rows of one run. */
+import { SERVERS } from './catalogue.js';
 import type { Row } from './samples.js';
 
 export interface Target {
@@ -18,7 +19,7 @@ export interface Judged {
 }
 
 /** Programs in C that people use today. */
-const C_PEERS = ['nbdfuse', 'nbdfuse-nbdkit', 'qsd-fuse', 'rbd-fuse'];
+const C_PEERS = SERVERS.filter(({ isPeer }) => isPeer).map(({ name }) => name);
 
 const MiB = 2 ** 20;
 

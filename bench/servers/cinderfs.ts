@@ -43,6 +43,7 @@ export const fuseNative = cinderfs('fuse-native', { fuse: 'native', passthrough:
 function cinderfs(name: string, way: Way, serves: Server['serves']): Server {
   return {
     name,
+    isPeer: false,
     needs: way.connector === 'qemu' ? [QEMU_NBD] : [],
     // Of what comes over NBD it keeps blocks; files and devices it reads for each request.
     hasOwnCache: (image) => way.connector === 'qemu' || image.target.kind === 'rbd',

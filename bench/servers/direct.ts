@@ -3,6 +3,7 @@ import type { Server } from './server.js';
 /** The backing itself: what every ratio is to. */
 export const direct: Server = {
   name: 'direct',
+  isPeer: false,
   needs: [],
   hasOwnCache: () => false,
   serves: () => true,

@@ -12,6 +12,7 @@ const NBDFUSE: Requirement = { command: 'nbdfuse', debian: 'libnbd-bin' };
 /** libnbd's FUSE client over qemu-nbd: the same source, and the same hop, as cinderfs's NBD path has. */
 export const nbdfuse: Server = {
   name: 'nbdfuse',
+  isPeer: true,
   needs: [NBDFUSE, QEMU_NBD],
   hasOwnCache: () => false,
   serves: () => true,
@@ -21,6 +22,7 @@ export const nbdfuse: Server = {
 /** The same over nbdkit's file plugin, which serves files and devices only but may be the quicker server. */
 export const nbdfuseOverNbdkit: Server = {
   name: 'nbdfuse-nbdkit',
+  isPeer: true,
   needs: [NBDFUSE, { command: 'nbdkit', debian: 'nbdkit' }],
   hasOwnCache: () => false,
   serves: (image) => image.target.kind === 'path',

@@ -7,6 +7,7 @@ import type { Server } from './server.js';
 /** QEMU's storage daemon and its FUSE export: one program, no NBD between, mounted over a regular file. */
 export const qsdFuse: Server = {
   name: 'qsd-fuse',
+  isPeer: true,
   needs: [{ command: 'qemu-storage-daemon', debian: 'qemu-system-common' }],
   hasOwnCache: () => false,
   serves: () => true,

@@ -7,6 +7,7 @@ import type { Server } from './server.js';
 /** Ceph's own: every image of a pool as a file, librbd in the process. */
 export const rbdFuse: Server = {
   name: 'rbd-fuse',
+  isPeer: true,
   needs: [{ command: 'rbd-fuse', debian: 'rbd-fuse' }],
   hasOwnCache: () => false,
   serves: (image) => image.target.kind === 'rbd',

@@ -4,6 +4,8 @@ import type { Room } from '../workbench.js';
 /** A way to get at an image's bytes: the bytes themselves, cinderfs in one of its forms, or a C program. */
 export interface Server {
   readonly name: string;
+  /** A program of others that does the same job. */
+  readonly isPeer: boolean;
   /** Programs that must be installed. */
   readonly needs: readonly Requirement[];
   /**

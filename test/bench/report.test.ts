@@ -5,6 +5,7 @@ import { replaceTables, toMarkdown } from '../../bench/document.js';
 import { formatValue } from '../../bench/format.js';
 import { toJson, type Report } from '../../bench/report.js';
 import type { Row } from '../../bench/samples.js';
+import { rbdFuse } from '../../bench/servers/rbd-fuse.js';
 import { judge } from '../../bench/targets.js';
 
 const report: Report = {
@@ -45,12 +46,17 @@ describe('the JSON report', () => {
 });
 
 describe('the Markdown report', () => {
-  const text = toMarkdown(report, METRICS, 5);
+  const failure = { backing: 'rbd', server: rbdFuse, metric: 'rand4k-8', reason: 'ENOENT\nand more' };
+  const text = toMarkdown(report, [failure], METRICS, 5);
 
   it('has a line for each server, figure and ratio in each cell', () => {
     assert.match(text, /^\| server \| seq-cold \|$/m);
     assert.match(text, /^\| direct \| 5 GB\/s \|$/m);
     assert.match(text, /^\| engine \| 3 GB\/s \(0\.60\) \|$/m);
+  });
+
+  it('names what failed', () => {
+    assert.match(text, /^Failed: rbd, rbd-fuse, rand4k-8: `ENOENT`$/m);
   });
 
   it('says what it was measured on', () => {
