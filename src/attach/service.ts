@@ -15,6 +15,7 @@ import { LocalConnector } from './local-connector.js';
 import { OwnerLock } from './owner-lock.js';
 import { Pool } from './pool.js';
 import { QemuConnector } from './qemu-connector.js';
+import { type Leftover, reap, type ReapOptions } from './reap.js';
 import { parseRecord } from './record.js';
 import { RecordStore } from './record-store.js';
 import { Watcher } from './watcher.js';
@@ -57,6 +58,8 @@ export interface PoolService extends AttachmentPool {
   releaseImage(imageId: string): boolean;
   /** Fences what the new catalog does not have any more. For Catalog.onChange. */
   review(snapshot: CatalogSnapshot): void;
+  /** Deletes, or with `dryRun` names, attachments of `volumeIds` that are ours and that no journal remembers. */
+  reap(volumeIds: readonly string[], options: ReapOptions): Promise<readonly Leftover[]>;
   /** Resolves when nothing is attached, lingering or being undone. */
   quiet(): Promise<void>;
   /** Stops timers and retries and gives the state directory up. What is attached stays in the journal. */
@@ -72,6 +75,7 @@ class Service implements PoolService {
   readonly #options: PoolOptions;
   readonly #end = new AbortController();
   #lock: OwnerLock | undefined;
+  #context: AttachContext | undefined;
   #pool: Pool | undefined;
   #watcher: Watcher | undefined;
 
@@ -84,6 +88,7 @@ class Service implements PoolService {
     this.#lock = await OwnerLock.take(stateDir, mountpoint);
     try {
       const context = await contextOf(this.#options);
+      this.#context = context;
       this.#pool = new Pool(context, this.#end.signal);
       this.#pool.recover(context.journal.list());
       this.#watcher = new Watcher(this.#pool, context, this.#options.watchMs ?? 30_000);
@@ -119,6 +124,10 @@ class Service implements PoolService {
 
   review(snapshot: CatalogSnapshot): void {
     this.#watcher?.review(snapshot);
+  }
+
+  async reap(volumeIds: readonly string[], options: ReapOptions): Promise<readonly Leftover[]> {
+    return this.#context === undefined ? [] : reap(volumeIds, this.#context, options);
   }
 
   async quiet(): Promise<void> {

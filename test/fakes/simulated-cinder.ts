@@ -165,7 +165,14 @@ export class SimulatedCinder implements Attachments, Volumes {
       metadata: {},
       sharedTargets: undefined,
       serviceUuid: undefined,
-      attachments: [],
+      attachments: this.#of(id)
+        .filter(({ status }) => status === 'attached')
+        .map((attachment) => ({
+          attachmentId: attachment.id,
+          serverId: undefined,
+          hostName: attachment.connector?.host,
+          device: attachment.connector?.mountpoint,
+        })),
     };
   }
 }

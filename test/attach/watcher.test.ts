@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { reap } from '../../src/attach/reap.js';
+import { Watcher } from '../../src/attach/watcher.js';
+import { CinderfsError } from '../../src/errors.js';
+import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';
+import type { AttachableImage, Lease } from '../../src/attach/lease.js';
+import { AttachWorld } from '../fakes/attach-world.js';
+import { settle } from '../fakes/manual-clock.js';
+
+const EVERY_MS = 30_000;
+
+function codeOf({ fenced }: Lease): string | undefined {
+  return CinderfsError.is(fenced.reason) ? fenced.reason.code : undefined;
+}
+
+function snapshotOf(...images: readonly AttachableImage[]): CatalogSnapshot {
+  const entries = images.map((image) => [image.id, image as CatalogImage] as const);
+  return { generation: 1, at: 0, images: new Map(entries) };
+}
+
+describe('watching what we hold', () => {
+  it('fences an attachment that was removed from Cinder, and touches no other', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const first = await world.pool.acquire(world.addImage('v1'));
+    const second = await world.pool.acquire(world.addImage('v2'));
+    watcher.start();
+    world.cinder.forceDelete(first.attachmentId);
+    await world.clock.advance(EVERY_MS);
+    assert.equal(codeOf(first), 'attachment_lost');
+    assert.equal(second.fenced.aborted, false);
+    assert.deepEqual([...world.host.devices.keys()], ['device-of-v2']);
+    watcher.stop();
+  });
+
+  it('keeps everything while Cinder is silent, and looks again', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const lease = await world.pool.acquire(world.addImage('v1'));
+    watcher.start();
+    world.cinder.gate = () => Promise.resolve({ refuse: new CinderfsError('http_timeout', 'down') });
+    await world.clock.advance(10 * EVERY_MS);
+    assert.equal(lease.fenced.aborted, false);
+    world.cinder.gate = () => Promise.resolve(undefined);
+    world.cinder.forceDelete(lease.attachmentId);
+    await world.clock.advance(EVERY_MS);
+    assert.equal(codeOf(lease), 'attachment_lost');
+    watcher.stop();
+    assert.equal(world.clock.pending, 0);
+  });
+
+  it('fences an image that was deleted, deactivated or moved to another volume', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const [kept, gone, moved] = ['v1', 'v2', 'v3'].map((volume) => world.addImage(volume));
+    assert.ok(kept && gone && moved);
+    const leases = await Promise.all([kept, gone, moved].map((image) => world.pool.acquire(image)));
+    watcher.review(snapshotOf(kept, { ...moved, volumeId: 'v4' }));
+    await settle();
+    assert.deepEqual(leases.map(codeOf), [undefined, 'image_changed', 'image_changed']);
+    assert.deepEqual([...world.host.devices.keys()], ['device-of-v1']);
+  });
+
+  it('fences an image that goes while its volume is being attached, before anybody reads', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    let go: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    world.cinder.gate = async (call) => {
+      if (call === 'update') await gate;
+      return undefined;
+    };
+    const opening = world.pool.acquire(world.addImage('v1'));
+    await settle();
+    watcher.review(snapshotOf());
+    go();
+    const lease = await opening;
+    assert.equal(
+      world.host.calls.filter((call) => call === 'connect').length,
+      2,
+      'attached anew for who still asks',
+    );
+    lease.release();
+  });
+});
+
+describe('reaping', () => {
+  it('names, then deletes, what says it is ours and no journal knows; nothing else', async () => {
+    const world = new AttachWorld();
+    const lease = await world.pool.acquire(world.addImage('v1'));
+    world.addImage('v2');
+    const of = (host: string): { mountpoint: string } => ({ mountpoint: `cinderfs:${host}:m` });
+    const attach = async (host: string): Promise<string> => {
+      const { id } = await world.cinder.create('v2');
+      await world.cinder.update(id, { ...world.context.properties, ...of(host) });
+      await world.cinder.complete(id);
+      return id;
+    };
+    const [ours, dead, other] = [await attach('host-1'), await attach('dead'), await attach('alive')];
+    const context = { ...world.context, properties: { ...world.context.properties, ...of('host-1') } };
+    const named = await reap(['v1', 'v2'], context, { dryRun: true });
+    assert.deepEqual(
+      named.map(({ attachmentId, deleted }) => [attachmentId, deleted]),
+      [[ours, false]],
+    );
+    await reap(['v1', 'v2'], context, { dryRun: false });
+    await reap(['v1', 'v2'], context, { dryRun: false, deadHost: 'dead' });
+    assert.deepEqual([...world.cinder.stored.keys()], [lease.attachmentId, other]);
+    assert.ok(!world.cinder.stored.has(dead));
+  });
+});
