@@ -7,8 +7,9 @@
  * next reader fetches it again (F6).
  */
 import { LRUCache } from 'lru-cache';
-import { coalesce } from './blocks.js';
-import type { BlockRun } from './blocks.js';
+import { Block, BlockArena } from './block-arena.js';
+import { coalesce, slicesOf } from './blocks.js';
+import type { BlockRun, BlockSlice } from './blocks.js';
 import { ReadBudget } from './read-budget.js';
 
 export interface BlockCacheOptions {
@@ -26,21 +27,24 @@ export interface BlockSource {
   readonly size: number;
   /** Bytes in block `block`. */
   lengthOf(block: number): number;
-  /** Fills one buffer per block of the run. */
+  /** Fills one buffer per block, from block `first` on. */
   load(first: number, buffers: readonly Buffer[]): Promise<void>;
 }
 
 export class BlockCache {
   readonly #options: BlockCacheOptions;
-  readonly #settled: LRUCache<string, Buffer>;
-  readonly #inFlight = new Map<string, Promise<Buffer>>();
+  readonly #settled: LRUCache<string, Block>;
+  readonly #inFlight = new Map<string, Block>();
+  readonly #arena: BlockArena;
   readonly #budget: ReadBudget;
   /** Grows when a volume is purged: what was in flight then is not kept when it settles. */
   readonly #epochs = new Map<string, number>();
 
   constructor(options: BlockCacheOptions) {
     this.#options = options;
-    this.#settled = new LRUCache({ maxSize: options.bytes, sizeCalculation: ({ length }) => length });
+    const limit = Math.max(1, Math.floor(options.bytes / options.blockSize));
+    this.#settled = new LRUCache({ max: limit, dispose: (block) => block.unpin() });
+    this.#arena = new BlockArena(options.blockSize, limit, () => this.#settled.pop() !== undefined);
     const total = Math.max(options.requestBytes, options.bytes / 2);
     this.#budget = new ReadBudget({ total, perVolume: Math.max(options.requestBytes, total / 4) });
   }
@@ -51,21 +55,22 @@ export class BlockCache {
 
   /** Bytes settled and in flight, for the one memory budget. */
   get bytes(): number {
-    return this.#settled.calculatedSize + this.#budget.inFlight;
+    return this.#arena.bytesInUse;
   }
 
-  /** The blocks of `run`, in order: from the cache, from fetches under way, and the missing ones fetched together. */
-  async blocks(source: BlockSource, run: BlockRun): Promise<Buffer[]> {
-    const found = new Map<number, Buffer | Promise<Buffer>>();
-    const missing: number[] = [];
-    for (const block of numbers(run)) {
-      const here = this.#find(source, block);
-      if (here === undefined) missing.push(block);
-      else found.set(block, here);
+  /**
+   * A copy of [offset, offset + length): from settled blocks, from fetches under way, and the missing blocks fetched
+   * together. A copy, because the block's memory is used again.
+   */
+  async read(source: BlockSource, offset: number, length: number): Promise<Buffer> {
+    const slices = slicesOf(offset, length, this.blockSize);
+    const blocks = this.#pinned(source, slices);
+    try {
+      for (const block of blocks) await block.filled;
+      return copyOut(slices, blocks, length);
+    } finally {
+      for (const block of blocks) block.unpin();
     }
-    const fetches = this.#fetch(source, missing, (bytes) => this.#budget.take(source.volume, bytes));
-    for (const [block, fetch] of fetches) found.set(block, fetch);
-    return Promise.all([...found].sort(([a], [b]) => a - b).map(async ([, block]) => block));
   }
 
   /** Whether all of `run` is here or on its way. */
@@ -73,15 +78,19 @@ export class BlockCache {
     return numbers(run).every((block) => this.#has(source, block));
   }
 
-  /** Starts to fetch what is missing of `run` as far as nobody has to wait for it. Failures are left to the reader. */
-  prefetch(source: BlockSource, run: BlockRun): void {
+  /**
+   * Starts to fetch what is missing of `run` as far as nobody has to wait for it; true when all of it is on its way.
+   * Failures are left to the reader.
+   */
+  prefetch(source: BlockSource, run: BlockRun): boolean {
     const missing = numbers(run).filter((block) => !this.#has(source, block));
     for (const { first, count } of coalesce(missing, this.#blocksPerRequest)) {
       const blocks = numbers({ first, count });
-      if (this.#budget.contended(source.volume)) return;
-      if (!this.#budget.tryTake(source.volume, bytesOf(source, blocks))) return;
+      if (this.#budget.contended(source.volume)) return false;
+      if (!this.#budget.tryTake(source.volume, bytesOf(source, blocks))) return false;
       this.#fetch(source, blocks, () => undefined);
     }
+    return true;
   }
 
   /** Forgets everything of that volume, blocks in flight included. */
@@ -101,7 +110,21 @@ export class BlockCache {
     return this.#settled.has(name) || this.#inFlight.has(name);
   }
 
-  #find(source: BlockSource, block: number): Buffer | Promise<Buffer> | undefined {
+  /** The block of each slice, pinned for the caller; the missing ones are put in flight. */
+  #pinned(source: BlockSource, slices: readonly BlockSlice[]): Block[] {
+    const missing = slices.map(({ block }) => block).filter((block) => !this.#has(source, block));
+    // Before anything is fetched: making room for it must not evict what is wanted here.
+    const found = new Map<number, Block>();
+    for (const { block } of slices) {
+      const here = this.#find(source, block);
+      if (here !== undefined) found.set(block, here.pin());
+    }
+    const fetched = this.#fetch(source, missing, (bytes) => this.#budget.take(source.volume, bytes));
+    for (const [block, fetch] of fetched) found.set(block, fetch.pin());
+    return [...found].sort(([a], [b]) => a - b).map(([, block]) => block);
+  }
+
+  #find(source: BlockSource, block: number): Block | undefined {
     const name = nameOf(source, block);
     return this.#settled.get(name) ?? this.#inFlight.get(name);
   }
@@ -111,55 +134,65 @@ export class BlockCache {
     source: BlockSource,
     missing: readonly number[],
     admit: (bytes: number) => Promise<void> | undefined,
-  ): Map<number, Promise<Buffer>> {
-    const fetches = new Map<number, Promise<Buffer>>();
+  ): Map<number, Block> {
+    const fetched = new Map<number, Block>();
     for (const run of coalesce(missing, this.#blocksPerRequest)) {
-      const blocks = numbers(run);
-      const request = this.#request(source, blocks, admit);
-      blocks.forEach((block, index) => {
-        const name = nameOf(source, block);
-        const fetch = request.then((buffers) => buffers[index] ?? Buffer.alloc(0));
-        fetches.set(block, fetch);
-        this.#inFlight.set(name, fetch);
-        // Whoever reads it hears of a failure; here only the entry goes.
-        const forget = (): void => {
-          if (this.#inFlight.get(name) === fetch) this.#inFlight.delete(name);
-        };
-        fetch.then(forget, forget);
-      });
+      const blocks = numbers(run).map((number) =>
+        new Block(this.#arena, number, source.lengthOf(number)).pin(),
+      );
+      const filled = this.#request(source, blocks, admit);
+      // Whoever reads a block hears of its failure; nobody may.
+      filled.catch(() => undefined);
+      for (const block of blocks) {
+        block.filled = filled;
+        this.#inFlight.set(nameOf(source, block.number), block);
+        fetched.set(block.number, block);
+      }
     }
-    return fetches;
+    return fetched;
   }
 
+  /** Fills blocks that are neighbours, and keeps them. Their request's pins are ours. */
   async #request(
     source: BlockSource,
-    blocks: readonly number[],
+    blocks: readonly Block[],
     admit: (bytes: number) => Promise<void> | undefined,
-  ): Promise<Buffer[]> {
-    const bytes = bytesOf(source, blocks);
+  ): Promise<void> {
+    const bytes = blocks.reduce((sum, { length }) => sum + length, 0);
     const epoch = this.#epochOf(source.volume);
     await admit(bytes);
     try {
-      this.#makeRoom();
-      const buffers = blocks.map((block) => Buffer.allocUnsafeSlow(source.lengthOf(block)));
-      await source.load(blocks[0] ?? 0, buffers);
+      await source.load(
+        blocks[0]?.number ?? 0,
+        blocks.map((block) => block.bytes),
+      );
       if (epoch === this.#epochOf(source.volume)) {
-        blocks.forEach((block, index) => this.#settled.set(nameOf(source, block), buffers[index]));
+        for (const block of blocks) this.#settled.set(nameOf(source, block.number), block.pin());
       }
-      return buffers;
     } finally {
+      for (const block of blocks) this.#landed(source, block);
       this.#budget.release(source.volume, bytes);
     }
   }
 
-  /** Settled blocks give way to those in flight: both are in one budget. */
-  #makeRoom(): void {
-    while (this.bytes > this.#options.bytes && this.#settled.size > 0) this.#settled.pop();
+  #landed(source: BlockSource, block: Block): void {
+    const name = nameOf(source, block.number);
+    if (this.#inFlight.get(name) === block) this.#inFlight.delete(name);
+    block.unpin();
   }
 
   #epochOf(volume: string): number {
     return this.#epochs.get(volume) ?? 0;
   }
+}
+
+function copyOut(slices: readonly BlockSlice[], blocks: readonly Block[], length: number): Buffer {
+  const copy = Buffer.allocUnsafe(length);
+  let at = 0;
+  slices.forEach(({ start, end }, index) => {
+    at += blocks[index]?.bytes.copy(copy, at, start, end) ?? 0;
+  });
+  return copy;
 }
 
 /** Volume first, so that all of a volume's blocks share a prefix. An image that grew has blocks of its own. */

@@ -43,8 +43,8 @@ export const DEFAULT_IMAGE_FS_OPTIONS: ImageFsOptions = {
 
 /** A multiple of every read size FUSE has (128 KiB to 1 MiB). */
 const BLOCK_BYTES = 1 << 20;
-/** Missing neighbours are asked for together up to this. */
-const REQUEST_BYTES = 8 << 20;
+/** Missing neighbours are asked for together up to this: large enough to be cheap, small enough to use all connections. */
+const REQUEST_BYTES = 2 << 20;
 
 export interface ImageFsDependencies {
   readonly catalog: Catalog;

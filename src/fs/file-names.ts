@@ -30,7 +30,7 @@ export function assignFileNames(images: Iterable<Named>): Map<string, string> {
 
 /** `name` as one path component: the encoding is injective, and never empty unless the name is. */
 export function encodeName(name: string): string {
-  return encodeUnits(name).join('');
+  return PLAIN.test(name) ? name : encodeUnits(name).join('');
 }
 
 /** Claims whose file name somebody else claims as well and that can still yield to a longer form. */
@@ -44,27 +44,37 @@ function contestedClaims(claims: readonly Claim[]): Claim[] {
 class Claim {
   readonly id: string;
   fileName: string;
-  readonly #units: readonly string[];
-  readonly #suffixes: string[];
+  readonly #name: string;
+  /** Suffixes it can still yield to. */
+  #suffixes: readonly string[] | undefined;
 
   constructor({ id, name }: Named) {
     this.id = id;
-    this.#units = encodeUnits(name);
-    const tag = suffixTag(id);
-    this.#suffixes = [`~${tag.slice(0, 8)}`, `~${tag}`];
-    this.fileName = this.#units.join('');
-    if (this.fileName === '' || Buffer.byteLength(this.fileName) > NAME_MAX) this.yield();
+    this.#name = name;
+    this.fileName = encodeName(name);
+    if (this.fileName === '' || !fits(this.fileName)) this.yield();
   }
 
   get canYield(): boolean {
-    return this.#suffixes.length > 0;
+    return this.#suffixes?.length !== 0;
   }
 
   /** Moves on to the next longer form. */
   yield(): void {
-    const suffix = this.#suffixes.shift();
-    if (suffix !== undefined) this.fileName = cut(this.#units, NAME_MAX - suffix.length) + suffix;
+    const [suffix, ...longer] = this.#suffixes ?? suffixesOf(this.id);
+    this.#suffixes = longer;
+    if (suffix !== undefined) this.fileName = cut(encodeUnits(this.#name), NAME_MAX - suffix.length) + suffix;
   }
+}
+
+/** Nearly every name is short enough to say so without counting bytes: a UTF-16 unit is at most three of them. */
+function fits(fileName: string): boolean {
+  return fileName.length * 3 <= NAME_MAX || Buffer.byteLength(fileName) <= NAME_MAX;
+}
+
+function suffixesOf(id: string): string[] {
+  const tag = suffixTag(id);
+  return [`~${tag.slice(0, 8)}`, `~${tag}`];
 }
 
 /** The id where it is safe as a suffix (every UUID is): ASCII, short and free of `~`, so that the last `~` parts name from id. */
@@ -83,6 +93,9 @@ function cut(units: readonly string[], bytes: number): string {
   }
   return units.slice(0, count).join('');
 }
+
+/** What most names look like: printable ASCII without the escape, not beginning with a dot. */
+const PLAIN = /^(?!\.)[ -$&-.0-~]*$/;
 
 // '/' cannot be in a name, '%' is the escape, control characters (C0, DEL, C1) break terminals and scripts.
 // eslint-disable-next-line no-control-regex -- control characters are what this looks for

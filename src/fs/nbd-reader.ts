@@ -2,7 +2,7 @@
 import type { NbdSource } from '../attach/source.js';
 import { CinderfsError } from '../errors.js';
 import type { BlockCache, BlockSource } from './block-cache.js';
-import { alignDown, alignUp, blockLength, blocksCovering, slicesOf } from './blocks.js';
+import { alignDown, alignUp, blockLength, blocksCovering } from './blocks.js';
 import { NbdClient } from './nbd/client.js';
 import type { NbdClientOptions } from './nbd/client.js';
 import { seekInExtents } from './nbd/seek.js';
@@ -60,14 +60,16 @@ class NbdReader implements SourceReader, BlockSource {
 
   cursor(): Cursor {
     const sequence = new Sequence();
+    let readAheadTo = 0;
     let closed = false;
     return {
       read: async (offset, length, signal) => {
         signal.throwIfAborted();
         const streak = sequence.note(offset, length);
         if (this.#wantsPiece(offset, length, streak)) return this.#readPiece(offset, length);
-        const data = this.#readBlocks(offset, length);
-        if (!closed && streak >= SEQUENCE_BYTES) this.#readAhead(sequence.next, streak);
+        const data = this.#options.cache.read(this, offset, length);
+        if (streak < SEQUENCE_BYTES) readAheadTo = 0;
+        else if (!closed) readAheadTo = this.#readAhead(sequence.next, streak, readAheadTo);
         return data;
       },
       close: () => (closed = true),
@@ -106,20 +108,16 @@ class NbdReader implements SourceReader, BlockSource {
     return piece.subarray(offset - from, offset - from + length);
   }
 
-  async #readBlocks(offset: number, length: number): Promise<Buffer> {
-    const { cache } = this.#options;
-    const slices = slicesOf(offset, length, cache.blockSize);
-    const blocks = await cache.blocks(this, blocksCovering(offset, length, cache.blockSize));
-    const parts = slices.map(
-      ({ start, end }, index) => blocks[index]?.subarray(start, end) ?? Buffer.alloc(0),
-    );
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-  }
-
-  /** Twice what was read in sequence, up to the limit: a short sequence wastes little, a long one keeps the pipe full. */
-  #readAhead(next: number, streak: number): void {
+  /**
+   * Twice what was read in sequence, up to the limit: a short sequence wastes little, a long one keeps the pipe full.
+   * Topped up when half of it is used, which also makes the requests large. Answers up to where it is on its way.
+   */
+  #readAhead(next: number, streak: number, already: number): number {
     const { cache, readAheadBytes } = this.#options;
-    const length = Math.min(2 * streak, readAheadBytes, this.size - next);
-    if (length > 0) cache.prefetch(this, blocksCovering(next, length, cache.blockSize));
+    const window = Math.min(2 * streak, readAheadBytes);
+    const end = Math.min(next + window, this.size);
+    if (end <= next || already - next >= window / 2 || already >= end) return already;
+    const from = Math.max(next, already);
+    return cache.prefetch(this, blocksCovering(from, end - from, cache.blockSize)) ? end : already;
   }
 }

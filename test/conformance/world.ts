@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Source } from '../../src/attach/source.js';
 import { Cleanup } from '../../src/async/cleanup.js';
+import type { Clock } from '../../src/async/clock.js';
 import { systemClock } from '../../src/async/clock.js';
 import type { CatalogImage } from '../../src/cinder/types.js';
 import { createImageFs } from '../../src/fs/create-image-fs.js';
@@ -56,7 +57,11 @@ const RAW_SIZE = (3 << 20) + 4321;
 /** What must never be seen: the bytes of the volume behind the image. */
 const BEHIND = Buffer.alloc(70_000, 'SECRET OF ANOTHER TENANT');
 
-export async function makeWorld(t: TestContext, options: Partial<ImageFsOptions> = {}): Promise<World> {
+export async function makeWorld(
+  t: TestContext,
+  options: Partial<ImageFsOptions> = {},
+  clock: Clock = systemClock,
+): Promise<World> {
   const undo = undoneAfter(t);
   const dir = await temporaryFolder(undo);
   const raw = await fileImage(dir, 'aaaaaaaa-0000-4000-8000-000000000001', 'debian/12');
@@ -73,7 +78,7 @@ export async function makeWorld(t: TestContext, options: Partial<ImageFsOptions>
   const filesystem = createImageFs({
     catalog,
     pool,
-    clock: systemClock,
+    clock,
     log: silentLog,
     status: () => JSON.stringify({ attaches: pool.attaches }),
     onReadError: (imageId, error) => pool.noteError(imageId, error),

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CinderfsError } from '../../src/errors.js';
 import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { ManualClock } from '../fakes/manual-clock.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import { makeWorld } from '../conformance/world.js';
 import type { World, WorldImage } from '../conformance/world.js';
@@ -47,10 +48,15 @@ describe('open files', () => {
   });
 
   it('end a read at its deadline with ETIMEDOUT, and read again afterwards', async (t) => {
-    const world = await makeWorld(t, { readTimeoutMs: 150 });
+    const clock = new ManualClock();
+    const world = await makeWorld(t, { readTimeoutMs: 30_000 }, clock);
     const { image, bytes } = world.hung;
     const file = await world.filesystem.open(await nodeOf(world, world.hung), O_RDONLY);
-    await assert.rejects(world.filesystem.read(file.handle, 0, 4096), errno('ETIMEDOUT', image.id));
+    const reading = world.filesystem.read(file.handle, 0, 4096);
+    const ended = assert.rejects(reading, errno('ETIMEDOUT', image.id));
+    while (world.hungServer.held === 0) await turn();
+    await clock.advance(30_000);
+    await ended;
     world.hungServer.letGo();
     assert.ok((await world.filesystem.read(file.handle, 0, 4096)).equals(bytes.subarray(0, 4096)));
     world.filesystem.release(file.handle);
