@@ -1,6 +1,6 @@
 /**
  * A file whose reads can be made to hang: it lies on a mount that another process serves, and that process can be
- * stopped. Run as a program (`source-process.js MOUNTPOINT BYTES`) it is that other process.
+ * stopped. Told anything, it unmounts and ends. Run as a program (`source-process.js MOUNTPOINT BYTES`) it is that other process.
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -56,10 +56,11 @@ export class SourceProcess {
 }
 
 async function serve(mountpoint: string, bytes: number): Promise<void> {
-  await mountEngine(new MemoryFilesystem([{ name: 'source', size: bytes }]), {
+  const transport = await mountEngine(new MemoryFilesystem([{ name: 'source', size: bytes }]), {
     mountpoint,
     fsname: 'cinderfs-test-source',
-    allowOther: true,
+    // An ordinary user would need user_allow_other in fuse.conf.
+    allowOther: process.getuid?.() === 0,
     readTimeoutMs: 600_000,
     openTimeoutMs: 600_000,
     attributeTtlSeconds: 3600,
@@ -67,6 +68,9 @@ async function serve(mountpoint: string, bytes: number): Promise<void> {
     log: silentLog,
   });
   process.send?.('ready');
+  process.once('message', () => void transport.unmount());
+  await transport.ended;
+  process.disconnect();
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

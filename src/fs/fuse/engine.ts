@@ -9,7 +9,7 @@ import type { MountedTransport, MountTransport, TransportOptions } from '../tran
 import { FuseDevice } from './device.js';
 import { systemCalls } from './ioctl.js';
 import { raiseReadAhead } from './kernel-tuning.js';
-import { mountAsRoot } from './mount-command.js';
+import { mountAsRoot, mountAsUser } from './mount-command.js';
 import type { Agreement } from './negotiation.js';
 import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
 import { Opcode } from './protocol.js';
@@ -23,7 +23,8 @@ import { Session } from './session.js';
  */
 export const mountEngine: MountTransport = async (filesystem, options) => {
   const mountpoint = await prepareMountpoint(options.mountpoint, options.log);
-  const mounted = await mountAsRoot({ ...options, mountpoint });
+  const mount = process.getuid?.() === 0 ? mountAsRoot : mountAsUser;
+  const mounted = await mount({ ...options, mountpoint });
   try {
     const transport = serve(
       filesystem,
@@ -56,7 +57,8 @@ export function serve(
   connection: FuseConnection,
 ): MountedTransport {
   const device = new FuseDevice(connection.fuseFd, options.log);
-  const mayPassthrough = options.passthrough && systemCalls() !== undefined;
+  // BACKING_OPEN wants CAP_SYS_ADMIN.
+  const mayPassthrough = options.passthrough && process.getuid?.() === 0 && systemCalls() !== undefined;
   const agreement = connection.agreement ?? initialise(device, mayPassthrough);
   const session = new Session({ filesystem, options, device, agreement, clock: systemClock });
   const ended = session.ended.then(() => connection.close?.());

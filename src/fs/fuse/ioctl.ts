@@ -16,6 +16,10 @@ export interface SystemCalls {
    * tell (block devices).
    */
   seek(fd: number, offset: number, whence: 'data' | 'hole'): Promise<number | undefined>;
+  /** Two connected stream sockets, closed on exec. */
+  socketPair(): readonly [number, number];
+  /** The descriptor that came over a unix socket (SCM_RIGHTS); undefined when none did. Does not wait. */
+  receiveDescriptor(socket: number): number | undefined;
 }
 
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
@@ -23,10 +27,18 @@ const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
 const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 0o2000001;
+const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
+/** A cmsghdr that carries one descriptor, and the space the kernel rounds it up to. */
+const CMSG = struct({ len: 'u64', level: 'i32', type: 'i32', fd: 'i32' }, 24);
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
 const WHENCE = { data: 3, hole: 4 } as const;
 
 interface Koffi {
   load(library: string): { func(prototype: string): KoffiFunction };
+  struct(name: string, fields: Record<string, string>): unknown;
   errno(): number;
   os: { errno: Record<string, number> };
 }
@@ -68,6 +80,7 @@ function load(): SystemCalls | null {
       const id = BACKING_ID.encode({ backing_id: backingId });
       call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
     },
+    ...socketCalls(koffi, libc),
     seek: (fd, offset, whence) =>
       new Promise((resolve) => {
         lseek.async(fd, offset, WHENCE[whence], (error: unknown, result: number | bigint) => {
@@ -76,6 +89,47 @@ function load(): SystemCalls | null {
           else resolve(errnoName(koffi) === 'ENXIO' ? Infinity : undefined);
         });
       }),
+  };
+}
+
+/** What it takes to be sent a descriptor. */
+function socketCalls(
+  koffi: Koffi,
+  libc: ReturnType<Koffi['load']>,
+): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor'> {
+  koffi.struct('iovec', { iov_base: 'void *', iov_len: 'size_t' });
+  koffi.struct('msghdr', {
+    msg_name: 'void *',
+    msg_namelen: 'uint32_t',
+    msg_iov: 'iovec *',
+    msg_iovlen: 'size_t',
+    msg_control: 'void *',
+    msg_controllen: 'size_t',
+    msg_flags: 'int',
+  });
+  const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)');
+  const recvmsg = libc.func('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
+  return {
+    socketPair() {
+      const pair: [number, number] = [-1, -1];
+      if (socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) === 0) return pair;
+      throw new CinderfsError('fuse_failed', `socketpair: ${errnoName(koffi)}`);
+    },
+    receiveDescriptor(socket) {
+      const control = Buffer.alloc(CMSG.size);
+      const message = {
+        msg_name: null,
+        msg_namelen: 0,
+        msg_iov: { iov_base: Buffer.alloc(1), iov_len: 1 },
+        msg_iovlen: 1,
+        msg_control: control,
+        msg_controllen: control.length,
+        msg_flags: 0,
+      };
+      if (Number(recvmsg(socket, message, MSG_DONTWAIT_CMSG_CLOEXEC)) < 1) return undefined;
+      const { level, type, fd } = CMSG.decode(control);
+      return level === SOL_SOCKET && type === SCM_RIGHTS ? fd : undefined;
+    },
   };
 }
 

@@ -1,9 +1,12 @@
 import type { StdioOptions } from 'node:child_process';
 import { spawn } from 'node:child_process';
+import { close, closeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { MOUNT_TYPE } from '../mountpoint.js';
 import { systemCode } from './errno.js';
+import { systemCalls } from './ioctl.js';
 import { MAX_READ } from './protocol.js';
 
 export interface MountRequest {
@@ -12,26 +15,33 @@ export interface MountRequest {
   readonly allowOther: boolean;
 }
 
+/** A mounted /dev/fuse; the caller closes it when the mount has ended. */
+export interface MountedDevice {
+  readonly fd: number;
+  readonly close: () => Promise<void>;
+}
+
 const MOUNT_FLAGS = 'ro,nosuid,nodev,noatime';
 
+/** Options of both ways. default_permissions: the kernel checks modes, so that ACCESS is never asked. */
+const optionsFor = ({ allowOther }: MountRequest, ...own: readonly string[]): string =>
+  [
+    ...own,
+    `default_permissions,max_read=${MAX_READ}`,
+    ...(allowOther ? ['allow_other'] : []),
+    MOUNT_FLAGS,
+  ].join();
+
 /**
- * Mounts as root: mount(8) inherits the descriptor. Returns the descriptor of /dev/fuse, the caller's to close.
+ * Mounts as root: mount(8) inherits the descriptor.
  *
  * @throws CinderfsError `fuse_missing` without /dev/fuse, `fuse_failed` when mount(8) refuses.
  */
-export async function mountAsRoot(
-  request: MountRequest,
-): Promise<{ fd: number; close: () => Promise<void> }> {
+export async function mountAsRoot(request: MountRequest): Promise<MountedDevice> {
   const device = await open('/dev/fuse', 'r+').catch((error: unknown) => {
     throw new CinderfsError('fuse_missing', `cannot open /dev/fuse: ${reasonOf(error)}`, { cause: error });
   });
-  // default_permissions: the kernel checks modes, so that ACCESS is never asked.
-  const options = [
-    'fd=3,rootmode=40000,user_id=0,group_id=0',
-    `default_permissions,max_read=${MAX_READ}`,
-    ...(request.allowOther ? ['allow_other'] : []),
-    MOUNT_FLAGS,
-  ].join(',');
+  const options = optionsFor(request, 'fd=3,rootmode=40000,user_id=0,group_id=0');
   try {
     // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
     await run(
@@ -46,14 +56,43 @@ export async function mountAsRoot(
   return { fd: device.fd, close: () => device.close() };
 }
 
+/**
+ * Mounts as an ordinary user: fusermount3, which is setuid, mounts and sends the descriptor over a socket. Node cannot
+ * take a descriptor that is no socket, so this needs koffi.
+ *
+ * @throws CinderfsError `fuse_missing` without koffi, `fuse_failed` when fusermount3 refuses.
+ */
+export async function mountAsUser(request: MountRequest, calls = systemCalls()): Promise<MountedDevice> {
+  if (calls === undefined)
+    throw new CinderfsError(
+      'fuse_missing',
+      'an ordinary user mounts through the koffi package, which is missing',
+      {
+        remedy: 'Install koffi, mount as root, or use --fuse=native.',
+      },
+    );
+  const [ours, theirs] = calls.socketPair();
+  const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, 'subtype=cinderfs');
+  try {
+    await run('fusermount3', ['-o', options, '--', request.mountpoint], [theirs], { _FUSE_COMMFD: '3' });
+    const fd = calls.receiveDescriptor(ours);
+    if (fd === undefined) throw new CinderfsError('fuse_failed', 'fusermount3 sent no descriptor');
+    return { fd, close: () => promisify(close)(fd) };
+  } finally {
+    closeSync(ours);
+    closeSync(theirs);
+  }
+}
+
 /** Runs a command with `descriptors` as its 3, 4, ...; its complaint becomes the error. */
 export async function run(
   command: string,
   args: readonly string[],
   descriptors: readonly number[] = [],
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<void> {
   const stdio: StdioOptions = ['ignore', 'ignore', 'pipe', ...descriptors];
-  const child = spawn(command, args, { stdio, env: { ...process.env, LC_ALL: 'C' } });
+  const child = spawn(command, args, { stdio, env: { ...process.env, ...environment, LC_ALL: 'C' } });
   let complaint = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
   const status = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
