@@ -81,7 +81,7 @@ export class StallWatch {
     const { claims } = this.#parts.pool;
     // One that was handed its read reports by itself when done.
     if (seat.state === 'serving') claims.recall(seat.index);
-    seat.state = 'stalled';
+    this.#parts.pool.writeOff(seat);
     this.#parts.onStalled(seat, claims.read(seat.index).fh);
   }
 

@@ -79,6 +79,14 @@ export class WorkerPool {
       this.#start();
   }
 
+  /** A worker does not come back from its read: it no longer counts, and the end of the mount does not wait for it. */
+  writeOff(seat: Seat): void {
+    seat.state = 'stalled';
+    if (!this.#closing) return;
+    seat.worker.unref();
+    this.#settle();
+  }
+
   /** Speaks to a worker that waits. */
   tell(seat: Seat, message: ToWorker): void {
     seat.worker.postMessage(message);
