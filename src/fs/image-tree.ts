@@ -42,7 +42,6 @@ export interface VirtualNode {
 }
 
 export interface ImageTree {
-  readonly generation: number;
   readonly root: DirectoryNode;
   readonly nodes: ReadonlyMap<number, TreeNode>;
   readonly ids: ReadonlyMap<string, number>;
@@ -74,7 +73,7 @@ export function buildImageTree(snapshot: CatalogSnapshot, owner: Ownership, prev
   files.set(BY_NAME, directory(idOf(BY_NAME), 2, links));
   files.set(HIDDEN, directory(idOf(HIDDEN), 2, new Map([[STATUS, status]])));
   const root = directory(ROOT_NODE, 4, files);
-  return { generation: snapshot.generation, root, nodes: indexNodes(root), ids, modifiedMs };
+  return { root, nodes: indexNodes(root), ids, modifiedMs };
 }
 
 type Children = Map<string, TreeNode>;

@@ -1,4 +1,5 @@
-import type { Catalog } from '../cinder/types.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import type { Ownership } from './attributes.js';
 import type { InvalidatedEntry } from './filesystem.js';
 import { buildImageTree } from './image-tree.js';
@@ -7,17 +8,22 @@ import { changedEntries } from './tree-changes.js';
 
 type Changed = (entry: InvalidatedEntry) => void;
 
-/** The image tree of the newest snapshot: rebuilt when its generation moves on, and only then. */
+/**
+ * The image tree of the newest snapshot: rebuilt when its generation moves on, and only if an image came, went or
+ * changed. Most refreshes find nothing new, and 10,000 images take a tenth of a second to build.
+ */
 export class LiveTree {
   readonly #catalog: Catalog;
   readonly #owner: Ownership;
   readonly #listeners = new Set<Changed>();
   readonly #stop: () => void;
+  #snapshot: CatalogSnapshot;
   #tree: ImageTree;
 
   constructor(catalog: Catalog, owner: Ownership) {
     this.#catalog = catalog;
     this.#owner = owner;
+    this.#snapshot = catalog.snapshot;
     this.#tree = buildImageTree(catalog.snapshot, owner);
     this.#stop = catalog.onChange(() => this.#follow());
   }
@@ -40,7 +46,10 @@ export class LiveTree {
 
   #follow(): void {
     const { snapshot } = this.#catalog;
-    if (snapshot.generation === this.#tree.generation) return;
+    const last = this.#snapshot;
+    if (snapshot.generation === last.generation) return;
+    this.#snapshot = snapshot;
+    if (sameImages(snapshot.images, last.images)) return;
     const before = this.#tree;
     this.#tree = buildImageTree(snapshot, this.#owner, before);
     this.#announce(changedEntries(before, this.#tree));
@@ -49,4 +58,12 @@ export class LiveTree {
   #announce(entries: readonly InvalidatedEntry[]): void {
     for (const entry of entries) for (const listener of this.#listeners) listener(entry);
   }
+}
+
+type Images = ReadonlyMap<string, CatalogImage>;
+
+function sameImages(now: Images, before: Images): boolean {
+  if (now.size !== before.size) return false;
+  for (const [id, image] of now) if (!isDeepStrictEqual(image, before.get(id))) return false;
+  return true;
 }
