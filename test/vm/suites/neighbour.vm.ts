@@ -13,7 +13,7 @@ import { type Backstore, fileBackstore, IscsiTarget } from '../targets/lio.js';
 const MIB = 2;
 const IQN = 'iqn.2026-01.test.lab:array';
 const PORTAL = '127.0.0.1:3260';
-/** CINDERFS_VM_ROUNDS for a long run. */
+/** More in a long run: a round takes seconds, all of it emulated. */
 const ROUNDS = Number(process.env.CINDERFS_VM_ROUNDS ?? 20);
 /** LUN 1 is ours, 2 and 3 the neighbour's, all of one target and so of one session. */
 const OURS = 1;
