@@ -42,7 +42,7 @@ export class Block {
 
 /**
  * Memory for blocks, used over and over: a fresh buffer costs 256 page faults per MiB and garbage collection on top,
- * twice the CPU time of the read itself (docs/performance.md).
+ * together as much CPU time as the read itself (measured).
  */
 export class BlockArena {
   readonly #blockSize: number;

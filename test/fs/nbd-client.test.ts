@@ -8,6 +8,7 @@ import { CinderfsError } from '../../src/errors.js';
 import { NbdClient } from '../../src/fs/nbd/client.js';
 import type { NbdClientOptions } from '../../src/fs/nbd/client.js';
 import { seekInExtents } from '../../src/fs/nbd/seek.js';
+import { ManualClock } from '../fakes/manual-clock.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import type { FakeNbdOptions } from '../fakes/fs-nbd-server.js';
 import { undoneAfter } from '../conformance/world.js';
@@ -96,12 +97,16 @@ describe('the NBD client', () => {
   });
 
   it('is content with one connection where the server takes no more', async (t) => {
-    const { server, read } = await setup(t, { connections: 1 }, { requestMs: 300 });
+    const clock = new ManualClock();
+    const { server, read } = await setup(t, { connections: 1 }, { clock });
     const reads = Array.from({ length: 50 }, (_, index) => read(index, 100));
     for (const [index, bytes] of (await Promise.all(reads)).entries()) {
       assert.ok(bytes.equals(DATA.subarray(index, index + 100)));
     }
+    await until(() => server.connections === 2);
+    await clock.advance(5000);
     await until(() => server.connections === 1);
+    assert.ok((await read(7, 100)).equals(DATA.subarray(7, 107)));
   });
 
   it('answers a server error with EIO, and does not ask again', async (t) => {
@@ -128,9 +133,13 @@ describe('the NBD client', () => {
   });
 
   it('gives a server that does not answer its deadline, and works again when that server does', async (t) => {
-    const { server, read } = await setup(t, {}, { requestMs: 100 });
+    const clock = new ManualClock();
+    const { server, read } = await setup(t, {}, { clock });
     server.verdict = () => 'hold';
-    await assert.rejects(read(0, 100), failure('read_timeout', /100 ms/));
+    const ended = assert.rejects(read(0, 100), failure('read_timeout', /5000 ms/));
+    await until(() => server.held === 1);
+    await clock.advance(5000);
+    await ended;
     server.letGo();
     assert.ok((await read(0, 100)).equals(DATA.subarray(0, 100)));
   });

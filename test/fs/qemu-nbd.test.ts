@@ -129,11 +129,14 @@ describe('reading from qemu-nbd', () => {
   });
 
   it('gives up a qemu-nbd that was stopped (SIGSTOP) at the deadline, and reads on when it continues', async (t) => {
-    const { qemu, cursor, reader } = await setup(t, { requestMs: 300 });
+    const clock = new ManualClock();
+    const { qemu, cursor, reader } = await setup(t, { clock });
     assert.equal((await cursor.read(0, 4096, NOBODY)).compare(IMAGE, 0, 4096), 0);
     qemu.signal('SIGSTOP');
     const timedOut = (error: unknown): boolean => CinderfsError.is(error) && error.errno === 'ETIMEDOUT';
-    await assert.rejects(cursor.read(5 * MIB, 4096, NOBODY), timedOut);
+    const ended = assert.rejects(cursor.read(5 * MIB, 4096, NOBODY), timedOut);
+    await clock.advance(20_000);
+    await ended;
     qemu.signal('SIGCONT');
     assert.ok((await readAll(cursor, MIB)).equals(IMAGE));
     assert.equal(reader.broken, false);

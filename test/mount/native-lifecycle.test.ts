@@ -68,8 +68,8 @@ describe('a mount over fuse-native', () => {
   });
 
   it('gives a read its deadline, and every other file its bytes meanwhile', async (t) => {
-    const world = await makeWorld(t, { readTimeoutMs: 1500 });
-    const { mountpoint, client } = await mountWorld(world, mountNative, { readTimeoutMs: 1500 });
+    const world = await makeWorld(t, { readTimeoutMs: 5000 });
+    const { mountpoint, client } = await mountWorld(world, mountNative, { readTimeoutMs: 5000 });
     const fd = await client.call<number>('open', path.join(mountpoint, world.hung.image.id));
     const reads = Array.from({ length: 14 }, (_, index) => client.bytes('pread', fd, index * 140_000, 4096));
     const ended = Promise.all(reads.map((read) => assert.rejects(read, { code: /ETIMEDOUT|EIO/ })));
