@@ -1,6 +1,7 @@
 import { Cleanup } from '../async/cleanup.js';
 import { systemClock } from '../async/clock.js';
 import { connectOpenstack } from '../cinder/openstack.js';
+import { requireVolumeAccess } from '../cinder/volume-access.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
@@ -91,6 +92,7 @@ async function assemble(
   const openstack = await connectOpenstack({ cloud, config, log, clock });
   cleanup.defer('close the OpenStack session', () => openstack.close());
   await openstack.catalog.refresh();
+  await requireVolumeAccess(openstack, log);
 
   const pool = attachmentPool({ openstack, config, mountpoint, log, clock });
   await pool.start();

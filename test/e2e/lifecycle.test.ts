@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
-import { cinderfs, Mounted, run } from '../support/program.js';
+import { cinderfs, LAUNCHER, Mounted, run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 
@@ -170,25 +170,67 @@ describe('a mount that cannot come up', { timeout: 120_000 }, () => {
     assert.equal((await mounted.status()).state, 'serving');
   });
 
+  /** A folder with an empty mount point; whatever happens, nothing may be mounted there afterwards. */
+  async function refused(
+    t: TestContext,
+    env: NodeJS.ProcessEnv,
+  ): Promise<{ status: number | null; stderr: string }> {
+    const undo = new Undo(t);
+    const dir = await temporaryFolder(undo);
+    const mountpoint = `${dir}/images`;
+    await mkdir(mountpoint);
+    const places = { CINDERFS_STATE_DIR: `${dir}/state`, CINDERFS_RUN_DIR: `${dir}/run` };
+    const outcome = await cinderfs(['mount', mountpoint], { ...env, ...places });
+    assert.equal(await mountedNow(mountpoint), false, 'nothing is left mounted');
+    const lines = outcome.stderr.split('\n').filter((line) => line.startsWith('cinderfs: '));
+    assert.equal(lines.length, 1, `one clear line:\n${outcome.stderr}`);
+    assert.deepEqual(await readdir(`${dir}/run`), [], 'no socket is left');
+    return outcome;
+  }
+
+  const credentials = (url: string, password: string): NodeJS.ProcessEnv => ({
+    OS_AUTH_URL: url,
+    OS_USERNAME: 'cinderfs',
+    OS_PASSWORD: password,
+    OS_PROJECT_NAME: 'service',
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+  });
+
+  it('wrong password', async (t) => {
+    const undo = new Undo(t);
+    const cloud = await testCloud(undo, await temporaryFolder(undo));
+    const { status, stderr } = await refused(t, credentials(cloud.authUrl, 'wrong'));
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, /cinderfs.*\[auth_failed\]/);
+    assert.doesNotMatch(stderr, /wrong/, 'the password is not shown');
+  });
+
+  it('a user who sees the images but not their volumes', async (t) => {
+    const undo = new Undo(t);
+    const cloud = await testCloud(undo, await temporaryFolder(undo));
+    const { status, stderr } = await refused(t, cloud.outsider);
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, /demo.*member and service roles.*\[forbidden\]/);
+  });
+
+  it('no /dev/fuse', async (t) => {
+    const undo = new Undo(t);
+    const dir = await temporaryFolder(undo);
+    const cloud = await testCloud(undo, dir);
+    await mkdir(`${dir}/images`);
+    // In a mount namespace of its own the device is hidden under /dev/null, as in a container without it.
+    const hide = 'mount --bind /dev/null /dev/fuse && exec "$@"';
+    const command = ['-m', 'sh', '-c', hide, 'sh', process.execPath, LAUNCHER, 'mount', `${dir}/images`];
+    const places = { CINDERFS_STATE_DIR: `${dir}/state`, CINDERFS_RUN_DIR: `${dir}/run` };
+    const { status, stderr } = await run('unshare', command, { ...cloud.env, ...places });
+    assert.equal(status, 7, stderr);
+    assert.match(stderr, /\/dev\/fuse.*\[fuse_missing\]/);
+  });
+
   it('unreachable Keystone', async (t) => {
-    const empty = async (dir: string): Promise<string> => {
-      await run('mkdir', [`${dir}/mnt`]);
-      return `${dir}/mnt`;
-    };
-    const dir = await temporaryFolder(t);
-    const mountpoint = await empty(dir);
-    const { status, stderr } = await cinderfs(['mount', mountpoint], {
-      OS_AUTH_URL: 'http://127.0.0.1:1/v3',
-      OS_USERNAME: 'u',
-      OS_PASSWORD: 'p',
-      OS_PROJECT_NAME: 'p',
-      OS_USER_DOMAIN_NAME: 'Default',
-      OS_PROJECT_DOMAIN_NAME: 'Default',
-      CINDERFS_STATE_DIR: `${dir}/state`,
-      CINDERFS_RUN_DIR: `${dir}/run`,
-    });
+    const { status, stderr } = await refused(t, credentials('http://127.0.0.1:1/v3', 'p'));
     assert.equal(status, 4, stderr);
     assert.match(stderr, /127\.0\.0\.1:1.*\[auth_unreachable\]/);
-    assert.equal(await mountedNow(mountpoint), false);
   });
 });

@@ -35,6 +35,9 @@ export interface TestCloud {
   /** What reaches it, for a process that has nothing else in its environment. */
   readonly env: NodeJS.ProcessEnv;
   readonly images: readonly TestImage[];
+  readonly authUrl: string;
+  /** The environment of a user of another project, who sees the public images and none of their volumes. */
+  readonly outsider: NodeJS.ProcessEnv;
   readonly openstack: Openstack;
   /** The double itself, for its faults and its request log; undefined on a real cloud. */
   readonly devcloud: Devcloud | undefined;
@@ -55,10 +58,19 @@ async function realCloud(test: Undo): Promise<TestCloud> {
   const lab = JSON.parse(await readFile(file, 'utf8')) as {
     clouds_yaml: string;
     cloud: string;
+    clouds: Record<string, string>;
     images: TestImage[];
   };
   const env = { OS_CLIENT_CONFIG_FILE: lab.clouds_yaml, OS_CLOUD: lab.cloud };
-  return { kind: 'real', env, images: lab.images, openstack: await connect(test, env), devcloud: undefined };
+  return {
+    kind: 'real',
+    env,
+    authUrl: 'http://127.0.0.1:5000/v3',
+    outsider: { OS_CLIENT_CONFIG_FILE: lab.clouds_yaml, OS_CLOUD: lab.clouds.demo },
+    images: lab.images,
+    openstack: await connect(test, env),
+    devcloud: undefined,
+  };
 }
 
 async function embeddedCloud(test: Undo, dir: string): Promise<TestCloud> {
@@ -85,7 +97,15 @@ async function embeddedCloud(test: Undo, dir: string): Promise<TestCloud> {
       };
     }),
   );
-  return { kind: 'embedded', env: devcloud.env, images: known, openstack, devcloud };
+  return {
+    kind: 'embedded',
+    env: devcloud.env,
+    authUrl: devcloud.env.OS_AUTH_URL ?? '',
+    outsider: devcloud.envFor('demo'),
+    images: known,
+    openstack,
+    devcloud,
+  };
 }
 
 async function connect(test: Undo, env: NodeJS.ProcessEnv): Promise<Openstack> {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { DaemonStatus } from '../../src/ops/status.js';
 
-const LAUNCHER = fileURLToPath(new URL('../../../bin/cinderfs.cjs', import.meta.url));
+export const LAUNCHER = fileURLToPath(new URL('../../../bin/cinderfs.cjs', import.meta.url));
 
 export interface Outcome {
   readonly status: number | null;
