@@ -154,7 +154,7 @@ export const OPTIONS = {
     type: 'enum',
     group: 'files',
     values: ['engine', 'native'],
-    default: 'native',
+    default: 'engine',
     doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
   },
   allow_other: {

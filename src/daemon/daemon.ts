@@ -6,6 +6,7 @@ import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import { createImageFs } from '../fs/create-image-fs.js';
+import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
 import { prepareMountpoint } from '../fs/mountpoint.js';
 import type { Log } from '../log.js';
 import { startControlServer } from '../ops/control-server.js';
@@ -113,7 +114,9 @@ async function assemble(
       gid: config.gid,
       fileMode: config.file_mode,
       readTimeoutMs: config.read_timeout * 1000,
+      cacheBytes: config.cache_size,
     },
+    seekFile: seekFileWith(systemCalls()),
     onReadError: (image, error) =>
       log.error({ image, code: error.code, reason: error.toLine() }, 'read failed'),
     log,

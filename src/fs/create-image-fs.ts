@@ -55,7 +55,7 @@ export interface ImageFsDependencies {
   readonly status: () => string;
   readonly options?: Partial<ImageFsOptions>;
   /** SEEK_DATA / SEEK_HOLE on a path; without it files and devices are all data. */
-  readonly seekFile?: SeekFile;
+  readonly seekFile?: SeekFile | undefined;
   /** Told of every read that failed. */
   readonly onReadError?: (imageId: string, error: CinderfsError) => void;
 }
