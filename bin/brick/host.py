@@ -44,6 +44,22 @@ def fc_devices(connection):
                 yield int(block.split('/')[-3].rsplit(':', 1)[1]), block
 
 
+def scan_fc(connection):
+    """Asks for exactly our LUNs at exactly our targets, by the remote ports.
+
+    When its last LUN goes, a target leaves fc_transport, and os-brick before 6.3 looks only there: it would find
+    nothing to scan again but everything (a wildcard scan imports other people's LUNs).
+    """
+    wwns = {f'0x{wwn}'.lower() for wwn in listed(connection, 'target_wwns', 'target_wwn')}
+    for port in map(os.path.basename, glob.glob('/sys/class/fc_remote_ports/rport-*')):
+        if sysfs(f'class/fc_remote_ports/{port}/port_name').lower() in wwns:
+            host, channel = re.match(r'rport-(\d+):(\d+)', port).groups()
+            target = sysfs(f'class/fc_remote_ports/{port}/scsi_target_id')
+            for lun in luns_of(connection) if target not in ('', '-1') else ():
+                with open(f'/sys/class/scsi_host/host{host}/scan', 'w', encoding='ascii') as file:
+                    file.write(f'{channel} {target} {lun}')
+
+
 def nvme_controllers(connection):
     nqn = connection.get('target_nqn') or connection.get('nqn')
     names = [os.path.basename(path) for path in glob.glob('/sys/class/nvme/nvme*')]

@@ -23,12 +23,15 @@ export interface BrickOptions {
   readonly lockDirectories: readonly string[];
   /** Lets a scan of all targets import LUNs that are not ours. */
   readonly wildcardScan: boolean;
+  /** Scans for a device, some seconds apart, before it is given up; nova's default when absent. */
+  readonly scanAttempts?: number | undefined;
   /** One step of cinderfs-brick may take this long, waiting for the lock included. */
   readonly stepMs: number;
   /** For tests; the one next to this product otherwise. */
   readonly program?: string | undefined;
 }
 
+const SCAN_ATTEMPTS = 5;
 /** Removal waits for multipathd and udev, and has to be proven: it gets more time than connecting. */
 const DISCONNECT_FACTOR = 2;
 
@@ -165,6 +168,7 @@ export class BrickConnector implements Connector {
       lock_directories: lockDirectories,
       lock_seconds: stepMs / 1000,
       wildcard_scan: wildcardScan,
+      scan_attempts: this.#options.scanAttempts ?? SCAN_ATTEMPTS,
       ...request,
     };
     const timeoutMs = verb === 'disconnect' ? stepMs * DISCONNECT_FACTOR : stepMs;

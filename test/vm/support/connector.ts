@@ -35,6 +35,8 @@ export async function startConnector(options: Partial<BrickOptions> = {}): Promi
     enforceMultipath: false,
     lockDirectories: [NOVA_LOCKS, GLANCE_LOCKS],
     wildcardScan: false,
+    // udev is emulated too: its links come late.
+    scanAttempts: 20,
     stepMs: 120_000,
     program: QUICK_BRICK,
     ...options,
