@@ -26,7 +26,8 @@ describe('the kernel engine', { skip: cannotMount, timeout: 120_000 }, () => {
         return [
           { name: 'file', size, source: { kind: 'file', ...source } },
           { name: 'device', size, source: { kind: 'device', ...source } },
-          { name: 'memory', size, content },
+          // Served by Filesystem.read, as NBD volumes are; without a source it would be a virtual file, never mapped.
+          { name: 'memory', size, content, source: { kind: 'nbd', socket: 'none', exportName: 'memory' } },
         ];
       },
       { passthrough: true },

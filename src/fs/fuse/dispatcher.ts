@@ -2,6 +2,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import type { Log } from '../../log.js';
+import { wantsToLeave } from './caller-signals.js';
 import { CONTROL_OPERATIONS } from './control-operations.js';
 import type { FuseDevice } from './device.js';
 import { DIRECTORY_OPERATIONS } from './directory-operations.js';
@@ -35,6 +36,13 @@ export interface DispatcherParts {
 
 /** How long a signal may wait before it ends a read: a healthy one is answered by then, a regular file's as usual. */
 const READ_PATIENCE_MS = 200;
+/** The kernel tells of the first signal only; whether a later one means to end the call is looked up this often. */
+const SIGNALS_MS = 250;
+
+interface Pending {
+  readonly request: Request;
+  readonly controller: AbortController;
+}
 
 /**
  * Takes requests from the workers, runs them, answers each exactly once, at its deadline at the latest. What arrives
@@ -43,7 +51,7 @@ const READ_PATIENCE_MS = 200;
 export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #context: OperationContext;
-  readonly #pending = new Map<bigint, { readonly opcode: number; readonly controller: AbortController }>();
+  readonly #pending = new Map<bigint, Pending>();
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
@@ -79,7 +87,7 @@ export class Dispatcher {
 
   /** A READ that a worker had taken and gave back. */
   read(job: ReadJob): void {
-    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, body: Buffer.alloc(0) };
+    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, pid: 0, body: Buffer.alloc(0) };
     void this.#run(request, async (context, _, signal) => {
       const opened = context.files.get(job.fh);
       return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, signal));
@@ -99,7 +107,7 @@ export class Dispatcher {
         this.#answer(request, started);
         return;
       }
-      this.#pending.set(request.unique, { opcode: request.opcode, controller });
+      this.#pending.set(request.unique, { request, controller });
       this.#answer(request, await this.#waitFor(started, request, controller.signal));
     } catch (error) {
       this.#refuse(request, error);
@@ -142,9 +150,17 @@ export class Dispatcher {
   #interrupt(unique: bigint): boolean {
     const pending = this.#pending.get(unique);
     if (pending === undefined) return this.#parts.onInterrupt(unique);
-    if (pending.opcode !== Opcode.READ) pending.controller.abort();
-    else this.#parts.clock.after(READ_PATIENCE_MS, () => pending.controller.abort());
+    const reading = pending.request.opcode === Opcode.READ;
+    this.#parts.clock.after(reading ? READ_PATIENCE_MS : 0, () => void this.#askCaller(pending));
     return true;
+  }
+
+  /** Ends the call if its caller means to leave; asks again while it goes on. */
+  async #askCaller(pending: Pending): Promise<void> {
+    const { request, controller } = pending;
+    if (this.#pending.get(request.unique) !== pending) return;
+    if (await wantsToLeave(request.pid)) controller.abort();
+    else this.#parts.clock.after(SIGNALS_MS, () => void this.#askCaller(pending));
   }
 }
 
