@@ -1,5 +1,6 @@
 import { formatValue } from './format.js';
 import type { Metric } from './metrics/metric.js';
+import type { Scale } from './options.js';
 import type { Report } from './report.js';
 import type { Row } from './samples.js';
 import type { Failure } from './runner.js';
@@ -12,11 +13,11 @@ export function toMarkdown(
   report: Report,
   failures: readonly Failure[],
   metrics: readonly Metric[],
-  repetitions: number,
+  scale: Scale,
 ): string {
   const backings = [...new Set(report.rows.map((row) => row.backing))];
   return [
-    runLine(report, repetitions),
+    runLine(report, scale),
     ...backings.flatMap((backing) => [`### ${backing}`, backingTable(report.rows, backing, metrics)]),
     ...failures.map(failureLine),
     '### Targets',
@@ -33,12 +34,13 @@ export function replaceTables(text: string, tables: string): string {
   return `${text.slice(0, at + BEGIN.length)}\n\n${tables}\n`;
 }
 
-function runLine({ machine, date }: Report, repetitions: number): string {
+function runLine({ machine, date }: Report, { repetitions, denseBytes }: Scale): string {
   const memory = Math.round(machine.memoryBytes / 2 ** 30);
   const packages = Object.entries(machine.packages).map(([name, version]) => `${name} ${version}`);
   return [
     `${date.slice(0, 10)}: ${machine.cores} x ${machine.cpu}, ${memory} GiB, ${machine.system},`,
     `Linux ${machine.kernel} (${machine.architecture}), Node.js ${machine.node}. Peers: ${packages.join(', ')}.`,
+    `Load average before the run: ${machine.loadBefore.toFixed(1)}. Images of ${denseBytes / 2 ** 20} MiB (rbd: as the lab has it).`,
     `Medians of ${repetitions} interleaved repetitions; in parentheses the ratio to \`direct\`.`,
   ].join('\n');
 }

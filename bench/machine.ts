@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { arch, cpus, release, totalmem } from 'node:os';
+import { arch, cpus, loadavg, release, totalmem } from 'node:os';
 import { run } from './command.js';
 
 /** What the figures were measured on. */
@@ -7,6 +7,8 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Of the minute before the run: whatever it is above zero is somebody else's, and in every figure. */
+  readonly loadBefore: number;
   readonly architecture: string;
   readonly system: string;
   readonly kernel: string;
@@ -26,11 +28,13 @@ const PACKAGES = [
   'libfuse3-3',
 ];
 
+/** To be asked before the run begins. */
 export async function describeMachine(): Promise<Machine> {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
     memoryBytes: totalmem(),
+    loadBefore: loadavg()[0] ?? 0,
     architecture: arch(),
     system: await systemName(),
     kernel: release(),

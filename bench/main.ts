@@ -41,6 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function runBench(options: BenchOptions, signal: AbortSignal): Promise<number> {
   const date = new Date().toISOString();
+  const machine = await describeMachine();
   const workbench = await Workbench.open(options, signal);
   const metrics = chosen(METRICS, options.metrics);
   const plan: Plan = { servers: chosen(SERVERS, options.servers), metrics, samples: new Samples(), say };
@@ -58,8 +59,8 @@ async function runBench(options: BenchOptions, signal: AbortSignal): Promise<num
       say(`bench: cleaning up: ${what}: ${String(error)}`);
     }
   }
-  const report: Report = { machine: await describeMachine(), date, rows: plan.samples.rows() };
-  const tables = toMarkdown(report, failures, metrics, options.scale.repetitions);
+  const report: Report = { machine, date, rows: plan.samples.rows() };
+  const tables = toMarkdown(report, failures, metrics, options.scale);
   if (options.out !== undefined) await writeFile(options.out, toJson(report));
   if (options.doc !== undefined) {
     await writeFile(options.doc, replaceTables(await readFile(options.doc, 'utf8'), tables));

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { METRICS } from '../../bench/catalogue.js';
 import { replaceTables, toMarkdown } from '../../bench/document.js';
 import { formatValue } from '../../bench/format.js';
+import { parseOptions } from '../../bench/options.js';
 import { toJson, type Report } from '../../bench/report.js';
 import type { Row } from '../../bench/samples.js';
 import { rbdFuse } from '../../bench/servers/rbd-fuse.js';
@@ -13,6 +14,7 @@ const report: Report = {
     cpu: 'Abacus',
     cores: 2,
     memoryBytes: 24 * 2 ** 30,
+    loadBefore: 0.25,
     architecture: 'x64',
     system: 'Debian',
     kernel: '6.18',
@@ -47,7 +49,7 @@ describe('the JSON report', () => {
 
 describe('the Markdown report', () => {
   const failure = { backing: 'rbd', server: rbdFuse, metric: 'rand4k-8', reason: 'ENOENT\nand more' };
-  const text = toMarkdown(report, [failure], METRICS, 5);
+  const text = toMarkdown(report, [failure], METRICS, parseOptions([], {}).scale);
 
   it('has a line for each server, figure and ratio in each cell', () => {
     assert.match(text, /^\| server \| seq-cold \|$/m);
@@ -61,6 +63,7 @@ describe('the Markdown report', () => {
 
   it('says what it was measured on', () => {
     assert.match(text, /2026-11-22: 2 x Abacus, 24 GiB, Debian/);
+    assert.match(text, /Load average before the run: 0\.3\. Images of 1024 MiB/);
     assert.match(text, /5 interleaved repetitions/);
   });
 
