@@ -94,9 +94,9 @@ export const OPTIONS = {
   connector: {
     type: 'enum',
     group: 'attach',
-    values: ['auto', 'local', 'qemu'],
+    values: ['auto', 'local', 'qemu', 'brick'],
     default: 'auto',
-    doc: 'How a volume is reached on this host; auto chooses by its protocol.',
+    doc: 'How a volume is reached on this host; auto chooses local or qemu by its protocol. brick goes through the host kernel by os-brick, as nova-compute does; it is young and never chosen by itself.',
   },
   linger: {
     type: 'seconds',
