@@ -8,7 +8,7 @@ import { type BrickDevice, deviceIdentity, judgeDevice } from './brick-identity.
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import type { Connected, Connector, ConnectRequest } from './connector.js';
 import { connectPath } from './local-connector.js';
-import type { HostRecord } from './record.js';
+import type { HostRecord } from './journal/record.js';
 
 export interface BrickOptions {
   /** Holds a link to the device of each volume; for this mount alone. */

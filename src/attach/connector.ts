@@ -1,6 +1,6 @@
 import type { CinderfsError } from '../errors.js';
 import type { ConnectionInfo } from '../cinder/types.js';
-import type { HostRecord } from './record.js';
+import type { HostRecord } from './journal/record.js';
 import type { Source } from './source.js';
 
 export interface ConnectRequest {

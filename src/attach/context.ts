@@ -2,8 +2,8 @@ import type { Clock } from '../async/clock.js';
 import type { Attachments, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
 import type { Connector } from './connector.js';
-import type { Pins } from './identity.js';
-import type { Journal } from './journal.js';
+import type { Pins } from './lifecycle/identity.js';
+import type { Journal } from './journal/journal.js';
 
 /** How long things may take, in milliseconds. */
 export interface AttachTimes {

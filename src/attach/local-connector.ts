@@ -6,7 +6,7 @@ import { CinderfsError, reasonOf } from '../errors.js';
 import type { ConnectionInfo } from '../cinder/types.js';
 import { absolutePath, textOf } from './backend-values.js';
 import type { Connected, Connector, ConnectRequest } from './connector.js';
-import type { HostRecord } from './record.js';
+import type { HostRecord } from './journal/record.js';
 
 /** Node has it; its types come with the DOM only. */
 declare const WebAssembly: {

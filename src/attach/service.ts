@@ -8,17 +8,17 @@ import { neighbourLocks } from './brick-locks.js';
 import type { Connector } from './connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
 import { type HostIdentity, hostProperties } from './host-properties.js';
-import type { Pin } from './identity.js';
-import type { Journal } from './journal.js';
+import type { Pin } from './lifecycle/identity.js';
+import type { Journal } from './journal/journal.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import { LocalConnector } from './local-connector.js';
-import { OwnerLock } from './owner-lock.js';
-import { Pool } from './pool.js';
-import { QemuConnector } from './qemu-connector.js';
-import { type Leftover, reap, type ReapOptions } from './reap.js';
-import { parseRecord } from './record.js';
-import { RecordStore } from './record-store.js';
-import { Watcher } from './watcher.js';
+import { OwnerLock } from './journal/owner-lock.js';
+import { Pool } from './lifecycle/pool.js';
+import { QemuConnector } from './qemu/qemu-connector.js';
+import { type Leftover, reap, type ReapOptions } from './lifecycle/reap.js';
+import { parseRecord } from './journal/record.js';
+import { RecordStore } from './journal/record-store.js';
+import { Watcher } from './lifecycle/watcher.js';
 
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly attachments: Attachments;

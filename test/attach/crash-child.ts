@@ -2,7 +2,7 @@
  * One life of a daemon that may end at a journal write: attach, read nothing, close, detach, drain.
  * argv: directory, image as JSON, `before` or `after`, the number of the change to die at.
  */
-import type { Journal } from '../../src/attach/journal.js';
+import type { Journal } from '../../src/attach/journal/journal.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 

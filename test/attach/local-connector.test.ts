@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { hold, proveHeld } from '../../src/attach/held.js';
+import { hold, proveHeld } from '../../src/attach/lifecycle/held.js';
 import { LocalConnector } from '../../src/attach/local-connector.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { NbdClient } from '../../src/attach/nbd-client.js';
+import { NbdClient } from '../../src/attach/qemu/nbd-client.js';
 import { endProcess, findProcesses, startTimeOf } from '../../src/attach/processes.js';
-import { QemuConnector } from '../../src/attach/qemu-connector.js';
+import { QemuConnector } from '../../src/attach/qemu/qemu-connector.js';
 import type { Source } from '../../src/attach/source.js';
 import { CinderfsError } from '../../src/errors.js';
 

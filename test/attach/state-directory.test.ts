@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { hostProperties } from '../../src/attach/host-properties.js';
-import { OwnerLock } from '../../src/attach/owner-lock.js';
-import { type AttachmentRecord, parseRecord } from '../../src/attach/record.js';
-import { RecordStore } from '../../src/attach/record-store.js';
+import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
+import { type AttachmentRecord, parseRecord } from '../../src/attach/journal/record.js';
+import { RecordStore } from '../../src/attach/journal/record-store.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 
@@ -87,7 +87,7 @@ describe('the owner of a state directory', () => {
   });
 
   it('is gone when it was killed', async () => {
-    const module = new URL('../../src/attach/owner-lock.js', import.meta.url).href;
+    const module = new URL('../../src/attach/journal/owner-lock.js', import.meta.url).href;
     const script = `const { OwnerLock } = await import(${JSON.stringify(module)});
       await OwnerLock.take(${JSON.stringify(directory)}, '/first'); console.log('taken');`;
     const child: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', script], {

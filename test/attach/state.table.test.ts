@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Event, next, type State } from '../../src/attach/state.js';
+import { type Event, next, type State } from '../../src/attach/lifecycle/state.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const held = 'the device';

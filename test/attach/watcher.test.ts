@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { reap } from '../../src/attach/reap.js';
-import { Watcher } from '../../src/attach/watcher.js';
+import { reap } from '../../src/attach/lifecycle/reap.js';
+import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';
 import type { AttachableImage, Lease } from '../../src/attach/lease.js';

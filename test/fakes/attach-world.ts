@@ -1,6 +1,6 @@
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
-import { Pool } from '../../src/attach/pool.js';
+import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryJournal, MemoryPins } from './memory-journal.js';

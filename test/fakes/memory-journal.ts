@@ -1,6 +1,6 @@
-import type { Pin, Pins } from '../../src/attach/identity.js';
-import type { Journal } from '../../src/attach/journal.js';
-import type { AttachmentRecord } from '../../src/attach/record.js';
+import type { Pin, Pins } from '../../src/attach/lifecycle/identity.js';
+import type { Journal } from '../../src/attach/journal/journal.js';
+import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 
 /** The journal's contract without a disk; record-store.test.ts holds the real one to the same. */
 export class MemoryJournal implements Journal {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/brick-connector.js';
 import type { Connected, Connector } from '../../../src/attach/connector.js';
-import type { HostRecord } from '../../../src/attach/record.js';
+import type { HostRecord } from '../../../src/attach/journal/record.js';
 import type { ConnectionInfo } from '../../../src/cinder/types.js';
 import { sha256By } from './hash-process.js';
 import { leftovers } from './leftovers.js';

@@ -1,16 +1,16 @@
-import { sleep } from '../async/clock.js';
-import { CinderfsError, reasonOf } from '../errors.js';
+import { sleep } from '../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
-import type { AttachContext } from './context.js';
+import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
 import { type Held, renewHeld, whenLost } from './held.js';
 import { leaseOn } from './lease-on.js';
-import type { AttachableImage, AttachmentReport, Lease } from './lease.js';
+import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
 import { Linger } from './linger.js';
 import { reconnect } from './reconnect.js';
-import type { AttachmentRecord } from './record.js';
-import { describeSource } from './source.js';
+import type { AttachmentRecord } from '../journal/record.js';
+import { describeSource } from '../source.js';
 import { DETACHED, type Effect, type Event, leasesOf, next, type State } from './state.js';
 import { type Patience, waitFor, Waiters } from './waiters.js';
 

@@ -1,8 +1,8 @@
-import { backoffDelay } from '../async/backoff.js';
-import { sleep } from '../async/clock.js';
-import { CinderfsError, reasonOf } from '../errors.js';
-import type { AttachContext } from './context.js';
-import type { AttachmentRecord } from './record.js';
+import { backoffDelay } from '../../async/backoff.js';
+import { sleep } from '../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import type { AttachContext } from '../context.js';
+import type { AttachmentRecord } from '../journal/record.js';
 import { refused } from './refusal.js';
 
 /** Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. */

@@ -1,4 +1,4 @@
-import type { AttachContext } from './context.js';
+import type { AttachContext } from '../context.js';
 
 export interface ReapOptions {
   /** Only say what would be deleted. */

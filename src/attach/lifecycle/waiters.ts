@@ -1,6 +1,6 @@
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import { CinderfsError } from '../errors.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import { CinderfsError } from '../../errors.js';
 
 /** How long somebody waits, and for what. */
 export interface Patience {

@@ -3,8 +3,8 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { CinderfsError, reasonOf } from '../errors.js';
-import { startTimeOf } from './processes.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { startTimeOf } from '../processes.js';
 
 /** Who owns a state directory. */
 export interface Owner {

@@ -6,7 +6,7 @@
  *         ^                     |failed                |release, let_go, fence          |expire, let_go, fence
  *         +------detached--- detaching / fenced <------+--------------------------------+
  */
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 
 /**
  * `H` is what is held while attached: opaque here.

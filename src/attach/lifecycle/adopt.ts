@@ -1,7 +1,7 @@
-import { reasonOf } from '../errors.js';
-import type { AttachContext } from './context.js';
+import { reasonOf } from '../../errors.js';
+import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
-import type { AttachmentRecord } from './record.js';
+import type { AttachmentRecord } from '../journal/record.js';
 
 /**
  * The attachment of an earlier process, when it is whole: finished according to the journal, attached according to

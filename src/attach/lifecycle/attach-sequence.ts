@@ -1,11 +1,11 @@
-import { CinderfsError, reasonOf } from '../errors.js';
-import type { ConnectionInfo, Volume } from '../cinder/types.js';
-import type { Connector } from './connector.js';
-import type { AttachContext } from './context.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import type { ConnectionInfo, Volume } from '../../cinder/types.js';
+import type { Connector } from '../connector.js';
+import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
 import { backendName, judgeConnection } from './identity.js';
-import type { AttachableImage } from './lease.js';
-import type { AttachmentRecord } from './record.js';
+import type { AttachableImage } from '../lease.js';
+import type { AttachmentRecord } from '../journal/record.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 

@@ -1,4 +1,4 @@
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 
 const MEANING = {
   http_failed: 'attach_refused',

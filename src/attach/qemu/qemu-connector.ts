@@ -1,16 +1,16 @@
 import { watch } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import { CinderfsError, reasonOf } from '../errors.js';
-import type { ConnectionInfo } from '../cinder/types.js';
-import type { Connected, Connector, ConnectRequest } from './connector.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import type { ConnectionInfo } from '../../cinder/types.js';
+import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import { NbdClient } from './nbd-client.js';
-import { endProcess, findProcesses, runs } from './processes.js';
+import { endProcess, findProcesses, runs } from '../processes.js';
 import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
-import type { HostRecord } from './record.js';
-import { lookUp, start, type Started } from './run-command.js';
+import type { HostRecord } from '../journal/record.js';
+import { lookUp, start, type Started } from '../run-command.js';
 
 export interface QemuOptions extends QemuHost {
   /** Holds sockets, pid files, logs and, while a server starts, secrets; on a tmpfs, for this mount alone. */

@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CinderfsError, reasonOf } from '../errors.js';
-import type { Log } from '../log.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import type { Log } from '../../log.js';
 
 /** How documents of one kind are kept. */
 export interface RecordKind<T> {

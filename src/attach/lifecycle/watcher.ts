@@ -1,6 +1,6 @@
-import { CinderfsError } from '../errors.js';
-import type { CatalogSnapshot } from '../cinder/types.js';
-import type { AttachContext } from './context.js';
+import { CinderfsError } from '../../errors.js';
+import type { CatalogSnapshot } from '../../cinder/types.js';
+import type { AttachContext } from '../context.js';
 import { checkHeld } from './held.js';
 import type { Pool } from './pool.js';
 

@@ -1,8 +1,8 @@
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 import { Attachment } from './attachment.js';
-import type { AttachContext } from './context.js';
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
-import type { AttachmentRecord } from './record.js';
+import type { AttachContext } from '../context.js';
+import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../lease.js';
+import type { AttachmentRecord } from '../journal/record.js';
 
 /** The attachments of this host: one per volume, however many openers. */
 export class Pool implements AttachmentPool {

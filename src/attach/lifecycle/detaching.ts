@@ -1,6 +1,6 @@
-import { backoffDelay } from '../async/backoff.js';
-import { sleep } from '../async/clock.js';
-import type { AttachContext } from './context.js';
+import { backoffDelay } from '../../async/backoff.js';
+import { sleep } from '../../async/clock.js';
+import type { AttachContext } from '../context.js';
 import { undo } from './undo.js';
 
 /** At first soon: most failures are a service that is just being restarted. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../async/clock.js';
+import type { Clock } from '../../async/clock.js';
 
 /** The pool's own lease on an attachment that nobody reads: its end is the release. */
 export class Linger {

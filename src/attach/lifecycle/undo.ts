@@ -1,7 +1,7 @@
-import { CinderfsError, reasonOf } from '../errors.js';
-import type { AttachContext } from './context.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import type { AttachContext } from '../context.js';
 import { findOrphan } from './orphan.js';
-import type { AttachmentRecord } from './record.js';
+import type { AttachmentRecord } from '../journal/record.js';
 
 /**
  * Removes whatever `record` may have made, from any step: the detach, the roll-back of a failed attach, and what is

@@ -1,6 +1,6 @@
 /** A small NBD client on a unix socket: enough to prove what an export holds, and to notice its end. One request at a time. */
 import { connect, type Socket } from 'node:net';
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 
 const NBDMAGIC = 0x4e42444d41474943n;
 const IHAVEOPT = 0x49484156454f5054n;

@@ -3,9 +3,9 @@
  * under a lingering device shows another tenant's data). Absence of a fact is "unknown", a mismatch is fatal.
  */
 import { createHash } from 'node:crypto';
-import { CinderfsError } from '../errors.js';
-import type { ConnectionInfo } from '../cinder/types.js';
-import type { Connected } from './connector.js';
+import { CinderfsError } from '../../errors.js';
+import type { ConnectionInfo } from '../../cinder/types.js';
+import type { Connected } from '../connector.js';
 
 /** What one image on one volume looked like when it was first proven. */
 export interface Pin {

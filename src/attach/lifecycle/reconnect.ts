@@ -1,5 +1,5 @@
-import { CinderfsError } from '../errors.js';
-import type { AttachContext } from './context.js';
+import { CinderfsError } from '../../errors.js';
+import type { AttachContext } from '../context.js';
 import { type Held, proveHeld } from './held.js';
 
 /** A connection that vanishes again this soon has a reason that connecting does not cure. */

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
-import { CinderfsError } from '../errors.js';
-import type { ConnectionInfo } from '../cinder/types.js';
-import { absolutePath, lunOf, shaped, textOf } from './backend-values.js';
+import { CinderfsError } from '../../errors.js';
+import type { ConnectionInfo } from '../../cinder/types.js';
+import { absolutePath, lunOf, shaped, textOf } from '../backend-values.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
 export interface QemuBlock {

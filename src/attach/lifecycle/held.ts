@@ -1,9 +1,9 @@
-import { withDeadline } from '../async/deadline.js';
-import { CinderfsError } from '../errors.js';
-import type { Connected, Connector } from './connector.js';
-import type { AttachContext } from './context.js';
+import { withDeadline } from '../../async/deadline.js';
+import { CinderfsError } from '../../errors.js';
+import type { Connected, Connector } from '../connector.js';
+import type { AttachContext } from '../context.js';
 import { prove, samePin } from './identity.js';
-import type { AttachmentRecord } from './record.js';
+import type { AttachmentRecord } from '../journal/record.js';
 
 /** An opener waits this long for Cinder's word on an attachment that is there already. */
 const CHECK_MS = 5_000;

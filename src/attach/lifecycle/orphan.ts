@@ -1,8 +1,8 @@
-import { sleep } from '../async/clock.js';
-import { CinderfsError } from '../errors.js';
-import type { Attachment } from '../cinder/types.js';
-import type { AttachContext } from './context.js';
-import type { AttachmentRecord } from './record.js';
+import { sleep } from '../../async/clock.js';
+import { CinderfsError } from '../../errors.js';
+import type { Attachment } from '../../cinder/types.js';
+import type { AttachContext } from '../context.js';
+import type { AttachmentRecord } from '../journal/record.js';
 
 const LOOKS = 6;
 

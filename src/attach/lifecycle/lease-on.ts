@@ -1,5 +1,5 @@
 import type { Held } from './held.js';
-import type { Lease } from './lease.js';
+import type { Lease } from '../lease.js';
 
 /**
  * One claim on what is held. Its release is told once, and not at all after a fence: that took all leases with it, and
