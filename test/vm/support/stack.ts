@@ -12,7 +12,7 @@ import type {
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
 import { mountEngine } from '../../../src/fs/fuse/engine.js';
 import type { MountedTransport } from '../../../src/fs/transport.js';
-import { silentLog } from '../../../src/log.js';
+import { createLog, type LogLevel } from '../../../src/ops/log.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { SimulatedCinder } from '../../fakes/simulated-cinder.js';
 import { eventually } from '../../support/eventually.js';
@@ -22,6 +22,7 @@ import type { Volume } from './lifecycle.js';
 const LINGER_MS = 300;
 export const READ_TIMEOUT_MS = 60_000;
 let mounts = 0;
+const log = createLog({ level: (process.env.CINDERFS_VM_LOG ?? 'error') as LogLevel, format: 'json' });
 
 /** Cinder, with the connection_info that a real backend's driver gives for each volume of the guest. */
 class GuestCinder extends SimulatedCinder {
@@ -86,7 +87,7 @@ export class Stack {
       connector: 'auto',
       connectors: [connector],
       times: { lingerMs, openMs: 300_000, connectMs: 240_000 },
-      log: silentLog,
+      log,
     });
     await pool.start();
     const images = volumes.map(({ id, mib }) =>
@@ -96,7 +97,7 @@ export class Stack {
       catalog: new FakeCatalog(images),
       pool,
       clock: systemClock,
-      log: silentLog,
+      log,
       status: () => '{}',
       options: { gid: 0, readTimeoutMs: READ_TIMEOUT_MS },
     });
@@ -108,7 +109,7 @@ export class Stack {
       readTimeoutMs: READ_TIMEOUT_MS,
       openTimeoutMs: 300_000,
       attributeTtlSeconds: 60,
-      log: silentLog,
+      log,
     });
     return new Stack(cinder, pool, mountpoint, mounted, before);
   }
