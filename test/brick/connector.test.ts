@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { BrickConnector } from '../../src/attach/brick-connector.js';
+import { BrickConnector } from '../../src/attach/brick/brick-connector.js';
 import type { ConnectRequest } from '../../src/attach/connector.js';
 import { CinderfsError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/temporary.js';

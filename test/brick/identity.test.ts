@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BrickDevice, deviceIdentity, judgeDevice } from '../../src/attach/brick-identity.js';
+import { type BrickDevice, deviceIdentity, judgeDevice } from '../../src/attach/brick/brick-identity.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const DEVICE: BrickDevice = {

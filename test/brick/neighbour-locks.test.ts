@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { neighbourLocks } from '../../src/attach/brick-locks.js';
+import { neighbourLocks } from '../../src/attach/brick/brick-locks.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 void it('finds where nova, cinder and glance of this host take their locks', async (test) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
 import { eventually } from '../../support/eventually.js';
 import { startConnector } from '../support/connector.js';
 import { writeContent } from '../support/content.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
 import type { ConnectionInfo } from '../../../src/cinder/types.js';
 import { NOVA_LOCKS, startConnector } from '../support/connector.js';
 import { sha256Of, writeContent } from '../support/content.js';

@@ -3,7 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { createHash } from 'node:crypto';
 import { it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
 import type { Connected, Connector } from '../../../src/attach/connector.js';
 import type { HostRecord } from '../../../src/attach/journal/record.js';
 import type { ConnectionInfo } from '../../../src/cinder/types.js';

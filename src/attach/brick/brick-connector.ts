@@ -1,14 +1,14 @@
 import { watch } from 'node:fs';
 import { access, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CinderfsError } from '../errors.js';
-import type { ConnectionInfo, ConnectorProperties } from '../cinder/types.js';
+import { CinderfsError } from '../../errors.js';
+import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
 import { brick, type BrickVerb } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, judgeDevice } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
-import type { Connected, Connector, ConnectRequest } from './connector.js';
-import { connectPath } from './local-connector.js';
-import type { HostRecord } from './journal/record.js';
+import type { Connected, Connector, ConnectRequest } from '../connector.js';
+import { connectPath } from '../local-connector.js';
+import type { HostRecord } from '../journal/record.js';
 
 export interface BrickOptions {
   /** Holds a link to the device of each volume; for this mount alone. */

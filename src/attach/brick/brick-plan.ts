@@ -1,6 +1,6 @@
-import { CinderfsError } from '../errors.js';
-import type { ConnectionInfo } from '../cinder/types.js';
-import { lunOf, shaped } from './backend-values.js';
+import { CinderfsError } from '../../errors.js';
+import type { ConnectionInfo } from '../../cinder/types.js';
+import { lunOf, shaped } from '../backend-values.js';
 
 /** What os-brick needs to find a volume on this host again, and no secret. */
 export type BrickConnection = Readonly<Record<string, unknown>> & { readonly driver_volume_type: string };

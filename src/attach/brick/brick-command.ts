@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { CinderfsError, type ErrorCode, reasonOf } from '../errors.js';
-import { run } from './run-command.js';
+import { CinderfsError, type ErrorCode, reasonOf } from '../../errors.js';
+import { run } from '../run-command.js';
 
 export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
 
@@ -20,7 +20,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'See `multipath -ll`, `iscsiadm -m session` and `nvme list-subsys`; the removal is tried again.',
 };
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/cinderfs-brick', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../../../bin/cinderfs-brick', import.meta.url));
 
 /**
  * One step of cinderfs-brick: `request` on its stdin, its answer from its stdout. Its error codes become ours. Whatever it
