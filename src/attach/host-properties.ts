@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname, machine, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectorProperties } from '../cinder/types.js';
+import { OsloConf } from './oslo-conf.js';
 
 export interface HostIdentity {
   /** Keeps an initiator name of our own where the host has none. */
@@ -24,11 +25,12 @@ export interface HostIdentity {
 export async function hostProperties(
   identity: HostIdentity,
 ): Promise<ConnectorProperties & { readonly initiator: string }> {
-  const nova = await novaDefaults(identity.novaConf ?? '/etc/nova/nova.conf');
-  const host = identity.host ?? nova.get('host') ?? hostname();
+  const nova = await OsloConf.read(identity.novaConf ?? '/etc/nova/nova.conf');
+  const address = nova.get('DEFAULT', 'my_block_storage_ip') ?? nova.get('DEFAULT', 'my_ip');
+  const host = identity.host ?? nova.get('DEFAULT', 'host') ?? hostname();
   return {
     host,
-    ip: identity.ip ?? nova.get('my_block_storage_ip') ?? nova.get('my_ip') ?? firstAddress(),
+    ip: identity.ip ?? address ?? firstAddress(),
     platform: machine(),
     os_type: 'linux',
     multipath: false,
@@ -36,20 +38,6 @@ export async function hostProperties(
     mountpoint: `cinderfs:${host}:${identity.mountId}`,
     mode: 'ro',
   };
-}
-
-/** The [DEFAULT] section of nova.conf, as far as single values go; `$my_ip` is what nova's own defaults refer to. */
-async function novaDefaults(path: string): Promise<ReadonlyMap<string, string>> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const defaults = new Map<string, string>();
-  let section = '';
-  for (const line of text.split('\n')) {
-    section = /^\s*\[([^\]]+)\]/.exec(line)?.[1] ?? section;
-    const [, key, value] = /^\s*([a-z_]+)\s*=\s*(\S.*?)\s*$/.exec(line) ?? [];
-    if (section === 'DEFAULT' && key !== undefined && value !== undefined) defaults.set(key, value);
-  }
-  for (const [key, value] of defaults) if (value === '$my_ip') defaults.set(key, defaults.get('my_ip') ?? '');
-  return new Map([...defaults].filter(([, value]) => value !== ''));
 }
 
 function firstAddress(): string {

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
-import type { Attachments, CatalogSnapshot, ConnectorProperties, Volumes } from '../cinder/types.js';
+import type { Attachments, CatalogSnapshot, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
-import { BrickConnector } from './brick/brick-connector.js';
-import { neighbourLocks } from './brick/brick-locks.js';
+import { brickConnector, type KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
 import { type HostIdentity, hostProperties } from './host-properties.js';
@@ -31,10 +30,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly mountpoint: string;
   /** A connector's name, or `auto`: the first that can reach the volume. */
   readonly connector: 'auto' | 'local' | 'qemu' | 'brick';
-  /** All paths to a volume, through the brick connector; refused where multipathd does not run. */
-  readonly multipath?: boolean | undefined;
-  /** Where os-brick's locks are taken; what the configuration of nova, cinder and glance here says when absent. */
-  readonly lockDirectories?: readonly string[] | undefined;
+  /** Of the brick connector; as nova-compute here does it when absent. */
+  readonly kernel?: KernelOptions | undefined;
   readonly times?: Partial<AttachTimes> | undefined;
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
@@ -190,25 +187,6 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
   const random = options.random ?? Math.random;
   const journal = options.journalled?.(records) ?? records;
   return { attachments, volumes, journal, pins, connectors, properties, times, clock, log, random };
-}
-
-async function brickConnector(
-  options: PoolOptions,
-  { host, ip, initiator }: ConnectorProperties,
-  stepMs: number,
-): Promise<BrickConnector> {
-  const multipath = options.multipath ?? false;
-  return new BrickConnector({
-    directory: join(options.runDir, 'brick'),
-    host,
-    ip,
-    initiator,
-    multipath,
-    enforceMultipath: multipath,
-    lockDirectories: options.lockDirectories ?? (await neighbourLocks()),
-    wildcardScan: false,
-    stepMs,
-  });
 }
 
 function parsePin(value: unknown): Pin | undefined {

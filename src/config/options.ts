@@ -142,6 +142,31 @@ export const OPTIONS = {
     metavar: 'IQN',
     doc: 'The iSCSI initiator name this host gives Cinder.',
   },
+  multipath: {
+    type: 'boolean',
+    group: 'attach',
+    defaultDoc: '`volume_use_multipath` of nova.conf, else false',
+    doc: 'Reach volumes over all their paths, with dm-multipath or native NVMe multipath; it must be what nova-compute on this host does. For connector brick.',
+  },
+  enforce_multipath: {
+    type: 'boolean',
+    group: 'attach',
+    defaultDoc: '`volume_enforce_multipath` of nova.conf, else the value of multipath',
+    doc: 'Refuse a volume, rather than read it over a single path, where multipathd does not run. For connector brick.',
+  },
+  lock_directories: {
+    type: 'list',
+    group: 'attach',
+    defaultDoc: 'every `lock_path` that nova.conf, cinder.conf and glance-api.conf of this host name',
+    metavar: 'DIR,...',
+    doc: "Directories in which os-brick's locks are taken, those of all services that attach volumes to this host. For connector brick.",
+  },
+  wildcard_scan: {
+    type: 'boolean',
+    group: 'attach',
+    default: false,
+    doc: 'Let a scan for a Fibre Channel volume import every LUN that its targets show. For connector brick.',
+  },
 
   drain_timeout: {
     type: 'seconds',

@@ -33,6 +33,12 @@ export function attachmentPool({
     mountpoint,
     mountId,
     connector: config.connector,
+    kernel: {
+      multipath: config.multipath,
+      enforceMultipath: config.enforce_multipath,
+      lockDirectories: config.lock_directories,
+      wildcardScan: config.wildcard_scan,
+    },
     host: config.host,
     ip: config.my_ip,
     initiator: config.initiator_name,

@@ -91,6 +91,7 @@ OPERATIONS = {
     "close": os.close,
     "pread": lambda fd, offset, length: encoded(os.pread(fd, length, offset)),
     "lseek": lambda fd, offset, whence: os.lseek(fd, offset, WHENCE[whence]),
+    "forget": lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED),
     "fstat": lambda fd: os.fstat(fd).st_size,
     "stat": stat,
     "statvfs": statvfs,
