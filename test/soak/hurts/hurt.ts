@@ -1,0 +1,9 @@
+import type { Random } from '../random.js';
+import type { World } from '../world.js';
+
+/** Something that goes wrong. It is over, and what it broke mended, when `strike` resolves. */
+export interface Hurt {
+  readonly name: string;
+  readonly weight: number;
+  readonly strike: (world: World, random: Random) => Promise<void>;
+}
