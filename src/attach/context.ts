@@ -42,8 +42,10 @@ export interface AttachContext {
   readonly volumes: Volumes;
   readonly journal: Journal;
   readonly pins: Pins;
-  /** In order of preference. */
+  /** All there are: whoever connected a volume in an earlier life disconnects it, whatever is configured now. */
   readonly connectors: readonly Connector[];
+  /** Those of them that a new attachment may use, in order of preference. */
+  readonly choices: readonly Connector[];
   readonly properties: ConnectorProperties;
   readonly times: AttachTimes;
   readonly clock: Clock;

@@ -167,7 +167,7 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
     keyOf: ({ volumeId }) => volumeId,
     log,
   });
-  const all: readonly Connector[] = options.connectors ?? [
+  const connectors: readonly Connector[] = options.connectors ?? [
     new LocalConnector(),
     new QemuConnector({
       directory: join(options.runDir, 'nbd'),
@@ -183,10 +183,10 @@ async function contextOf(options: PoolOptions): Promise<AttachContext> {
     options.connector === 'auto'
       ? name !== 'brick' || options.connectors !== undefined
       : name === options.connector;
-  const connectors = all.filter(({ name }) => wanted(name));
+  const choices = connectors.filter(({ name }) => wanted(name));
   const random = options.random ?? Math.random;
   const journal = options.journalled?.(records) ?? records;
-  return { attachments, volumes, journal, pins, connectors, properties, times, clock, log, random };
+  return { attachments, volumes, journal, pins, connectors, choices, properties, times, clock, log, random };
 }
 
 function parsePin(value: unknown): Pin | undefined {

@@ -25,6 +25,7 @@ export class AttachWorld {
       journal: this.journal,
       pins: this.pins,
       connectors: [this.host],
+      choices: [this.host],
       properties: { host: 'host-1', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
       times: { ...DEFAULT_TIMES, ...times },
       clock: this.clock,

@@ -159,6 +159,7 @@ export class PoolModel {
       journal: calls.wrap(this.#journal, 'never', () => undefined),
       pins: this.#pins,
       connectors: [host],
+      choices: [host],
       properties: { host: 'h', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
       times: { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 },
       clock: calls.clock(this.#clock),

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { AttachContext } from '../../src/attach/context.js';
-import type { Journal } from '../../src/attach/journal.js';
+import type { Journal } from '../../src/attach/journal/journal.js';
 import { createAttachmentPool, type PoolService } from '../../src/attach/service.js';
 import { connectOpenstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';

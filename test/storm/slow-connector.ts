@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connected, Connector } from '../../src/attach/connector.js';
-import type { HostRecord } from '../../src/attach/record.js';
+import type { HostRecord } from '../../src/attach/journal/record.js';
 
 /** The host half of an attach as a hypervisor of a cluster has it: it takes its time, elsewhere. Makes nothing here. */
 export class SlowConnector implements Connector {

@@ -3,8 +3,8 @@
  * reservation is gone. argv: its ClusterHostOptions and the image, as JSON.
  */
 import type { AttachableImage } from '../../src/attach/lease.js';
-import type { Journal } from '../../src/attach/journal.js';
-import type { AttachmentRecord } from '../../src/attach/record.js';
+import type { Journal } from '../../src/attach/journal/journal.js';
+import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 import { clusterHost, type ClusterHostOptions } from './cluster-host.js';
 
 const [options = '', image = ''] = process.argv.slice(2);

@@ -52,7 +52,7 @@ export async function choose(
   volume: string,
 ): Promise<Connector> {
   const refusals: CinderfsError[] = [];
-  for (const connector of context.connectors) {
+  for (const connector of context.choices) {
     const refusal = await connector.refusal(info);
     if (refusal === undefined) {
       const passed = refusals.map(reasonOf);
