@@ -1,7 +1,9 @@
 import type { Clock } from '../async/clock.js';
+import type { Slots } from '../async/slots.js';
 import type { Attachments, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
 import type { Connector } from './connector.js';
+import type { AttachCounters } from './figures.js';
 import type { Pins } from './lifecycle/identity.js';
 import type { Journal } from './journal/journal.js';
 
@@ -48,6 +50,9 @@ export interface AttachContext {
   readonly choices: readonly Connector[];
   readonly properties: ConnectorProperties;
   readonly times: AttachTimes;
+  /** How many volumes are attached at once: a boot storm of many images must not overwhelm Cinder or this host. */
+  readonly slots: Slots;
+  readonly counters: AttachCounters;
   readonly clock: Clock;
   readonly log: Log;
   /** In [0, 1): jitter. */

@@ -38,6 +38,6 @@ export interface AttachmentPool {
   /** Attaches the image's volume, or shares the attachment there is. Whoever leaves early loses nothing: a late attachment stays in the pool. */
   acquire(image: AttachableImage, options: { readonly signal?: AbortSignal | undefined }): Promise<Lease>;
   report(): readonly AttachmentReport[];
-  /** The last failure to attach or read that image, in one line. */
+  /** The last failure to open or read that image, in one line; undefined when the last open of it succeeded. */
   lastError(imageId: string): string | undefined;
 }

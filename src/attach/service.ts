@@ -1,22 +1,18 @@
-import { join } from 'node:path';
-import { type Clock, systemClock } from '../async/clock.js';
+import type { Clock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import type { Attachments, CatalogSnapshot, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
-import { brickConnector, type KernelOptions } from './brick/kernel.js';
+import type { KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
-import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from './context.js';
-import { type HostIdentity, hostProperties } from './host-properties.js';
-import type { Pin } from './lifecycle/identity.js';
+import type { AttachContext, AttachTimes } from './context.js';
+import type { AttachFigures } from './figures.js';
+import { contextOf } from './host-context.js';
+import type { HostIdentity } from './host-properties.js';
 import type { Journal } from './journal/journal.js';
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
-import { LocalConnector } from './local-connector.js';
 import { OwnerLock } from './journal/owner-lock.js';
+import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import { Pool } from './lifecycle/pool.js';
-import { QemuConnector } from './qemu/qemu-connector.js';
 import { type Leftover, reap, type ReapOptions } from './lifecycle/reap.js';
-import { parseRecord } from './journal/record.js';
-import { RecordStore } from './journal/record-store.js';
 import { Watcher } from './lifecycle/watcher.js';
 
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
@@ -32,6 +28,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly connector: 'auto' | 'local' | 'qemu' | 'brick';
   /** Of the brick connector; as nova-compute here does it when absent. */
   readonly kernel?: KernelOptions | undefined;
+  /** How many volumes are attached at once. */
+  readonly attachLimit?: number | undefined;
   readonly times?: Partial<AttachTimes> | undefined;
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
@@ -51,12 +49,23 @@ export interface PoolService extends AttachmentPool {
   start(): Promise<void>;
   /** See Pool.drain. Resolves with what is still attached: nothing, if all went well. */
   drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]>;
-  /** Lets go of an image nobody reads; false when it is not attached. */
-  releaseImage(imageId: string): boolean;
+  /** See Pool.releaseImage. */
+  releaseImage(imageId: string): Promise<boolean>;
+  /** Told of a read that failed, for `user.cinderfs.last_error` and the status. */
+  readFailed(imageId: string, error: CinderfsError): void;
+  /** The last failure of each image whose last open or read failed. */
+  lastErrors(): readonly { readonly imageId: string; readonly line: string }[];
+  /** Gauges and counters of this moment. Undefined before start(). */
+  figures(): AttachFigures | undefined;
   /** Fences what the new catalog does not have any more. For Catalog.onChange. */
   review(snapshot: CatalogSnapshot): void;
-  /** Deletes, or with `dryRun` names, attachments of `volumeIds` that are ours and that no journal remembers. */
-  reap(volumeIds: readonly string[], options: ReapOptions): Promise<readonly Leftover[]>;
+  /** Deletes, or with `dryRun` names, what is ours in Cinder and no journal remembers; see reap.ts. */
+  reap(options: ReapOptions): Promise<readonly Leftover[]>;
+  /**
+   * Instead of start(), where no daemon is to run any more: takes the state directory, undoes what the journal has,
+   * reaps and gives the directory up. `owner_exists` while a daemon owns it.
+   */
+  settle(options: ReapOptions & { readonly deadlineMs: number }): Promise<readonly Leftover[]>;
   /** Resolves when nothing is attached, lingering or being undone. */
   quiet(): Promise<void>;
   /** Stops timers and retries and gives the state directory up. What is attached stays in the journal. */
@@ -81,14 +90,9 @@ class Service implements PoolService {
   }
 
   async start(): Promise<void> {
-    const { stateDir, mountpoint } = this.#options;
-    this.#lock = await OwnerLock.take(stateDir, mountpoint);
     try {
-      const context = await contextOf(this.#options);
-      this.#context = context;
-      this.#pool = new Pool(context, this.#end.signal);
-      this.#pool.recover(context.journal.list());
-      this.#watcher = new Watcher(this.#pool, context, this.#options.watchMs ?? 30_000);
+      const context = await this.#own();
+      this.#watcher = new Watcher(this.#recover(context), context, this.#options.watchMs ?? 30_000);
       this.#watcher.start();
     } catch (error) {
       await this.close();
@@ -115,16 +119,46 @@ class Service implements PoolService {
     return (await this.#pool?.drain(options)) ?? [];
   }
 
-  releaseImage(imageId: string): boolean {
+  async releaseImage(imageId: string): Promise<boolean> {
     return this.#started.releaseImage(imageId);
+  }
+
+  readFailed(imageId: string, error: CinderfsError): void {
+    this.#pool?.readFailed(imageId, error);
+  }
+
+  lastErrors(): ReturnType<PoolService['lastErrors']> {
+    return this.#pool?.lastErrors() ?? [];
+  }
+
+  figures(): AttachFigures | undefined {
+    return this.#pool?.figures();
   }
 
   review(snapshot: CatalogSnapshot): void {
     this.#watcher?.review(snapshot);
   }
 
-  async reap(volumeIds: readonly string[], options: ReapOptions): Promise<readonly Leftover[]> {
-    return this.#context === undefined ? [] : reap(volumeIds, this.#context, options);
+  async reap(options: ReapOptions): Promise<readonly Leftover[]> {
+    if (this.#context === undefined) throw notStarted();
+    return reap(this.#context, options);
+  }
+
+  async settle(options: ReapOptions & { readonly deadlineMs: number }): Promise<readonly Leftover[]> {
+    try {
+      const context = await this.#own();
+      const recorded = options.deadHost === undefined ? context.journal.list() : [];
+      if (recorded.length > 0 && !options.dryRun) await this.#recover(context).drain(options);
+      const found = await reap(context, options);
+      const owner = context.properties.mountpoint;
+      const undone = recorded.map(({ volumeId, attachmentId }): Leftover => {
+        const deleted = context.journal.get(volumeId) === undefined;
+        return { volumeId, attachmentId, owner, deleted };
+      });
+      return [...undone, ...found];
+    } finally {
+      await this.close();
+    }
   }
 
   async quiet(): Promise<void> {
@@ -138,58 +172,26 @@ class Service implements PoolService {
     this.#lock = undefined;
   }
 
+  /** Takes the state directory and reads the journal. */
+  async #own(): Promise<AttachContext> {
+    const { stateDir, mountpoint } = this.#options;
+    this.#lock = await OwnerLock.take(stateDir, mountpoint);
+    this.#context = await contextOf(this.#options);
+    return this.#context;
+  }
+
+  #recover(context: AttachContext): Pool {
+    this.#pool = new Pool(context, this.#end.signal);
+    this.#pool.recover(context.journal.list());
+    return this.#pool;
+  }
+
   get #started(): Pool {
-    if (this.#pool === undefined) throw new CinderfsError('internal', 'the attachment pool was not started');
+    if (this.#pool === undefined) throw notStarted();
     return this.#pool;
   }
 }
 
-async function contextOf(options: PoolOptions): Promise<AttachContext> {
-  const { attachments, volumes, log, stateDir } = options;
-  const clock = options.clock ?? systemClock;
-  const times = { ...DEFAULT_TIMES, ...options.times };
-  const said = await hostProperties(options);
-  const brick = await brickConnector(options, said, times.connectMs);
-  // FC and NVMe need what os-brick says about this host; name, address and mode stay as configured.
-  const properties =
-    options.connector === 'brick'
-      ? { ...(await brick.properties()), ...said, multipath: brick.multipath }
-      : said;
-  const records = await RecordStore.open({
-    directory: join(stateDir, 'attachments'),
-    parse: parseRecord,
-    keyOf: ({ volumeId }) => volumeId,
-    log,
-  });
-  const pins = await RecordStore.open({
-    directory: join(stateDir, 'pins'),
-    parse: parsePin,
-    keyOf: ({ volumeId }) => volumeId,
-    log,
-  });
-  const connectors: readonly Connector[] = options.connectors ?? [
-    new LocalConnector(),
-    new QemuConnector({
-      directory: join(options.runDir, 'nbd'),
-      initiator: said.initiator,
-      cephDirectory: options.cephDirectory ?? '/etc/ceph',
-      clock,
-      startMs: times.connectMs,
-    }),
-    brick,
-  ];
-  // Through this host's kernel only when asked: there a volume meets everything else that uses it.
-  const wanted = (name: string): boolean =>
-    options.connector === 'auto'
-      ? name !== 'brick' || options.connectors !== undefined
-      : name === options.connector;
-  const choices = connectors.filter(({ name }) => wanted(name));
-  const random = options.random ?? Math.random;
-  const journal = options.journalled?.(records) ?? records;
-  return { attachments, volumes, journal, pins, connectors, choices, properties, times, clock, log, random };
-}
-
-function parsePin(value: unknown): Pin | undefined {
-  const pin = value as Partial<Pin> | null;
-  return typeof pin?.volumeId === 'string' && typeof pin.fingerprint === 'string' ? (pin as Pin) : undefined;
+function notStarted(): CinderfsError {
+  return new CinderfsError('internal', 'the attachment pool was not started');
 }

@@ -117,6 +117,8 @@ export interface Attachments {
 /** Cinder's volumes API, the calls the lifecycle needs. */
 export interface Volumes {
   show(volumeId: string, options?: CallOptions): Promise<Volume>;
+  /** The volumes of our own project, and of no other. */
+  list(options?: CallOptions): Promise<readonly Volume[]>;
 }
 
 export interface CallOptions {

@@ -6,12 +6,13 @@ import { attachments } from './verbs/attachments.js';
 import { demo } from './verbs/demo.js';
 import { images } from './verbs/images.js';
 import { mount } from './verbs/mount.js';
+import { release } from './verbs/release.js';
 import { status } from './verbs/status.js';
 import { umount } from './verbs/umount.js';
 import type { Verb } from './verb.js';
 
 /** Every verb, in the order in which `cinderfs --help` lists them. */
-export const VERBS: readonly Verb[] = [mount, umount, images, status, attachments, demo];
+export const VERBS: readonly Verb[] = [mount, umount, images, status, attachments, release, demo];
 
 /** Runs one command line (without node and script); resolves to the exit status. Never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -113,6 +113,14 @@ export const OPTIONS = {
     max: 3600,
     doc: 'Time for attaching a volume, waiting for other hosts included.',
   },
+  attach_limit: {
+    type: 'integer',
+    group: 'attach',
+    default: 16,
+    min: 1,
+    max: 1024,
+    doc: 'How many volumes are attached at the same time; more wait their turn. Opens of one volume share one attach and count once.',
+  },
   open_timeout: {
     type: 'seconds',
     group: 'attach',

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Clock } from '../async/clock.js';
+import type { Leftover, ReapOptions } from '../attach/lifecycle/reap.js';
 import { createAttachmentPool, type PoolService } from '../attach/service.js';
 import type { Openstack } from '../cinder/openstack.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
+
+/** Milliseconds for undoing what a journal has when no daemon is to run. */
+const SETTLE_MS = 120_000;
 
 export interface AttachmentSettings {
   readonly openstack: Openstack;
@@ -42,6 +46,7 @@ export function attachmentPool({
     host: config.host,
     ip: config.my_ip,
     initiator: config.initiator_name,
+    attachLimit: config.attach_limit,
     times: {
       lingerMs: config.linger * 1000,
       openMs: config.open_timeout * 1000,
@@ -50,6 +55,17 @@ export function attachmentPool({
     log,
     clock,
   });
+}
+
+/** A read that failed is told to the pool, which keeps it for `last_error`, and to the log. */
+export function noteReadError(
+  pool: Pick<PoolService, 'readFailed'>,
+  log: Log,
+): (image: string, error: CinderfsError) => void {
+  return (image, error) => {
+    pool.readFailed(image, error);
+    log.error({ image, code: error.code, reason: error.toLine() }, 'read failed');
+  };
 }
 
 /** Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start). */
@@ -61,4 +77,12 @@ export async function detachAll(pool: PoolService, deadlineMs: number): Promise<
   throw new CinderfsError('detach_failed', `still attached: ${names}`, {
     remedy: 'The next start on the same state directory takes them up again.',
   });
+}
+
+/** Settles what a mount that does not run left behind, or a dead host; see PoolService.settle. */
+export async function settleLeftovers(
+  settings: AttachmentSettings,
+  options: ReapOptions,
+): Promise<readonly Leftover[]> {
+  return attachmentPool(settings).settle({ ...options, deadlineMs: SETTLE_MS });
 }

@@ -11,7 +11,8 @@ import { prepareMountpoint } from '../fs/mountpoint.js';
 import type { Log } from '../log.js';
 import { startControlServer } from '../ops/control-server.js';
 import { controlSocketPath } from '../ops/control-socket.js';
-import { attachmentPool, detachAll } from './attachments.js';
+import { attachmentPool, detachAll, noteReadError } from './attachments.js';
+import { type AttachmentCalls, attachmentCalls } from './control-calls.js';
 import { OpenGate } from './open-gate.js';
 import { proveServing } from './prove-serving.js';
 import { Shutdown } from './shutdown.js';
@@ -48,9 +49,9 @@ const DETACH_MS = 30_000;
 export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   const mountpoint = await prepareMountpoint(settings.mountpoint, settings.log);
   const cleanup = new Cleanup();
-  let shutdown: Shutdown | undefined;
-  const started = (): Shutdown => {
-    if (shutdown !== undefined) return shutdown;
+  let serving: Serving | undefined;
+  const started = (): Serving => {
+    if (serving !== undefined) return serving;
     throw new CinderfsError('not_running', 'the daemon is still starting');
   };
   const status = new StatusReporter({
@@ -64,16 +65,18 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   const control = await startControlServer(controlSocketPath(settings.config.run_dir, mountpoint), {
     'GET /status': () => status.report(),
     'POST /unmount': async () => {
-      await started().unmount();
+      await started().shutdown.unmount();
       return { unmounted: mountpoint };
     },
+    ...attachmentCalls(() => started().calls),
   });
   try {
-    const serving = (shutdown = await assemble({ ...settings, mountpoint }, cleanup, status));
+    serving = await assemble({ ...settings, mountpoint }, cleanup, status);
+    const { shutdown } = serving;
     return {
-      ended: serving.finished.finally(() => control.close()),
-      stop: (why) => serving.stop(why),
-      hurry: () => serving.hurry(),
+      ended: shutdown.finished.finally(() => control.close()),
+      stop: (why) => shutdown.stop(why),
+      hurry: () => shutdown.hurry(),
     };
   } catch (error) {
     for (const failure of await cleanup.run()) {
@@ -84,11 +87,17 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   }
 }
 
+/** What the control socket talks to once the mount stands. */
+interface Serving {
+  readonly shutdown: Shutdown;
+  readonly calls: AttachmentCalls;
+}
+
 async function assemble(
   settings: DaemonSettings,
   cleanup: Cleanup,
   status: StatusReporter,
-): Promise<Shutdown> {
+): Promise<Serving> {
   const { config, cloud, mountpoint, log } = settings;
   const openstack = await connectOpenstack({ cloud, config, log, clock });
   cleanup.defer('close the OpenStack session', () => openstack.close());
@@ -117,8 +126,7 @@ async function assemble(
       cacheBytes: config.cache_size,
     },
     seekFile: seekFileWith(systemCalls()),
-    onReadError: (image, error) =>
-      log.error({ image, code: error.code, reason: error.toLine() }, 'read failed'),
+    onReadError: noteReadError(pool, log),
     log,
     clock,
   });
@@ -139,10 +147,10 @@ async function assemble(
   await proveServing(mountpoint, clock);
   status.serving({
     catalog: openstack.catalog,
-    pool: gate,
+    pool,
     draining: () => gate.closed,
     opened: () => filesystem.opened(),
     served: () => transport.served(),
   });
-  return shutdown;
+  return { shutdown, calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot } };
 }

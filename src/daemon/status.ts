@@ -1,8 +1,13 @@
 import type { Clock } from '../async/clock.js';
-import type { AttachmentPool } from '../attach/lease.js';
+import type { PoolService } from '../attach/service.js';
 import type { Catalog } from '../cinder/types.js';
 import type { ServedFile } from '../fs/transport.js';
-import { attachmentStatus, type DaemonStatus, type OpenFileStatus } from '../ops/status.js';
+import {
+  attachmentStatus,
+  type DaemonStatus,
+  type FailureStatus,
+  type OpenFileStatus,
+} from '../ops/status.js';
 import { VERSION } from '../version.js';
 
 export interface StatusParts {
@@ -15,7 +20,7 @@ export interface StatusParts {
 /** What there is to report once the mount stands. */
 export interface ServingParts {
   readonly catalog: Catalog;
-  readonly pool: AttachmentPool;
+  readonly pool: Pick<PoolService, 'report' | 'figures' | 'lastErrors'>;
   readonly draining: () => boolean;
   /** Open handles and the image each belongs to. */
   readonly opened: () => readonly { readonly handle: number; readonly imageId: string }[];
@@ -51,6 +56,9 @@ export class StatusReporter {
       images: this.#images(serving),
       open_files: serving === undefined ? [] : openFiles(serving),
       attachments: serving === undefined ? [] : serving.pool.report().map(attachmentStatus),
+      failures: serving === undefined ? [] : failures(serving),
+      gauges: { ...serving?.pool.figures()?.gauges, open_handles: serving?.opened().length ?? 0 },
+      counters: { ...serving?.pool.figures()?.counters },
     };
   }
 
@@ -70,4 +78,8 @@ function openFiles({ opened, served }: ServingParts): readonly OpenFileStatus[] 
     files.set(imageId, { image_id: imageId, handles, served: how.get(handle) ?? 'read' });
   }
   return [...files.values()];
+}
+
+function failures({ pool }: ServingParts): readonly FailureStatus[] {
+  return pool.lastErrors().map(({ imageId, line }) => ({ image_id: imageId, last_error: line }));
 }

@@ -8,7 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { FileSource } from '../attach/source.js';
 import { CinderfsError } from '../errors.js';
 import type { Cursor, SourceReader } from './reader.js';
-import { Slots } from './slots.js';
+import { Slots } from '../async/slots.js';
 
 /** lseek(2) with SEEK_DATA / SEEK_HOLE on a path, which Node lacks. Answers `size` or more when there is none. */
 export type SeekFile = (path: string, offset: number, whence: 'data' | 'hole') => Promise<number>;

@@ -4,6 +4,7 @@
  * (so that a new process derives it again); ROOT_NODE is the mount point.
  */
 import type { Source } from '../attach/source.js';
+import type { CinderfsError } from '../errors.js';
 
 export const ROOT_NODE = 1;
 
@@ -73,6 +74,8 @@ export interface Filesystem {
   read(handle: number, offset: number, length: number, context?: CallContext): Promise<Buffer>;
   /** Next data or hole at or after `offset`, as lseek(2) SEEK_DATA / SEEK_HOLE; `ENXIO` beyond the end. */
   seek(handle: number, offset: number, whence: 'data' | 'hole', context?: CallContext): Promise<number>;
+  /** A transport that reads the source by itself tells of a read that failed there. */
+  readFailed(handle: number, error: CinderfsError): void;
   /** Gives the handle back. Never fails, never waits for the detach. */
   release(handle: number): void;
   getxattr(node: number, name: string): Promise<Buffer>;

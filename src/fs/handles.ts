@@ -64,6 +64,10 @@ export class Handles {
     return handle;
   }
 
+  find(number: number): Handle | undefined {
+    return this.#open.get(number);
+  }
+
   /** Takes the handle out; undefined when it was not open (a second release is harmless). */
   remove(number: number): Handle | undefined {
     const handle = this.#open.get(number);

@@ -126,6 +126,10 @@ export class ImageFs implements Filesystem {
     return this.#files.seek(handle, offset, whence, context);
   }
 
+  readFailed(handle: number, error: CinderfsError): void {
+    this.#files.noteReadFailure(handle, error);
+  }
+
   release(handle: number): void {
     this.#files.release(handle);
   }

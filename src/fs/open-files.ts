@@ -95,6 +95,12 @@ export class OpenFiles {
     return Math.min(found, size);
   }
 
+  /** A read of that handle failed, here or in a transport that reads the source by itself. */
+  noteReadFailure(number: number, error: CinderfsError): void {
+    const handle = this.#handles.find(number);
+    if (handle?.is === 'image') this.#noteFailure(handle, error);
+  }
+
   release(number: number): void {
     const handle = this.#handles.remove(number);
     if (handle?.is !== 'image') return;
@@ -144,8 +150,8 @@ export class OpenFiles {
     context: CallContext,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const { clock, readTimeoutMs, onReadError } = this.#parts;
-    const { image, lease } = handle;
+    const { clock, readTimeoutMs } = this.#parts;
+    const { lease } = handle;
     try {
       return await withReadDeadline(work, {
         clock,
@@ -157,11 +163,15 @@ export class OpenFiles {
           new CinderfsError('read_timeout', `the source did not answer within ${readTimeoutMs} ms`),
       });
     } catch (error) {
-      const where = { image: image.id, volume: lease.volumeId, attachment: lease.attachmentId };
-      const failure = CinderfsError.from(error, 'read_failed').within(where);
-      if (failure.code !== 'interrupted') onReadError?.(image.id, failure);
-      throw failure;
+      throw this.#noteFailure(handle, CinderfsError.from(error, 'read_failed'));
     }
+  }
+
+  #noteFailure({ image, lease }: ImageHandle, error: CinderfsError): CinderfsError {
+    const where = { image: image.id, volume: lease.volumeId, attachment: lease.attachmentId };
+    const failure = error.within(where);
+    if (failure.code !== 'interrupted') this.#parts.onReadError?.(image.id, failure);
+    return failure;
   }
 }
 

@@ -1,4 +1,5 @@
 /** One picture of a running daemon: `cinderfs status`, the control socket and /.cinderfs/status show this very shape. */
+import type { AttachCounters, AttachGauges } from '../attach/figures.js';
 import type { AttachmentReport } from '../attach/lease.js';
 import type { ServedFile } from '../fs/transport.js';
 
@@ -18,6 +19,17 @@ export interface DaemonStatus {
   };
   readonly open_files: readonly OpenFileStatus[];
   readonly attachments: readonly AttachmentStatus[];
+  /** Images whose last open or read failed, and why. */
+  readonly failures: readonly FailureStatus[];
+  /** Zero each when nothing is open and every linger is over; what is not is a leak. */
+  readonly gauges: Partial<AttachGauges> & { readonly open_handles: number };
+  /** Since the start; they only grow. */
+  readonly counters: Readonly<Partial<AttachCounters>>;
+}
+
+export interface FailureStatus {
+  readonly image_id: string;
+  readonly last_error: string;
 }
 
 export interface OpenFileStatus {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
-import { count, rejectsWith } from './attach-testing.js';
+import { broken, count, once, rejectsWith } from './attach-testing.js';
 
 describe('identity', () => {
   it('is proven again before a lingering volume is read: a reused LUN is fenced, and attached anew', async () => {
@@ -95,16 +95,27 @@ describe('what is held', () => {
     lease.release();
   });
 
-  it('is let go at once by an operator when nobody reads, else at the last close', async () => {
+  it('is let go at once by an operator, who is refused while somebody reads', async () => {
     const world = new AttachWorld();
     const image = world.addImage('v1');
     const lease = await world.pool.acquire(image);
-    assert.equal(world.pool.releaseImage(image.id), true);
-    await settle();
-    assert.equal(world.pool.report()[0]?.state, 'attached');
+    await rejectsWith('holders', world.pool.releaseImage(image.id));
     lease.release();
-    await world.pool.quiet();
+    assert.equal(world.pool.report()[0]?.state, 'lingering', 'the refusal changed nothing');
+    assert.equal(await world.pool.releaseImage(image.id), true);
     assert.deepEqual(world.leftovers(), []);
-    assert.equal(world.pool.releaseImage(image.id), false);
+    assert.equal(await world.pool.releaseImage(image.id), false);
+  });
+
+  it('is not called released before it is: a detach that fails at once is reported, and goes on', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    (await world.pool.acquire(image)).release();
+    once(world, 'delete', broken());
+    const error = await rejectsWith('detach_failed', world.pool.releaseImage(image.id));
+    assert.equal(error.context.requestId, 'req-1');
+    assert.equal(world.pool.figures().gauges.detach_retrying, 1);
+    await world.clock.advance(60_000);
+    assert.deepEqual(world.leftovers(), []);
   });
 });

@@ -7,6 +7,7 @@ import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';
 import type { AttachableImage, Lease } from '../../src/attach/lease.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
+import { rejectsWith } from './attach-testing.js';
 
 const EVERY_MS = 30_000;
 
@@ -99,14 +100,44 @@ describe('reaping', () => {
     };
     const [ours, dead, other] = [await attach('host-1'), await attach('dead'), await attach('alive')];
     const context = { ...world.context, properties: { ...world.context.properties, ...of('host-1') } };
-    const named = await reap(['v1', 'v2'], context, { dryRun: true });
+    const named = await reap(context, { dryRun: true });
     assert.deepEqual(
       named.map(({ attachmentId, deleted }) => [attachmentId, deleted]),
       [[ours, false]],
     );
-    await reap(['v1', 'v2'], context, { dryRun: false });
-    await reap(['v1', 'v2'], context, { dryRun: false, deadHost: 'dead' });
+    await reap(context, { dryRun: false });
+    await reap(context, { dryRun: false, deadHost: 'dead' });
     assert.deepEqual([...world.cinder.stored.keys()], [lease.attachmentId, other]);
     assert.ok(!world.cinder.stored.has(dead));
+  });
+
+  it('settles what a dead host never finished, once it has stayed long enough; not what moves on', async () => {
+    const world = new AttachWorld();
+    for (const volume of ['v1', 'v2', 'v3']) world.addImage(volume);
+    const dead = [
+      world.cinder.attachElsewhere('v1', 'reserved'),
+      world.cinder.attachElsewhere('v2', 'attaching'),
+    ];
+    const alive = world.cinder.attachElsewhere('v3', 'reserved');
+    const named = await reap(world.context, { dryRun: true, deadHost: 'dead' });
+    assert.deepEqual(
+      named.map(({ attachmentId }) => attachmentId),
+      [...dead, alive],
+    );
+    const reaping = reap(world.context, { dryRun: false, deadHost: 'dead' });
+    await world.clock.advance(30_000);
+    await world.cinder.update(alive, world.context.properties);
+    await world.clock.advance(60_000);
+    assert.deepEqual(
+      (await reaping).map(({ attachmentId }) => attachmentId),
+      dead,
+    );
+    assert.deepEqual([...world.cinder.stored.keys()], [alive]);
+    assert.equal(world.cinder.volumes.get('v1')?.status, 'available');
+  });
+
+  it('does not believe that this host is dead', async () => {
+    const world = new AttachWorld();
+    await rejectsWith('usage', reap(world.context, { dryRun: false, deadHost: 'host-1' }));
   });
 });

@@ -1,6 +1,8 @@
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
+import { newCounters } from '../../src/attach/figures.js';
+import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryJournal, MemoryPins } from './memory-journal.js';
@@ -18,7 +20,7 @@ export class AttachWorld {
   readonly context: AttachContext;
   readonly pool: Pool;
 
-  constructor(times: Partial<AttachTimes> = {}) {
+  constructor(times: Partial<AttachTimes> = {}, { slots = 16 } = {}) {
     this.context = {
       attachments: this.cinder,
       volumes: this.cinder,
@@ -30,6 +32,8 @@ export class AttachWorld {
       times: { ...DEFAULT_TIMES, ...times },
       clock: this.clock,
       log: silentLog,
+      slots: new Slots(slots),
+      counters: newCounters(),
       random: () => 0.5,
     };
     this.pool = new Pool(this.context, this.end.signal);

@@ -91,6 +91,10 @@ export class SimulatedCinder implements Attachments, Volumes {
     );
   }
 
+  list(): Promise<readonly Volume[]> {
+    return this.#call('volume', () => [...this.volumes.keys()].map((id) => this.#viewVolume(id)));
+  }
+
   listForVolume(volumeId: string): Promise<readonly Attachment[]> {
     return this.#call('list', () => this.#of(volumeId).map(({ id }) => this.#view(id)));
   }

@@ -28,6 +28,8 @@ export interface MemoryFile {
 /** A Filesystem without images: one flat directory, every call counted. */
 export class MemoryFilesystem implements Filesystem {
   readonly calls: Record<string, number> = {};
+  /** What the transport told of reads that failed. */
+  readonly failures: { readonly file: string | undefined; readonly code: string }[] = [];
   readonly openHandles = new Map<number, { readonly file: MemoryFile; readonly fence: AbortController }>();
   readonly #files = new Map<number, MemoryFile>();
   readonly #listeners = new Set<(entry: InvalidatedEntry) => void>();
@@ -104,6 +106,10 @@ export class MemoryFilesystem implements Filesystem {
     this.#count('seek');
     const file = this.openHandles.get(_handle)?.file;
     return Promise.resolve(whence === 'data' ? offset : (file?.size ?? 0));
+  }
+
+  readFailed(handle: number, error: CinderfsError): void {
+    this.failures.push({ file: this.openHandles.get(handle)?.file.name, code: error.code });
   }
 
   release(handle: number): void {

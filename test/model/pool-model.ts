@@ -5,6 +5,8 @@ import type { AttachableImage, Lease } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { CinderfsError } from '../../src/errors.js';
+import { newCounters } from '../../src/attach/figures.js';
+import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 import { MemoryJournal, MemoryPins } from '../fakes/memory-journal.js';
@@ -114,7 +116,8 @@ export class PoolModel {
         for (const id of this.#oursOf(volume)) this.#cinder.forceDelete(id);
         break;
       case 'release_image':
-        this.#life.pool.releaseImage(`image-${volume}`);
+        // Refused while somebody reads; a detach that fails is tried again.
+        this.#life.pool.releaseImage(`image-${volume}`).catch(() => undefined);
         break;
       case 'other_host':
         this.#reserveElsewhere(volume);
@@ -164,6 +167,8 @@ export class PoolModel {
       times: { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 },
       clock: calls.clock(this.#clock),
       log: silentLog,
+      slots: new Slots(16),
+      counters: newCounters(),
       random: () => 0.5,
     };
     const pool = new Pool(context, new AbortController().signal);

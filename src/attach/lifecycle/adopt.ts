@@ -1,4 +1,4 @@
-import { reasonOf } from '../../errors.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
 import type { AttachmentRecord } from '../journal/record.js';
@@ -20,9 +20,13 @@ export async function adopt(record: AttachmentRecord, context: AttachContext): P
     if (connected === undefined) return undefined;
     const held = hold(record, connector, connected);
     await proveHeld(held, context);
+    context.counters.adoptions++;
     context.log.info({ volume, attachment }, 'adopted an attachment of an earlier process');
     return { ...held, checkedAt: context.clock.now() };
   } catch (error) {
+    context.counters.identity_mismatches += Number(
+      CinderfsError.is(error) && error.code === 'identity_mismatch',
+    );
     context.log.warn(
       { volume, attachment, reason: reasonOf(error) },
       'cannot adopt an attachment; it is undone',

@@ -23,25 +23,40 @@ export async function attach(
   context: AttachContext,
   signal: AbortSignal,
 ): Promise<Held> {
-  const { journal, log } = context;
   const volume = await usableVolume(image.volumeId, context);
-  let record = await reserve(await intentFor(image, volume, context), context, signal);
+  const intent = await intentFor(image, volume, context);
+  const { record, giveSlotBack } = await reserve(intent, context, signal);
+  try {
+    return await connectReserved(record, context, signal);
+  } finally {
+    giveSlotBack();
+  }
+}
+
+async function connectReserved(
+  reserved: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<Held> {
+  const { journal, log } = context;
+  const { volumeId, multiattach } = reserved;
+  let record = reserved;
   const info = await exportVolume(record, context);
-  judgeConnection(info, volume.id);
-  const connector = await choose(info, context, volume.id);
-  if (volume.multiattach) record = await complete(record, context);
+  judgeConnection(info, volumeId);
+  const connector = await choose(info, context, volumeId);
+  if (multiattach) record = await complete(record, context);
   signal.throwIfAborted();
-  const plan = connector.plan({ volumeId: volume.id, info });
+  const plan = connector.plan({ volumeId, info });
   record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
   await journal.write(record);
-  const connected = await connector.connect({ volumeId: volume.id, info, signal }, plan);
+  const connected = await connector.connect({ volumeId, info, signal }, plan);
   record = { ...record, host: connected.host };
   const held = hold(record, connector, connected);
   await proveHeld(held, context);
-  if (!volume.multiattach) record = await complete(record, context);
+  if (!multiattach) record = await complete(record, context);
   record = { ...record, step: 'attached' };
   await journal.write(record);
-  log.debug({ volume: volume.id, attachment: record.attachmentId, connector: connector.name }, 'attached');
+  log.debug({ volume: volumeId, attachment: record.attachmentId, connector: connector.name }, 'attached');
   return { ...held, record, checkedAt: context.clock.now() };
 }
 

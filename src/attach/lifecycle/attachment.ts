@@ -4,24 +4,20 @@ import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
 import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
-import { type Held, renewHeld, whenLost } from './held.js';
+import { type Held, whenLost } from './held.js';
+import { failureLine } from './last-errors.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
 import { Linger } from './linger.js';
+import { type Claim, type Claimable, openLease } from './opening.js';
 import { reconnect } from './reconnect.js';
 import type { AttachmentRecord } from '../journal/record.js';
 import { describeSource } from '../source.js';
 import { DETACHED, type Effect, type Event, leasesOf, next, type State } from './state.js';
-import { type Patience, waitFor, Waiters } from './waiters.js';
+import { type Patience, Waiters } from './waiters.js';
 
 /** A failed attach is told once what it left was removed, unless that takes longer than this. */
 const ROLLBACK_GRACE_MS = 5_000;
-
-/** What an opener is given, and what it is a lease of. */
-interface Claim {
-  readonly held: Held;
-  readonly lease: Lease;
-}
 
 /**
  * One volume on this host: feeds state.ts, runs its effects, holds the waiters, hands out leases.
@@ -29,7 +25,7 @@ interface Claim {
  * Invariants: the waiting room has as many as the state says; the state changes in #dispatch() only; the effects
  * `attach`, `recover` and `detach` each end in exactly one event.
  */
-export class Attachment {
+export class Attachment implements Claimable {
   readonly #context: AttachContext;
   /** Aborts when the process is about to exit: retries stop, the journal keeps what is left. */
   readonly #end: AbortSignal;
@@ -72,23 +68,50 @@ export class Attachment {
     return this.#state.is;
   }
 
+  get leases(): number {
+    return leasesOf(this.#state);
+  }
+
+  /** Openers that wait for it. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** A detach of it failed and is tried again. */
+  get detachRetrying(): boolean {
+    return this.#detaching?.retrying === true;
+  }
+
   /** What may be read now. */
   get held(): Held | undefined {
     return 'held' in this.#state ? this.#state.held : undefined;
   }
 
-  /**
-   * See AttachmentPool.acquire. What is there already is proven again before it is shared; when it proves bad, it is
-   * replaced by a new attachment, once.
-   */
+  /** See AttachmentPool.acquire. */
   async acquire(image: AttachableImage, signal: AbortSignal | undefined): Promise<Lease> {
     this.#openers++;
     try {
-      return await this.#acquire(image, signal);
+      return await openLease(this, image, this.#context, signal);
     } finally {
       this.#openers--;
       this.#tellIfIdle();
     }
+  }
+
+  async claim(image: AttachableImage, patience: Patience): Promise<Claim> {
+    this.#image = image;
+    this.#dispatch({ type: 'acquire' });
+    if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
+    return this.#waiters.join(
+      patience,
+      () => this.#dispatch({ type: 'leave' }),
+      (late) => late.lease.release(),
+    );
+  }
+
+  /** A verdict on an attachment that was replaced meanwhile says nothing about the new one. */
+  distrust(held: Held, reason: CinderfsError): void {
+    if (this.held === held) this.fence(reason);
   }
 
   /** Adopts what an earlier process left, or undoes it. */
@@ -99,6 +122,17 @@ export class Attachment {
   /** Detaches as soon as nobody reads: at once when it lingers. */
   letGo(): void {
     this.#dispatch({ type: 'let_go' });
+  }
+
+  /** Detaches what lingers; resolves when the first try was successful, rejects with `detach_failed` when not. */
+  async letGoNow(): Promise<void> {
+    this.letGo();
+    if ((await this.#detaching?.firstTry) === false)
+      throw this.#lastError ?? new CinderfsError('detach_failed', 'it could not be detached at once');
+  }
+
+  noteFailure(error: CinderfsError): void {
+    this.#lastError = error;
   }
 
   /** Cuts every lease with `reason` and detaches. */
@@ -130,60 +164,16 @@ export class Attachment {
       imageName: this.#image.name,
       attachmentId: record?.attachmentId,
       state: this.#state.is,
-      leases: leasesOf(this.#state),
+      leases: this.leases,
       lingerLeftMs: this.#linger.leftMs,
       ageMs: clock.now() - this.#since,
       source: this.held === undefined ? undefined : describeSource(this.held.connected.source),
-      lastError: this.#lastError?.toLine(),
+      lastError: this.#lastError === undefined ? undefined : failureLine(this.#lastError),
     };
-  }
-
-  async #acquire(image: AttachableImage, signal: AbortSignal | undefined): Promise<Lease> {
-    const { clock, times } = this.#context;
-    const end = clock.now() + times.openMs;
-    const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: image.volumeId });
-    for (let tries = 1; ; tries++) {
-      this.#image = image;
-      const { held, lease } = await this.#claim(patience());
-      try {
-        await waitFor(this.#renew(held), patience(), () => undefined);
-        if (!held.fence.signal.aborted) return lease;
-        throw CinderfsError.from(held.fence.signal.reason);
-      } catch (error) {
-        const gaveUp = CinderfsError.is(error) && ['interrupted', 'attach_timeout'].includes(error.code);
-        lease.release({ evict: !gaveUp });
-        if (gaveUp || tries === 2) throw error;
-      }
-    }
-  }
-
-  async #claim(patience: Patience): Promise<Claim> {
-    this.#dispatch({ type: 'acquire' });
-    if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
-    return this.#waiters.join(
-      patience,
-      () => this.#dispatch({ type: 'leave' }),
-      (late) => late.lease.release(),
-    );
   }
 
   #claimOf(held: Held): Claim {
     return { held, lease: leaseOn(held, (evict) => this.#dispatch({ type: 'release', evict })) };
-  }
-
-  async #renew(held: Held): Promise<void> {
-    try {
-      await renewHeld(held, this.#context);
-    } catch (error) {
-      if (CinderfsError.is(error) && (error.code === 'identity_mismatch' || error.code === 'attachment_lost'))
-        this.#fenceIfHeld(held, error);
-      throw error;
-    }
-  }
-
-  /** A verdict on an attachment that was replaced meanwhile says nothing about the new one. */
-  #fenceIfHeld(held: Held, reason: CinderfsError): void {
-    if (this.held === held) this.fence(reason);
   }
 
   #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {
@@ -229,6 +219,7 @@ export class Attachment {
         this.#detaching?.hurry();
         break;
       case 'cut_leases':
+        this.#context.counters.fences++;
         effect.held.fence.abort(effect.reason);
     }
   }
@@ -246,8 +237,11 @@ export class Attachment {
 
   async #attach(): Promise<void> {
     try {
-      this.#arrived(await attach(this.#image, this.#context, this.#quit.signal));
+      const held = await attach(this.#image, this.#context, this.#quit.signal);
+      this.#context.counters.attaches++;
+      this.#arrived(held);
     } catch (thrown) {
+      this.#context.counters.attach_failures++;
       const error = this.#fail(thrown);
       const waiters = this.#waiters.takeAll();
       const leftover = this.#context.journal.get(this.volumeId) !== undefined;
@@ -279,7 +273,7 @@ export class Attachment {
     }
     held.reconnecting = reconnect(held, this.#context, this.#quit.signal).then(
       () => whenLost(held, () => this.#onLost(held)),
-      (error: unknown) => this.#fenceIfHeld(held, CinderfsError.from(error, 'connector_failed')),
+      (error: unknown) => this.distrust(held, CinderfsError.from(error, 'connector_failed')),
     );
   }
 
@@ -298,6 +292,7 @@ export class Attachment {
     const error = CinderfsError.from(thrown).within({ image: this.imageId, volume: this.volumeId });
     const fields = { ...error.context, cause: reasonOf(error.cause) };
     this.#lastError = error;
+    this.#context.counters.identity_mismatches += Number(error.code === 'identity_mismatch');
     this.#context.log[error.kind.level](fields, error.toLine());
     return error;
   }

@@ -20,6 +20,7 @@ export class Detaching {
   readonly #end: AbortSignal;
   readonly #onFailure: (error: unknown) => void;
   #pause = new AbortController();
+  #retrying = false;
 
   /** `before` is host work that must end first. */
   constructor(
@@ -35,6 +36,11 @@ export class Detaching {
     this.#onFailure = onFailure;
     this.firstTry = before.then(() => this.#try());
     this.done = this.#untilDone();
+  }
+
+  /** The last try failed. */
+  get retrying(): boolean {
+    return this.#retrying;
   }
 
   /** Tries now instead of after the pause: somebody wants the volume. */
@@ -59,8 +65,12 @@ export class Detaching {
     try {
       const record = this.#context.journal.get(this.#volumeId);
       if (record !== undefined) await undo(record, this.#context, this.#end);
+      this.#retrying = false;
+      this.#context.counters.detaches++;
       return true;
     } catch (error) {
+      this.#retrying = true;
+      this.#context.counters.detach_failures++;
       if (!this.#end.aborted) this.#onFailure(error);
       return false;
     }

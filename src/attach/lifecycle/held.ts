@@ -105,14 +105,19 @@ export async function proveHeld(held: Held, context: AttachContext): Promise<voi
 export async function checkHeld(held: Held, context: AttachContext, deadlineMs: number): Promise<void> {
   const { volumeId: volume, attachmentId: attachment } = held.record;
   if (attachment === undefined) return;
-  const lost = (why: string): CinderfsError =>
-    new CinderfsError('attachment_lost', `the attachment of volume ${volume} ${why}`, { volume, attachment });
+  const lost = (why: string, cause?: CinderfsError): CinderfsError =>
+    new CinderfsError('attachment_lost', `the attachment of volume ${volume} ${why}`, {
+      volume,
+      attachment,
+      requestId: cause?.context.requestId,
+      cause,
+    });
   try {
     const { status } = await context.attachments.show(attachment, { deadlineMs });
     if (status !== 'attached') throw lost(`is ${status} in Cinder`);
   } catch (error) {
     if (!CinderfsError.is(error)) throw error;
-    if (error.code === 'not_found') throw lost('was removed from Cinder');
+    if (error.code === 'not_found') throw lost('was removed from Cinder', error);
     if (error.code === 'attachment_lost') throw error;
     context.log.debug(
       { volume, attachment, err: error },

@@ -24,7 +24,13 @@ export async function findOrphan(
   let seen = new Map<string, number>();
   for (;;) {
     const now = clock.now();
-    const candidates = (await list(record, context)).filter((attachment) => couldBeOurs(attachment, record));
+    const candidates = (await list(record, context)).filter(
+      (attachment) =>
+        attachment.status === 'reserved' &&
+        attachment.connectionInfo === undefined &&
+        couldBeOurs(attachment) &&
+        !record.before.includes(attachment.id),
+    );
     seen = new Map(candidates.map(({ id }) => [id, seen.get(id) ?? now]));
     const settled = [...seen].filter(([, since]) => now - since >= times.orphanMs).map(([id]) => id);
     if (settled.length > 1) throw ambiguous(record.volumeId, settled);
@@ -34,14 +40,9 @@ export async function findOrphan(
   }
 }
 
-function couldBeOurs(attachment: Attachment, record: AttachmentRecord): boolean {
-  return (
-    attachment.status === 'reserved' &&
-    attachment.connectionInfo === undefined &&
-    attachment.instanceId === undefined &&
-    attachment.attachMode !== 'rw' &&
-    !record.before.includes(attachment.id)
-  );
+/** Ours are read-only and belong to no virtual machine. */
+export function couldBeOurs({ instanceId, attachMode }: Attachment): boolean {
+  return instanceId === undefined && attachMode !== 'rw';
 }
 
 /** A volume that is gone took its attachments with it. */

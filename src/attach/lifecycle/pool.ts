@@ -1,6 +1,8 @@
 import { CinderfsError } from '../../errors.js';
 import { Attachment } from './attachment.js';
+import { LastErrors } from './last-errors.js';
 import type { AttachContext } from '../context.js';
+import type { AttachFigures } from '../figures.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../lease.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
@@ -9,7 +11,7 @@ export class Pool implements AttachmentPool {
   readonly #context: AttachContext;
   readonly #end: AbortSignal;
   readonly #attachments = new Map<string, Attachment>();
-  readonly #lastErrors = new Map<string, string>();
+  readonly #lastErrors = new LastErrors();
   #quiet: (() => void)[] = [];
   #draining = false;
 
@@ -27,11 +29,11 @@ export class Pool implements AttachmentPool {
       throw new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
     try {
       const lease = await this.#attachmentOf(image).acquire(image, options.signal);
-      this.#lastErrors.delete(image.id);
+      this.#lastErrors.forget(image.id);
       return lease;
     } catch (thrown) {
       const error = CinderfsError.from(thrown).within({ image: image.id, volume: image.volumeId });
-      this.#lastErrors.set(image.id, error.toLine());
+      this.#lastErrors.note(image.id, error);
       throw error;
     }
   }
@@ -44,6 +46,44 @@ export class Pool implements AttachmentPool {
     return this.#lastErrors.get(imageId);
   }
 
+  lastErrors(): ReturnType<LastErrors['list']> {
+    return this.#lastErrors.list();
+  }
+
+  /** A read of the image failed, after the open that attached it had succeeded. */
+  readFailed(imageId: string, error: CinderfsError): void {
+    this.#context.counters.read_failures++;
+    this.#lastErrors.note(imageId, error);
+    for (const attachment of this.#of(imageId)) attachment.noteFailure(error);
+  }
+
+  /** Forgets failures of images that are gone. */
+  keepErrorsOf(images: ReadonlyMap<string, unknown>): void {
+    this.#lastErrors.keepOnly(images);
+  }
+
+  figures(): AttachFigures {
+    const { counters, journal, slots } = this.#context;
+    const all = this.all();
+    const inState = (...states: readonly string[]): number =>
+      all.filter(({ state }) => states.includes(state)).length;
+    const sum = (of: (attachment: Attachment) => number): number =>
+      all.reduce((total, attachment) => total + of(attachment), 0);
+    const gauges = {
+      held: inState('attached', 'lingering'),
+      leases: sum(({ leases }) => leases),
+      lingering: inState('lingering'),
+      attaching: inState('attaching'),
+      detaching: inState('detaching'),
+      fenced: inState('fenced'),
+      waiting: sum(({ waiting }) => waiting),
+      queued: slots.waiting,
+      detach_retrying: all.filter(({ detachRetrying }) => detachRetrying).length,
+      journal_records: journal.list().length,
+    };
+    return { gauges, counters: { ...counters } };
+  }
+
   /** Takes over what an earlier process recorded: each is adopted or undone in the background. */
   recover(records: readonly AttachmentRecord[]): void {
     for (const record of records) {
@@ -52,10 +92,24 @@ export class Pool implements AttachmentPool {
     }
   }
 
-  /** Detaches the image's volume as soon as nobody reads it: at once when it lingers. False when it is not attached. */
-  releaseImage(imageId: string): boolean {
-    const held = this.all().filter((attachment) => attachment.imageId === imageId);
-    for (const attachment of held) attachment.letGo();
+  /**
+   * Detaches the image's volume now, without lingering; resolves once it is detached. False when it was not attached.
+   * Rejects with `holders` when somebody reads it (nothing is changed then), with `detach_failed` when it could not be
+   * detached at once: that is tried again in the background.
+   */
+  async releaseImage(imageId: string): Promise<boolean> {
+    const held = this.#of(imageId);
+    const leases = held.reduce((total, attachment) => total + attachment.leases, 0);
+    if (leases > 0)
+      throw new CinderfsError(
+        'holders',
+        `the image is open: ${leases} ${leases === 1 ? 'lease' : 'leases'}`,
+        {
+          image: imageId,
+          remedy: 'Close the files that use it, then release it again.',
+        },
+      );
+    await Promise.all(held.map((attachment) => attachment.letGoNow()));
     return held.length > 0;
   }
 
@@ -93,6 +147,10 @@ export class Pool implements AttachmentPool {
       void this.quiet().then(stop);
     });
     await Promise.race([this.quiet(), deadline]);
+  }
+
+  #of(imageId: string): readonly Attachment[] {
+    return this.all().filter((attachment) => attachment.imageId === imageId);
   }
 
   #attachmentOf(image: AttachableImage): Attachment {

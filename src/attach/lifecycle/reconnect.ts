@@ -25,5 +25,6 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   const request = { volumeId, info, signal };
   held.connected = await held.connector.connect(request, held.connector.plan(request));
   await proveHeld(held, context);
+  context.counters.reconnects++;
   await journal.write({ ...held.record, host: held.connected.host });
 }

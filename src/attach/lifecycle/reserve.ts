@@ -8,29 +8,34 @@ import { refused } from './refusal.js';
 /** Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. */
 const RETRY = { baseMs: 250, capMs: 10_000 };
 
+/** A reserved volume, and the slot that its attach goes on to hold. */
+export interface Reservation {
+  /** Names the attachment; journaled. */
+  readonly record: AttachmentRecord;
+  readonly giveSlotBack: () => void;
+}
+
 /**
- * Reserves the volume in Cinder and answers with the record that names the attachment (journaled).
+ * Reserves the volume in Cinder, in one of the slots that this host has for attaching.
  *
  * While another host is between reserving and completing, Cinder answers `conflict` to everybody, multiattach or not:
  * that is retried within the attach budget, then `volume_busy`. A definite refusal leaves no record; an unanswered
- * request leaves one without an attachment id, which undo() resolves.
+ * request leaves one without an attachment id, which undo() resolves. The slot is taken before the reservation, because
+ * from then on every other host waits for us, and given back while we wait for others.
  */
 export async function reserve(
   intent: AttachmentRecord,
   context: AttachContext,
   signal: AbortSignal,
-): Promise<AttachmentRecord> {
-  const { attachments, clock, journal, times } = context;
+): Promise<Reservation> {
+  const { clock, slots, times } = context;
   const end = clock.now() + times.attachBudgetMs;
   for (let attempt = 0; ; attempt++) {
-    signal.throwIfAborted();
-    await journal.write(intent);
+    const giveSlotBack = await slots.take(signal);
     try {
-      const { id } = await attachments.create(intent.volumeId);
-      const record = { ...intent, answered: true, attachmentId: id, step: 'export' } as const;
-      await journal.write(record);
-      return record;
+      return { record: await reserveOnce(intent, context), giveSlotBack };
     } catch (error) {
+      giveSlotBack();
       await settleRefusal(intent, error, context);
       if (!CinderfsError.is(error) || error.code !== 'conflict') throw refused(error, intent.volumeId);
       const delay = backoffDelay(RETRY, attempt, context.random);
@@ -38,6 +43,17 @@ export async function reserve(
       await sleep(clock, delay, signal);
     }
   }
+}
+
+async function reserveOnce(
+  intent: AttachmentRecord,
+  { attachments, journal }: AttachContext,
+): Promise<AttachmentRecord> {
+  await journal.write(intent);
+  const { id } = await attachments.create(intent.volumeId);
+  const record = { ...intent, answered: true, attachmentId: id, step: 'export' } as const;
+  await journal.write(record);
+  return record;
 }
 
 /** Nothing was reserved after a definite no; anything else must be looked up before it is forgotten. */

@@ -52,6 +52,7 @@ export class Watcher {
 
   /** An image that was deleted, deactivated or moved to another volume is not read any more. */
   review({ images }: CatalogSnapshot): void {
+    this.#pool.keepErrorsOf(images);
     for (const attachment of this.#pool.all()) {
       const { imageId: image, volumeId: volume } = attachment;
       if (images.get(image)?.volumeId === volume) continue;

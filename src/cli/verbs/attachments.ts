@@ -1,9 +1,14 @@
+import path from 'node:path';
+import { systemClock } from '../../async/clock.js';
+import type { Leftover } from '../../attach/lifecycle/reap.js';
+import { settleLeftovers } from '../../daemon/attachments.js';
+import { CinderfsError } from '../../errors.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
 import { ControlClient } from '../control-client.js';
-import { renderList } from '../output.js';
+import { renderList, type Row } from '../output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
-import { settingsOf } from '../settings.js';
-import type { Verb } from '../verb.js';
+import { openstackFor, settingsOf } from '../settings.js';
+import type { Invocation, Verb } from '../verb.js';
 
 const COLUMNS = [
   'Volume',
@@ -18,26 +23,97 @@ const COLUMNS = [
   'Last Error',
 ];
 
-/** `cinderfs attachments DIR`: what that daemon holds in Cinder, one attachment a row. */
+const REAP_COLUMNS = ['Volume', 'Attachment', 'Owner', 'Deleted'];
+
+/** `cinderfs attachments DIR`: what that daemon holds in Cinder, or with `--reap` what nobody holds any more. */
 export const attachments: Verb = {
   name: 'attachments',
   usage: 'DIR',
-  summary: 'List the volumes a daemon has attached',
+  summary: 'List the volumes a daemon has attached, or settle leftovers',
   words: { min: 1, max: 1 },
-  flags: OUTPUT_FLAGS,
-  optionGroups: ['general'],
-  examples: ['cinderfs attachments /images', 'cinderfs attachments /images -f json'],
+  flags: [
+    ...OUTPUT_FLAGS,
+    { name: 'reap', doc: 'remove from Cinder what this mount, running or not, lost track of' },
+    { name: 'dry-run', doc: 'with --reap: only show what would be removed' },
+    {
+      name: 'dead-host',
+      value: 'HOST',
+      doc: 'with --reap: remove what cinderfs on HOST left; only when HOST will not come back',
+    },
+  ],
+  optionGroups: ['general', 'openstack', 'api', 'attach'],
+  examples: [
+    'cinderfs attachments /images',
+    'cinderfs attachments /images -f json',
+    'cinderfs attachments /images --reap --dry-run',
+    'cinderfs attachments /images --reap --dead-host compute-7',
+  ],
   async run(invocation) {
     const output = outputOptions(invocation.flags);
-    const { config } = settingsOf(invocation);
-    const client = ControlClient.forMountpoint(config.run_dir, invocation.words[0] ?? '');
-    const report = await client.get<DaemonStatus>('/status');
-    invocation.stdout(renderList(report.attachments.map(row), COLUMNS, output));
+    const reap = reapOptions(invocation);
+    const client = clientOf(invocation);
+    if (reap === undefined) {
+      const report = await client.get<DaemonStatus>('/status');
+      invocation.stdout(renderList(report.attachments.map(row), COLUMNS, output));
+    } else {
+      const leftovers = await settle(client, invocation, reap);
+      invocation.stdout(renderList(leftovers.map(leftoverRow), REAP_COLUMNS, output));
+    }
     return 0;
   },
 };
 
-function row(one: AttachmentStatus): Record<string, string | number | null> {
+interface ReapFlags {
+  readonly dryRun: boolean;
+  readonly deadHost: string | undefined;
+}
+
+function reapOptions({ flags }: Invocation): ReapFlags | undefined {
+  const deadHost = typeof flags['dead-host'] === 'string' ? flags['dead-host'] : undefined;
+  const dryRun = flags['dry-run'] === true;
+  if (flags.reap === true) return { dryRun, deadHost };
+  if (dryRun || deadHost !== undefined)
+    throw new CinderfsError('usage', '--dry-run and --dead-host go with --reap');
+  return undefined;
+}
+
+function clientOf(invocation: Invocation): ControlClient {
+  const { config } = settingsOf(invocation);
+  return ControlClient.forMountpoint(config.run_dir, invocation.words[0] ?? '');
+}
+
+/** The daemon knows what is in use; only where none runs its state directory is taken over for a moment. */
+async function settle(
+  client: ControlClient,
+  invocation: Invocation,
+  { dryRun, deadHost }: ReapFlags,
+): Promise<readonly Leftover[]> {
+  const query = new URLSearchParams({ dry_run: String(dryRun) });
+  if (deadHost !== undefined) query.set('dead_host', deadHost);
+  try {
+    return await client.post<readonly Leftover[]>(`/reap?${query.toString()}`);
+  } catch (error) {
+    if (!CinderfsError.is(error) || error.code !== 'not_running') throw error;
+    return settleWithoutDaemon(invocation, { dryRun, deadHost });
+  }
+}
+
+async function settleWithoutDaemon(invocation: Invocation, reap: ReapFlags): Promise<readonly Leftover[]> {
+  const { config, log } = settingsOf(invocation);
+  const openstack = await openstackFor(invocation);
+  try {
+    const mountpoint = path.resolve(invocation.words[0] ?? '');
+    return await settleLeftovers({ openstack, config, mountpoint, log, clock: systemClock }, reap);
+  } finally {
+    await openstack.close();
+  }
+}
+
+function leftoverRow({ volumeId, attachmentId, owner, deleted }: Leftover): Row {
+  return { Volume: volumeId, Attachment: attachmentId ?? null, Owner: owner ?? null, Deleted: deleted };
+}
+
+function row(one: AttachmentStatus): Row {
   return {
     Volume: one.volume_id,
     Image: one.image_id,

@@ -29,9 +29,9 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     const opened = context.files.get(call.fh);
     if (opened === undefined) return refuse('EBADF');
     const length = Math.min(call.size, MAX_READ);
-    opened.file.fenced.throwIfAborted();
     const job = { unique: request.unique, fh: call.fh, offset: call.offset, length };
-    if (context.queueRead(opened, job)) return UNANSWERED;
+    // The file system says why a fenced file is not read, to the reader and to the operator.
+    if (!opened.file.fenced.aborted && context.queueRead(opened, job)) return UNANSWERED;
     return answer(await readHere(context, opened, job, signal));
   }),
 
@@ -61,7 +61,6 @@ export async function readHere(
   { offset, length }: ReadJob,
   signal: AbortSignal,
 ): Promise<Buffer> {
-  file.fenced.throwIfAborted();
   const bytes = await filesystem.read(file.handle, offset, length, { signal });
   file.fenced.throwIfAborted();
   return bytes;

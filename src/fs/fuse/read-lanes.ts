@@ -25,7 +25,7 @@ export interface ReadLanesParts {
   readonly descriptors: Descriptors;
   readonly log: Log;
   readonly readTimeoutMs: number;
-  readonly answer: (unique: bigint, errno: ReplyErrno) => void;
+  readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
   /** Serves a read on the main thread: its source is well again and no worker waits for it. */
   readonly onOrphan: (job: ReadJob) => void;
 }
@@ -111,7 +111,7 @@ export class ReadLanes {
       const gone = queue.filter(which);
       if (gone.length === 0) continue;
       queue.splice(0, queue.length, ...queue.filter((read) => !which(read)));
-      for (const { job } of gone) this.#parts.answer(job.unique, errno);
+      for (const { job } of gone) this.#parts.answer(job, errno);
       dropped += gone.length;
     }
     return dropped;

@@ -1,10 +1,12 @@
 import type { Clock } from '../../async/clock.js';
+import { CinderfsError } from '../../errors.js';
 import type { Filesystem, InvalidatedEntry } from '../filesystem.js';
 import type { ServedFile, TransportOptions } from '../transport.js';
 import { Backings } from './backings.js';
 import { Descriptors } from './descriptors.js';
 import type { FuseDevice } from './device.js';
 import { Dispatcher } from './dispatcher.js';
+import type { ReplyErrno } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import { KnownNodes } from './known-nodes.js';
 import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
@@ -14,6 +16,7 @@ import { OpenFiles } from './open-files.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { StallWatch } from './stall-watch.js';
+import type { ReadJob } from './worker-messages.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Workers at /dev/fuse, and how many more may be started for those that a dead source holds. */
@@ -45,7 +48,7 @@ export class Session {
   constructor(parts: SessionParts) {
     const { options, device, clock } = parts;
     const { log, readTimeoutMs, openTimeoutMs } = options;
-    const answer = device.fail.bind(device);
+    const answer = this.#refuseRead.bind(this);
     this.#parts = parts;
     this.#files = new OpenFiles({
       descriptors: this.#descriptors,
@@ -105,6 +108,7 @@ export class Session {
       onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
       onWaiting: (seat) => this.#lanes.waiting(seat),
       onRefused: (job) => this.#dispatcher.read(job),
+      onFailed: (fh, reason) => this.#readFailed(fh, new CinderfsError('read_failed', reason)),
       onAbandoned: (unique) => device.fail(unique, 'EIO'),
     });
   }
@@ -122,6 +126,20 @@ export class Session {
       queueRead: ({ descriptor }, job) =>
         descriptor !== undefined && this.#lanes.enqueue(descriptor, job, clock.now()),
     };
+  }
+
+  /** Answers a read that no source answered. */
+  #refuseRead({ unique, fh }: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno): void {
+    const { device, options } = this.#parts;
+    device.fail(unique, errno);
+    if (errno !== 'ETIMEDOUT') return;
+    const why = `the source did not answer within ${options.readTimeoutMs} ms`;
+    this.#readFailed(fh, new CinderfsError('read_timeout', why));
+  }
+
+  #readFailed(fh: number, error: CinderfsError): void {
+    const opened = this.#files.get(fh);
+    if (opened !== undefined) this.#parts.filesystem.readFailed(opened.file.handle, error);
   }
 
   /** Takes an entry out of the kernel's caches. What it has not looked up it has not cached. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../async/clock.js';
 import type { ReplyErrno } from './errno.js';
+import type { ReadJob } from './worker-messages.js';
 import type { Seat, WorkerPool } from './worker-pool.js';
 
 /** Milliseconds in one read after which a worker counts as stalled. */
@@ -15,7 +16,7 @@ export interface StallWatchParts {
   /** A stalled worker answered its read after all and went on. */
   readonly onBack: (seat: Seat) => void;
   /** A stalled read was taken from its worker; this answers it. */
-  readonly answer: (unique: bigint, errno: ReplyErrno) => void;
+  readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
   /** After each round, with the time. */
   readonly onTick: (now: number) => void;
   /** Whether there is anything to watch; arm() starts it again. */
@@ -93,11 +94,11 @@ export class StallWatch {
       this.#parts.onBack(seat);
       return;
     }
-    const { unique } = claims.read(seat.index);
+    const { unique, fh } = claims.read(seat.index);
     const errno = now - watch.since >= this.#parts.readTimeoutMs ? 'ETIMEDOUT' : 'EINTR';
     if (errno === 'EINTR' && !this.#interrupted.has(unique)) return;
     if (!claims.take(seat.index, claim)) return;
     watch.taken = true;
-    this.#parts.answer(unique, errno);
+    this.#parts.answer({ unique, fh }, errno);
   }
 }

@@ -38,6 +38,8 @@ export interface WorkerPoolParts {
   readonly onRequest: (bytes: Buffer) => void;
   readonly onWaiting: (seat: Seat) => void;
   readonly onRefused: (job: ReadJob) => void;
+  /** A worker met an error of the source; the read was answered with EIO. */
+  readonly onFailed: (fh: number, reason: string) => void;
   /** A worker died with this request unanswered. */
   readonly onAbandoned: (unique: bigint) => void;
 }
@@ -135,7 +137,7 @@ export class WorkerPool {
       this.#parts.onRequest(Buffer.from(message.buffer, message.byteOffset, message.length));
     else if (message.kind === 'waiting') this.#parts.onWaiting(seat);
     else if (message.kind === 'refused') this.#parts.onRefused(message.job);
-    else this.#parts.log.error({ ...message }, 'a read failed');
+    else this.#parts.onFailed(message.fh, message.reason);
   }
 
   #left(seat: Seat, code: number): void {

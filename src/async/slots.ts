@@ -1,5 +1,5 @@
 /**
- * A bulkhead: at most `limit` pieces of work of one source run at a time, first come first served.
+ * A bulkhead: at most `limit` pieces of work run at a time, first come first served.
  *
  * Work on a hung device cannot be cancelled: the thread that runs it is lost until the device answers. So a slot is
  * given back when its work settles and never earlier, however long ago its waiter left: a hung source can hold
@@ -31,6 +31,16 @@ export class Slots {
     } finally {
       this.#leave();
     }
+  }
+
+  /** A slot to keep until the returned function is called (idempotent); waits like run(). */
+  async take(signal: AbortSignal): Promise<() => void> {
+    await this.#enter(signal);
+    let taken = true;
+    return () => {
+      if (taken) this.#leave();
+      taken = false;
+    };
   }
 
   #enter(signal: AbortSignal): Promise<void> | undefined {

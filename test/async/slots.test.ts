@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Slots } from '../../src/fs/slots.js';
+import { Slots } from '../../src/async/slots.js';
 
 const FOREVER = new AbortController().signal;
 

@@ -1,0 +1,56 @@
+import { CinderfsError } from '../../errors.js';
+import type { AttachContext } from '../context.js';
+import type { AttachableImage, Lease } from '../lease.js';
+import { type Held, renewHeld } from './held.js';
+import { type Patience, waitFor } from './waiters.js';
+
+/** What an opener is given, and what it is a lease of. */
+export interface Claim {
+  readonly held: Held;
+  readonly lease: Lease;
+}
+
+/** An attachment as an opener sees it. */
+export interface Claimable {
+  /** A lease on what is held now, or on what arrives within the patience. */
+  claim(image: AttachableImage, patience: Patience): Promise<Claim>;
+  /** Told of what proved bad when it was about to be shared, also after the opener left. */
+  distrust(held: Held, reason: CinderfsError): void;
+}
+
+/**
+ * One opener's way to a lease: claim, prove again what was there already, then read. What proves bad is replaced by a
+ * new attachment, once. All of it within the open deadline (`attach_timeout`), or until `signal` (`interrupted`).
+ */
+export async function openLease(
+  attachment: Claimable,
+  image: AttachableImage,
+  context: AttachContext,
+  signal: AbortSignal | undefined,
+): Promise<Lease> {
+  const { clock, times } = context;
+  const end = clock.now() + times.openMs;
+  const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: image.volumeId });
+  for (let tries = 1; ; tries++) {
+    const { held, lease } = await attachment.claim(image, patience());
+    try {
+      await waitFor(proven(held, attachment, context), patience(), () => undefined);
+      if (!held.fence.signal.aborted) return lease;
+      throw CinderfsError.from(held.fence.signal.reason);
+    } catch (error) {
+      const gaveUp = CinderfsError.is(error) && ['interrupted', 'attach_timeout'].includes(error.code);
+      lease.release({ evict: !gaveUp });
+      if (gaveUp || tries === 2) throw error;
+    }
+  }
+}
+
+async function proven(held: Held, attachment: Claimable, context: AttachContext): Promise<void> {
+  try {
+    await renewHeld(held, context);
+  } catch (error) {
+    if (CinderfsError.is(error) && (error.code === 'identity_mismatch' || error.code === 'attachment_lost'))
+      attachment.distrust(held, error);
+    throw error;
+  }
+}
