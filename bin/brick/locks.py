@@ -1,4 +1,4 @@
-"""os-brick's lock, taken where the neighbours take it."""
+"""os-brick's locks, taken where the neighbours take them."""
 
 import contextlib
 import fcntl
@@ -12,21 +12,21 @@ LOCK = 'os-brick-connect_volume'  # one per host, over all volumes and protocols
 
 @contextlib.contextmanager
 def host_lock(request):
-    """The lock of os-brick in every directory where a neighbour may take it, always in the same order.
+    """Locks, os-brick's own by default, in every directory where a neighbour may take them, always in the same order.
 
     os-brick itself locks in a directory of ours, after these: so no file of root's appears where nova cannot open it.
     """
     deadline = time.monotonic() + float(request.get('lock_seconds', 60))
     with contextlib.ExitStack() as held:
-        for directory in sorted({os.path.realpath(each) for each in request.get('lock_directories', [])}):
-            held.enter_context(lock_in(directory, deadline))
+        for name in request.get('lock_names', [LOCK]):
+            for directory in sorted({os.path.realpath(each) for each in request.get('lock_directories', [])}):
+                held.enter_context(lock_at(f'{directory}/{name}', deadline))
         yield
 
 
 @contextlib.contextmanager
-def lock_in(directory, deadline):
+def lock_at(path, deadline):
     """A POSIX record lock, as fasteners takes it: flock(2) would exclude nobody. Gone when this process is."""
-    path = f'{directory}/{LOCK}'
     create_as_its_directory(path)
     with open(path, 'ab') as file:
         while True:
@@ -44,12 +44,12 @@ def create_as_its_directory(path):
     """Makes the lock file belong to who owns the directory from its first moment: nova may not open root's."""
     if os.path.exists(path):
         return
-    directory = os.path.dirname(path)
+    directory, name = os.path.split(path)
     try:
         owner = os.stat(directory)
     except FileNotFoundError as error:
         raise Refusal('bad_request', f'lock directory {directory} does not exist') from error
-    fresh = f'{directory}/.{LOCK}.{os.getpid()}'
+    fresh = f'{directory}/.{name}.{os.getpid()}'
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
     try:
         os.chown(fresh, owner.st_uid, owner.st_gid)

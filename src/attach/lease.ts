@@ -14,6 +14,13 @@ export interface Lease {
   readonly source: Source;
   /** Aborts when the attachment is fenced: stop reading, drop what was cached; `reason` is a CinderfsError. */
   readonly fenced: AbortSignal;
+  /** Counts the connections that `source` has led to: a descriptor from an earlier one is of a device that went away. */
+  readonly connection: () => number;
+  /**
+   * For a reader whose read through `connection` failed: waits while that is made again. True when there is another one
+   * to read through, false when it was not lost.
+   */
+  readonly renewed: (connection: number) => Promise<boolean>;
   /** Gives the claim back. Idempotent. `evict` says the attachment is bad: it is detached without lingering. */
   release(options?: { readonly evict?: boolean }): void;
 }

@@ -1,4 +1,5 @@
 /** The only door to execa: how this layer runs other programs. */
+import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { execa } from 'execa';
@@ -65,6 +66,37 @@ export async function start(command: Command, stderr: string): Promise<Started> 
   if (pid === undefined)
     throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(await child)}`);
   return { pid, ended: child.then(whyOf, reasonOf) };
+}
+
+/**
+ * Starts a command that says a line once it holds something, and lets go of it when its stdin ends: with the answer, or
+ * with this process. Resolves with what ends it. Rejects, as run() does, when it ends before it said anything.
+ */
+export async function hold(
+  command: Command,
+  { input, timeoutMs }: Pick<RunOptions, 'timeoutMs'> & { readonly input: string },
+): Promise<() => Promise<void>> {
+  const path = await lookUp(command);
+  const child = execa(path, command.args, { stdin: 'pipe', reject: false, detached: true, env: ENVIRONMENT });
+  const impatience = setTimeout(() => killGroup(child.pid), timeoutMs);
+  const ended = child.then((result) => {
+    clearTimeout(impatience);
+    return result;
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.write(`${input}\n`);
+  // A failure is said on stdout as well, and then it ends.
+  const said = await Promise.race([once(child.stdout, 'data'), ended.then(() => undefined)]);
+  clearTimeout(impatience);
+  const refused = said === undefined || String(said[0]).includes('"error"') ? await ended : undefined;
+  if (refused !== undefined)
+    throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(refused)}`, {
+      cause: refused,
+    });
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
 }
 
 /** The absolute path of the program; `connector_missing`, naming the package, when it is not installed. */

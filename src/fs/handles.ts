@@ -19,6 +19,13 @@ export interface ImageHandle extends HandleBase {
   readonly is: 'image';
   readonly image: CatalogImage;
   readonly lease: Lease;
+  /** Replaced when the connection was lost and made again. */
+  through: Through;
+}
+
+/** What a handle reads through, and of which of its lease's connections that is. */
+export interface Through {
+  readonly connection: number;
   readonly claim: ReaderClaim;
   readonly cursor: Cursor;
 }
@@ -56,6 +63,10 @@ export class Handles {
     const numbered: Handle = { ...handle, number: this.#last };
     this.#open.set(this.#last, numbered);
     return numbered;
+  }
+
+  has(number: number): boolean {
+    return this.#open.has(number);
   }
 
   get(number: number): Handle {

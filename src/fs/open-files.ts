@@ -7,7 +7,7 @@ import type { CatalogImage } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes, CallContext, OpenFile } from './filesystem.js';
 import { Handles } from './handles.js';
-import type { Handle, ImageHandle } from './handles.js';
+import type { Handle, ImageHandle, Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
 import type { ReaderClaim, ReaderPool } from './reader-pool.js';
 
@@ -51,15 +51,8 @@ export class OpenFiles {
     const where = { image: image.id, volume: image.volumeId };
     const lease = await this.#acquire(image, context);
     try {
-      const claim = await this.#claim(lease, image.size, context);
-      const handle = this.#handles.add({
-        is: 'image',
-        image,
-        attributes,
-        lease,
-        claim,
-        cursor: claim.reader.cursor(),
-      });
+      const through = await this.#through(lease, image.size, context);
+      const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
       return { ...describe(handle), source: lease.source, fenced: lease.fenced };
     } catch (error) {
       const failure = CinderfsError.from(error, 'read_failed').within(where);
@@ -80,7 +73,9 @@ export class OpenFiles {
     const end = Math.max(offset, Math.min(offset + length, handle.attributes.size));
     if (handle.is === 'text') return handle.text.subarray(offset, end);
     if (end === offset && !handle.lease.fenced.aborted) return Buffer.alloc(0);
-    return this.#limited(handle, context, (signal) => handle.cursor.read(offset, end - offset, signal));
+    return this.#limited(handle, context, (signal) =>
+      this.#readAgain(handle, signal, () => handle.through.cursor.read(offset, end - offset, signal)),
+    );
   }
 
   async seek(number: number, offset: number, whence: 'data' | 'hole', context: CallContext): Promise<number> {
@@ -89,8 +84,9 @@ export class OpenFiles {
     const beyondEnd = new CinderfsError('beyond_end', `no ${whence} at or after byte ${offset}`);
     if (offset < 0 || offset >= size) throw beyondEnd;
     if (handle.is === 'text') return whence === 'data' ? offset : size;
-    const { reader } = handle.claim;
-    const found = await this.#limited(handle, context, (signal) => reader.seek(offset, whence, signal));
+    const found = await this.#limited(handle, context, (signal) =>
+      this.#readAgain(handle, signal, () => handle.through.claim.reader.seek(offset, whence, signal)),
+    );
     if (whence === 'data' && found >= size) throw beyondEnd;
     return Math.min(found, size);
   }
@@ -104,9 +100,8 @@ export class OpenFiles {
   release(number: number): void {
     const handle = this.#handles.remove(number);
     if (handle?.is !== 'image') return;
-    const { broken } = handle.claim.reader;
-    handle.cursor.close();
-    handle.claim.release();
+    const { broken } = handle.through.claim.reader;
+    close(handle.through);
     handle.lease.release(broken ? { evict: true } : {});
   }
 
@@ -132,6 +127,29 @@ export class OpenFiles {
     this.#watched.add(fenced);
     setMaxListeners(0, fenced); // one listener per read in flight is no leak
     fenced.addEventListener('abort', () => this.#parts.distrust(volumeId), { once: true });
+  }
+
+  /** A read that failed because its device went away is done again as soon as the volume is back: only a delay. */
+  async #readAgain<T>(handle: ImageHandle, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { through, lease, image } = handle;
+      try {
+        return await read();
+      } catch (error) {
+        if (signal.aborted || !(await lease.renewed(through.connection))) throw error;
+        const renewed = await this.#through(lease, image.size, { signal });
+        // Another read of this file, or its release, may have been quicker.
+        const late = handle.through !== through || !this.#handles.has(handle.number);
+        close(late ? renewed : through);
+        if (!late) handle.through = renewed;
+      }
+    }
+  }
+
+  async #through(lease: Lease, size: number, context: CallContext): Promise<Through> {
+    const connection = lease.connection();
+    const claim = await this.#claim(lease, size, context);
+    return { connection, claim, cursor: claim.reader.cursor() };
   }
 
   #claim(lease: Lease, size: number, context: CallContext): Promise<ReaderClaim> {
@@ -173,6 +191,11 @@ export class OpenFiles {
     if (failure.code !== 'interrupted') this.#parts.onReadError?.(image.id, failure);
     return failure;
   }
+}
+
+function close({ cursor, claim }: Through): void {
+  cursor.close();
+  claim.release();
 }
 
 const NEVER = new AbortController().signal;

@@ -10,7 +10,7 @@ export interface ReaderClaim {
   release(): void;
 }
 
-/** One reader per attachment and image size, shared by all handles, closed with the last of them. */
+/** One reader per connection of an attachment and image size, shared by all handles, closed with the last of them. */
 export class ReaderPool {
   readonly #open: OpenReader;
   readonly #shared = new Map<string, { readonly opening: Promise<SourceReader>; claims: number }>();
@@ -25,7 +25,7 @@ export class ReaderPool {
 
   /** Joins the reader there is, or opens it. A reader that failed to open is forgotten: the next opener tries again. */
   async claim(lease: Lease, size: number): Promise<ReaderClaim> {
-    const key = `${lease.attachmentId} ${size}`;
+    const key = `${lease.attachmentId} ${lease.connection()} ${size}`;
     const entry = this.#shared.get(key) ?? { opening: this.#open(lease, size), claims: 0 };
     this.#shared.set(key, entry);
     entry.claims += 1;

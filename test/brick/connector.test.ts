@@ -157,7 +157,7 @@ describe('the brick connector', () => {
     const { connector } = program;
     await program.device('sdb', GOOD);
     const { host } = await connector.connect(request(), connector.plan(request()));
-    assert.equal((await connector.adopt(host))?.host, host);
+    assert.deepEqual((await connector.adopt(host))?.host, host);
     await program.answer('check', {
       ...(JSON.parse(await readFile(join(program.folder, 'answer-check'), 'utf8')) as object),
       diskseq: '99',

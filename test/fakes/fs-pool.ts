@@ -8,6 +8,8 @@ interface FakeAttachment {
   readonly source: Source;
   readonly fence: AbortController;
   leases: number;
+  connections: number;
+  reconnecting: Promise<void>;
 }
 
 /** Attachments without a cloud: `sources` says where each image's bytes are. Counts what is taken and given back. */
@@ -38,6 +40,11 @@ export class FakePool implements AttachmentPool {
       attachmentId: attachment.attachmentId,
       source: attachment.source,
       fenced: attachment.fence.signal,
+      connection: () => attachment.connections,
+      renewed: async (connection) => {
+        await attachment.reconnecting;
+        return attachment.connections !== connection;
+      },
       release: ({ evict = false } = {}) => {
         if (!held) return;
         held = false;
@@ -89,6 +96,17 @@ export class FakePool implements AttachmentPool {
     this.#attached.delete(volumeId);
   }
 
+  /** The connection of that volume is lost; the returned function makes it again. */
+  loseConnection(volumeId: string): () => void {
+    const attachment = this.#attached.get(volumeId);
+    let done = (): void => undefined;
+    if (attachment !== undefined) attachment.reconnecting = new Promise((resolve) => (done = resolve));
+    return () => {
+      if (attachment !== undefined) attachment.connections += 1;
+      done();
+    };
+  }
+
   #attach(image: AttachableImage): FakeAttachment {
     this.attaches += 1;
     const attachment = {
@@ -97,6 +115,8 @@ export class FakePool implements AttachmentPool {
       source: this.#sources(image),
       fence: new AbortController(),
       leases: 0,
+      connections: 1,
+      reconnecting: Promise.resolve(),
     };
     this.#attached.set(image.volumeId, attachment);
     return attachment;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rename, truncate, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CinderfsError } from '../../src/errors.js';
@@ -104,6 +105,23 @@ describe('open files', () => {
       errno('EIO', longer.id, /ends at byte/),
     );
     assert.equal(world.pool.leases, 0);
+  });
+
+  it('wait for a connection that was lost and read on through the new one', async (t) => {
+    const world = await makeWorld(t);
+    const { image, bytes, source } = world.raw;
+    assert.ok(source.kind === 'file');
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);
+    // The device that was opened holds nothing any more; another one takes its place.
+    await truncate(source.path);
+    await rename(source.path, `${source.path}.gone`);
+    const connectAgain = world.pool.loseConnection(image.volumeId);
+    const reading = Promise.all([0, 4096].map((offset) => world.filesystem.read(file.handle, offset, 4096)));
+    await writeFile(source.path, bytes);
+    connectAgain();
+    assert.ok(Buffer.concat(await reading).equals(bytes.subarray(0, 8192)));
+    world.filesystem.release(file.handle);
+    assert.deepEqual([world.pool.leases, world.pool.acquires], [0, 1]);
   });
 
   it('drop what was cached of a volume that did not prove to be itself', async (t) => {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { CinderfsError, type ErrorCode, reasonOf } from '../../errors.js';
-import { run } from '../run-command.js';
+import { hold, run } from '../run-command.js';
 
 export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
 
@@ -39,6 +39,19 @@ export async function brick(
   const { timeoutMs, signal } = options;
   try {
     return JSON.parse(await run(command, { timeoutMs, signal, input: JSON.stringify(request) })) as unknown;
+  } catch (thrown) {
+    throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
+  }
+}
+
+/** Holds the locks of `request` (lock_names, lock_directories, lock_seconds) until the answer is called, or this process ends. */
+export async function guard(
+  request: object,
+  options: { readonly timeoutMs: number; readonly program?: string | undefined },
+): Promise<() => Promise<void>> {
+  const command = { program: options.program ?? PROGRAM, args: ['guard'], package: 'cinderfs' };
+  try {
+    return await hold(command, { timeoutMs: options.timeoutMs, input: JSON.stringify(request) });
   } catch (thrown) {
     throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
   }

@@ -1,11 +1,11 @@
-import { watch } from 'node:fs';
-import { access, mkdir, rename, rm, symlink } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdir, rename, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
 import { brick, type BrickVerb } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, judgeDevice } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
+import { DeviceWatch } from './device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import { connectPath } from '../local-connector.js';
 import type { HostRecord } from '../journal/record.js';
@@ -44,7 +44,7 @@ const DISCONNECT_FACTOR = 2;
 export class BrickConnector implements Connector {
   readonly name = 'brick';
   readonly #options: BrickOptions;
-  readonly #watched = new Map<string, () => void>();
+  readonly #watched = new Map<string, DeviceWatch>();
   #properties: Promise<ConnectorProperties> | undefined;
   /** os-brick's lock lets one through at a time: waiting here costs no process. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -93,7 +93,7 @@ export class BrickConnector implements Connector {
       const connection = withSecrets(connectionOf(plan), info);
       const device = (await this.#step('connect', { connection }, signal)) as BrickDevice;
       judgeDevice(device, info, volumeId);
-      return await this.#connected({ ...plan, path: device.path, identity: deviceIdentity(device) });
+      return await this.#connected({ ...plan, path: device.path }, device);
     } catch (error) {
       // Cut in the middle, os-brick could not undo what it had begun.
       await this.disconnect(plan);
@@ -104,8 +104,8 @@ export class BrickConnector implements Connector {
   async adopt(host: HostRecord): Promise<Connected | undefined> {
     if (typeof host.path !== 'string') return undefined;
     try {
-      const connected = await this.#connected(host);
-      return (await connected.object()) === host.identity ? connected : undefined;
+      const device = await this.#check(host.path);
+      return deviceIdentity(device) === host.identity ? await this.#connected(host, device) : undefined;
     } catch {
       return undefined;
     }
@@ -113,40 +113,34 @@ export class BrickConnector implements Connector {
 
   async disconnect(host: HostRecord): Promise<void> {
     const link = linkOf(host);
-    this.#watched.get(link)?.();
+    this.#watched.get(link)?.stop();
     this.#watched.delete(link);
     await this.#step('disconnect', { connection: connectionOf(host), path: host.path });
     await rm(link, { force: true });
   }
 
-  async #connected(host: HostRecord): Promise<Connected> {
+  async #connected(host: HostRecord, device: BrickDevice): Promise<Connected> {
     const link = linkOf(host);
-    const path = String(host.path);
+    const { path, paths } = device;
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     await rm(`${link}.new`, { force: true });
     await symlink(path, `${link}.new`);
     await rename(`${link}.new`, link);
+    const object = async (): Promise<string> => deviceIdentity(await this.#check(path));
+    const proven = deviceIdentity(device);
+    this.#watched.get(link)?.stop();
+    const watched = new DeviceWatch({ path, paths, identity: object }, proven);
+    this.#watched.set(link, watched);
     return {
       ...(await connectPath(link)),
-      host,
-      lost: this.#watch(link, path),
-      object: async () => deviceIdentity((await this.#ask('check', { path })) as BrickDevice),
+      host: { ...host, identity: proven },
+      lost: watched.lost,
+      object,
     };
   }
 
-  /** Aborts when the device leaves /dev without our doing: the kernel removes it there as soon as it is gone. */
-  #watch(link: string, path: string): AbortSignal {
-    const lost = new AbortController();
-    const watcher = watch('/dev', { persistent: false }, (_, name) => {
-      if (name === basename(path)) void access(path).catch(vanished);
-    });
-    const vanished = (): void => {
-      watcher.close();
-      lost.abort(new CinderfsError('connector_failed', `${path} vanished from this host`, { path }));
-    };
-    this.#watched.get(link)?.();
-    this.#watched.set(link, () => watcher.close());
-    return lost.signal;
+  async #check(path: string): Promise<BrickDevice> {
+    return (await this.#ask('check', { path })) as BrickDevice;
   }
 
   /** A step that takes the host's lock: one at a time. */

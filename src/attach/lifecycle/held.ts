@@ -12,8 +12,10 @@ const CHECK_MS = 5_000;
 export interface Held {
   readonly record: AttachmentRecord;
   readonly connector: Connector;
-  /** Replaced once when the connection is lost and made again: same source, same attachment. */
+  /** Replaced when the connection is lost and made again: same source, same attachment. */
   connected: Connected;
+  /** How many connections there were, this one included. */
+  connections: number;
   /** What the source named when it was first proven. */
   object: string | undefined;
   /** Cuts the leases. */
@@ -33,6 +35,7 @@ export function hold(record: AttachmentRecord, connector: Connector, connected: 
     record,
     connector,
     connected,
+    connections: 1,
     object: undefined,
     fence: new AbortController(),
     provenAt: -Infinity,

@@ -1,5 +1,8 @@
+import { sleep, systemClock } from '../../async/clock.js';
 import type { Held } from './held.js';
 import type { Lease } from '../lease.js';
+
+const LOSS_SHOWS_MS = 1_000;
 
 /**
  * One claim on what is held. Its release is told once, and not at all after a fence: that took all leases with it, and
@@ -12,6 +15,15 @@ export function leaseOn(held: Held, onRelease: (evict: boolean) => void): Lease 
     attachmentId: held.record.attachmentId ?? '',
     source: held.connected.source,
     fenced: held.fence.signal,
+    connection: () => held.connections,
+    renewed: async (connection) => {
+      // A file goes nowhere.
+      if (held.connected.source.kind === 'file') return false;
+      // The read may fail some milliseconds before the loss shows.
+      if (held.connections === connection) await lossOf(held);
+      await held.reconnecting;
+      return held.connections !== connection && !held.fence.signal.aborted;
+    },
     release: ({ evict = false } = {}) => {
       if (released || held.fence.signal.aborted) return;
       released = true;
@@ -20,4 +32,9 @@ export function leaseOn(held: Held, onRelease: (evict: boolean) => void): Lease 
       onRelease(evict);
     },
   };
+}
+
+/** Resolves when the connection is lost, at the latest when it would have shown. */
+async function lossOf({ connected: { lost } }: Held): Promise<void> {
+  if (!lost.aborted) await sleep(systemClock, LOSS_SHOWS_MS, lost).catch(() => undefined);
 }

@@ -13,7 +13,7 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   const { attachments, clock, journal, log } = context;
   const { volumeId, attachmentId } = held.record;
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
-  if (clock.now() - held.reconnectedAt < ONCE_PER_MS) throw why;
+  if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < ONCE_PER_MS) throw why;
   held.reconnectedAt = clock.now();
   log.warn(
     { volume: volumeId, reason: why.message },
@@ -24,7 +24,10 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   if (info === undefined) throw why;
   const request = { volumeId, info, signal };
   held.connected = await held.connector.connect(request, held.connector.plan(request));
+  // Another device by right: who it is, is up to the proof.
+  held.object = undefined;
   await proveHeld(held, context);
+  held.connections++;
   context.counters.reconnects++;
   await journal.write({ ...held.record, host: held.connected.host });
 }

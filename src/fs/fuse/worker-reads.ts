@@ -48,6 +48,8 @@ export class WorkerReads {
     if (!claims.take(seat, claim)) return true;
     // Fenced while we read: not one byte leaves. The main thread knows the reason to answer with.
     if (handles.state(read.fh) === HandleState.fenced) return false;
+    // A device may be gone only until the volume is connected again: the main thread knows.
+    if (start === undefined && handles.direct(read.fh)) return false;
     if (start === undefined) this.fail(read.unique, 'EIO');
     else this.#send(read.unique, 0, start, length);
     return true;

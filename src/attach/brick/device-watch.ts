@@ -1,0 +1,90 @@
+import { watch } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { CinderfsError } from '../../errors.js';
+
+/** How often the kernel's counters are looked at, in milliseconds: reading one costs microseconds. */
+const LOOK_MS = 250;
+
+export interface Watched {
+  /** /dev/NAME. */
+  readonly path: string;
+  /** Its disks, as cinderfs-brick names them. */
+  readonly paths: readonly string[];
+  /** Asks the device who it is; rejects while it does not answer. */
+  readonly identity: () => Promise<string>;
+}
+
+/**
+ * Notices that a device went away or became another volume, without our doing. It leaves /dev as soon as the kernel lets
+ * go of it. A LUN that an array maps anew under a live path keeps its device: there the array raises a unit attention
+ * with the next command, which the kernel swallows but counts as an error of the disk. So whenever that count grows the
+ * device has to say again who it is.
+ */
+export class DeviceWatch {
+  readonly lost: AbortSignal;
+  readonly #lost = new AbortController();
+  readonly #watched: Watched;
+  readonly #proven: string;
+  readonly #directory: ReturnType<typeof watch>;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #errors: string | undefined;
+  #doubted = false;
+
+  constructor(watched: Watched, proven: string) {
+    this.#watched = watched;
+    this.#proven = proven;
+    this.lost = this.#lost.signal;
+    this.#directory = watch('/dev', { persistent: false }, (_, name) => {
+      if (name === basename(watched.path)) void this.#look();
+    });
+    this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
+  }
+
+  stop(): void {
+    this.#directory.close();
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const { path, paths } = this.#watched;
+    const there = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (!there) {
+      this.#lose(new CinderfsError('connector_failed', `${path} vanished from this host`, { path }));
+      return;
+    }
+    const errors = (await Promise.all(paths.map(errorsOf))).join(' ');
+    if (this.#errors === undefined || errors === this.#errors || this.#doubted) this.#errors ??= errors;
+    else await this.#ask(errors);
+  }
+
+  /** Silence proves nothing: a path that is down serves no byte either. It is asked again until it answers. */
+  async #ask(errors: string): Promise<void> {
+    const { path, identity } = this.#watched;
+    this.#doubted = true;
+    try {
+      if ((await identity()) === this.#proven) this.#errors = errors;
+      else this.#lose(new CinderfsError('identity_mismatch', `${path} is another volume now`, { path }));
+    } catch {
+      // Asked again at the next look.
+    } finally {
+      this.#doubted = false;
+    }
+  }
+
+  #lose(reason: CinderfsError): void {
+    this.stop();
+    this.#lost.abort(reason);
+  }
+}
+
+/** Commands of a SCSI disk that failed, unit attentions included, since it is here; nothing for other disks. */
+function errorsOf(disk: string): Promise<string> {
+  return readFile(`/sys/class/block/${disk}/device/ioerr_cnt`, 'utf8').then(
+    (text) => text.trim(),
+    () => '',
+  );
+}
