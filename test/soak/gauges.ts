@@ -1,6 +1,7 @@
 /** What must be zero when nobody reads: in Cinder, on the hosts, in the journals. */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { filesBelow, findServers, mountsBelow } from '../support/leftovers.js';
 import type { SoakHost } from './host.js';
 import type { World } from './world.js';
 
@@ -20,24 +21,12 @@ export async function leftovers(world: World): Promise<readonly string[]> {
 /** The same, and besides: no mount, no process, no socket. */
 export async function leftAfterEnd(world: World): Promise<readonly string[]> {
   const left = [...(await leftovers(world))];
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
-  for (const line of mounts.split('\n')) if (line.includes(` ${world.dir}/`)) left.push(`mounted: ${line}`);
+  for (const line of await mountsBelow(world.dir)) left.push(`mounted: ${line}`);
   for (const host of world.hosts) {
     const files = await filesBelow(host.runDir);
     left.push(...files.map((file) => `${host.name}: ${file} is left`));
   }
   return left;
-}
-
-/** Our qemu-nbd processes: their sockets are below `dir`. */
-export async function findServers(dir: string): Promise<readonly number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    const isServer = path.basename(argv[0] ?? '') === 'qemu-nbd';
-    if (isServer && argv.some((word) => word.startsWith(`--socket=${dir}/`))) found.push(Number(pid));
-  }
-  return found;
 }
 
 /** Open descriptors and resident bytes of a process. */
@@ -58,11 +47,4 @@ async function leftOnHost(host: SoakHost): Promise<readonly string[]> {
     for (const { image_id: id } of status?.open_files ?? []) left.push(`${id} is open`);
   }
   return left.map((what) => `${host.name}: ${what}`);
-}
-
-async function filesBelow(dir: string): Promise<readonly string[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => path.join(entry.parentPath, entry.name));
 }

@@ -1,7 +1,7 @@
 /** What happens to a hypervisor: the daemon dies, is unmounted, stands still; what it runs is killed. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { findServers } from '../../support/leftovers.js';
 import { LAUNCHER } from '../../support/program.js';
-import { findServers } from '../gauges.js';
 import type { SoakHost } from '../host.js';
 import type { Random } from '../random.js';
 import type { World } from '../world.js';
