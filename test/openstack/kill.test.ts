@@ -21,7 +21,7 @@ const SEED = Number(process.env.CINDERFS_KILL_SEED ?? 1);
 const EXCEPT = (process.env.CINDERFS_KILL_EXCEPT ?? '').split(',');
 const LANES = 3;
 /** Longest life after READY, in milliseconds: an attach on the real Cinder takes one to three seconds. */
-const LIFE_MS = 5_000;
+const LIFE_MS = 7_000;
 /** An unanswered reservation is settled after 30 s; 90 s is how long a call of the backend may take. */
 const REST_MS = 240_000;
 /** qemu-nbd for every backend: what a crash leaves running is the harder case. */
@@ -102,7 +102,7 @@ class Load {
       if (outcome.status === 0) this.copies += 1;
       else if (outcome.status === 1) this.wrong.push(`${image.name}: ${outcome.stdout}${outcome.stderr}`);
       else this.#failures += 1;
-      await delay(random.whole(0, 500));
+      await delay(random.whole(100, 800));
     }
   }
 }
