@@ -204,6 +204,12 @@ export const ERROR_KINDS = {
   fuse_failed: kind('EIO', 'fuse', 'error', 'See the cause; `dmesg` may say more.'),
   not_running: kind('ENOENT', 'not_running', 'error', 'Start it with `cinderfs mount DIR`.'),
   start_timeout: kind('ETIMEDOUT', 'timeout', 'error', 'See the log lines above for what it waited for.'),
+  upgrade_failed: kind(
+    'EIO',
+    'busy',
+    'error',
+    'Readers go on as before. See the log of the mount for why, then try again.',
+  ),
   internal: kind('EIO', 'internal', 'error', 'This is a bug in cinderfs; report it with the log line.'),
 } as const satisfies Record<string, ErrorKind>;
 

@@ -53,6 +53,8 @@ export interface AttachContext {
   /** How many volumes are attached at once: a boot storm of many images must not overwhelm Cinder or this host. */
   readonly slots: Slots;
   readonly counters: AttachCounters;
+  /** An earlier process held all this a moment ago, for a mount that outlived it. */
+  readonly inPlace?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** In [0, 1): jitter. */

@@ -67,6 +67,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     choices,
     properties,
     times,
+    inPlace: options.inPlace ?? false,
     slots,
     counters,
     clock,

@@ -34,6 +34,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
   readonly cephDirectory?: string | undefined;
+  /** Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first. */
+  readonly inPlace?: boolean | undefined;
   readonly log: Log;
   readonly clock?: Clock | undefined;
   readonly random?: (() => number) | undefined;
@@ -68,6 +70,9 @@ export interface PoolService extends AttachmentPool {
   settle(options: ReapOptions & { readonly deadlineMs: number }): Promise<readonly Leftover[]>;
   /** Resolves when nothing is attached, lingering or being undone. */
   quiet(): Promise<void>;
+  /** Lets a successor take the state directory, and takes it back from one that did not take over. */
+  handOver(): Promise<void>;
+  takeBack(): Promise<void>;
   /** Stops timers and retries and gives the state directory up. What is attached stays in the journal. */
   close(): Promise<void>;
 }
@@ -163,6 +168,16 @@ class Service implements PoolService {
 
   async quiet(): Promise<void> {
     await this.#pool?.quiet();
+  }
+
+  async handOver(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  async takeBack(): Promise<void> {
+    const { stateDir, mountpoint } = this.#options;
+    this.#lock ??= await OwnerLock.take(stateDir, mountpoint);
   }
 
   async close(): Promise<void> {

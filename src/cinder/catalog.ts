@@ -68,6 +68,14 @@ export class ImageCatalog implements Catalog {
     return snapshot;
   }
 
+  /** Goes on from the snapshot of an earlier process: refreshes in the background, and waits for nothing. */
+  resume(snapshot: CatalogSnapshot): void {
+    this.#snapshot = snapshot;
+    this.#background = true;
+    // Failures are logged where they happen.
+    this.#refreshNow().catch(() => undefined);
+  }
+
   /** Ends the background refresh and the one that runs. Idempotent. */
   stop(): void {
     this.#background = false;

@@ -20,6 +20,8 @@ export interface OpenstackOptions {
   >;
   readonly log: Log;
   readonly clock?: Clock;
+  /** False: logs in when it is first needed, so that a cloud that is away keeps nobody from starting. */
+  readonly logIn?: boolean;
 }
 
 /** A cloud we are logged in to. */
@@ -39,7 +41,7 @@ export interface Openstack {
  * Throws `auth_failed`, `auth_unreachable`, `endpoint_missing`, `microversion_unsupported` and what HTTP throws.
  */
 export async function connectOpenstack(options: OpenstackOptions): Promise<Openstack> {
-  const { cloud, config, log, clock = systemClock } = options;
+  const { cloud, config, log, clock = systemClock, logIn = true } = options;
   for (const warning of cloud.warnings) log.warn({ cloud: cloud.name }, warning);
   const timeoutMs = config.http_timeout * 1000;
   const http = new Http({ tls: cloud.tls, clock, log, timeoutMs, retries: config.http_retries });
@@ -53,8 +55,10 @@ export async function connectOpenstack(options: OpenstackOptions): Promise<Opens
     await http.close();
   };
   try {
-    await session.endpoint('image');
-    await endpoint.api();
+    if (logIn) {
+      await session.endpoint('image');
+      await endpoint.api();
+    }
   } catch (error) {
     await close();
     throw error;

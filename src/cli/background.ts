@@ -11,20 +11,24 @@ type Report =
   { readonly ready: true } | { readonly ready: false; readonly exit: number; readonly line: string };
 
 export interface ParentReport {
-  ready(): void;
+  serving(): void;
   failed(error: CinderfsError): void;
+  /** The failure of an engine, in the words that it has said already. */
+  failedAs(exit: number, line: string): void;
 }
 
 /** The way to the command that started this process in the background; undefined in the foreground. */
 export function reportToParent(): ParentReport | undefined {
   if (process.send === undefined) return undefined;
   const tell = (report: Report): void => {
+    if (!process.connected) return;
     process.send?.(report);
     process.disconnect();
   };
   return {
-    ready: () => tell({ ready: true }),
+    serving: () => tell({ ready: true }),
     failed: (error) => tell({ ready: false, exit: error.kind.exit, line: error.toLine() }),
+    failedAs: (exit, line) => tell({ ready: false, exit, line }),
   };
 }
 

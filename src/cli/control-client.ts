@@ -1,6 +1,5 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { Client } from 'undici';
 import { CinderfsError } from '../errors.js';
 import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
 import type { ControlFailure } from '../ops/control-server.js';
@@ -39,6 +38,8 @@ export class ControlClient {
   }
 
   async #call<T>(method: 'GET' | 'POST', call: string, timeoutMs: number): Promise<T> {
+    // Not at the top: a supervisor must not carry what it never uses.
+    const { Client } = await import('undici');
     const client = new Client('http://control', {
       socketPath: this.#socketPath,
       headersTimeout: timeoutMs,

@@ -4,15 +4,17 @@ import { generalHelp, verbHelp } from './help.js';
 import { parseVerb } from './parse.js';
 import { attachments } from './verbs/attachments.js';
 import { demo } from './verbs/demo.js';
+import { engine } from './verbs/engine.js';
 import { images } from './verbs/images.js';
 import { mount } from './verbs/mount.js';
 import { release } from './verbs/release.js';
 import { status } from './verbs/status.js';
 import { umount } from './verbs/umount.js';
+import { upgrade } from './verbs/upgrade.js';
 import type { Verb } from './verb.js';
 
 /** Every verb, in the order in which `cinderfs --help` lists them. */
-export const VERBS: readonly Verb[] = [mount, umount, images, status, attachments, release, demo];
+export const VERBS: readonly Verb[] = [mount, umount, upgrade, images, status, attachments, release, demo];
 
 /** Runs one command line (without node and script); resolves to the exit status. Never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -48,7 +50,7 @@ async function dispatch(
     stdout(`cinderfs ${VERSION}\n`);
     return EXIT.ok;
   }
-  const verb = VERBS.find(({ name }) => name === first);
+  const verb = [...VERBS, engine].find(({ name }) => name === first);
   if (verb === undefined) {
     throw new CinderfsError(
       'usage',

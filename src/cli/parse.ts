@@ -21,7 +21,7 @@ export function optionsOf(verb: Verb): readonly OptionName[] {
 export function parseVerb(verb: Verb, argv: readonly string[]): ParsedVerb | 'help' {
   try {
     const { values, positionals } = parseArgs({
-      args: [...argv],
+      args: argv.map((arg) => withBareValue(verb, arg)),
       options: flagSpecs(verb),
       allowPositionals: true,
       allowNegative: true,
@@ -57,4 +57,10 @@ function flagSpecs(verb: Verb): NonNullable<ParseArgsConfig['options']> {
     };
   }
   return specs;
+}
+
+/** `--drain` as `--drain=inf`: parseArgs would take the next word for its value. */
+function withBareValue(verb: Verb, arg: string): string {
+  const bare = verb.flags.find(({ name }) => arg === `--${name}`)?.bare;
+  return bare === undefined ? arg : `${arg}=${bare}`;
 }

@@ -26,6 +26,8 @@ export interface VerbFlag {
   readonly short?: string;
   /** Placeholder of the value in help; a flag without one is a switch. */
   readonly value?: string;
+  /** The value of a flag that is given without one. */
+  readonly bare?: string;
   readonly multiple?: boolean;
   readonly doc: string;
 }

@@ -190,6 +190,12 @@ export const OPTIONS = {
     default: 'engine',
     doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
   },
+  supervise: {
+    type: 'boolean',
+    group: 'files',
+    default: true,
+    doc: 'Let a small process of its own hold the mount, so that it outlives the engine that serves it: after a crash and for `cinderfs upgrade`. Our own engine only.',
+  },
   allow_other: {
     type: 'boolean',
     group: 'files',

@@ -17,6 +17,13 @@ export interface AttachmentSettings {
   readonly mountpoint: string;
   readonly log: Log;
   readonly clock: Clock;
+  /** See PoolOptions. */
+  readonly inPlace?: boolean | undefined;
+}
+
+/** Of this mount alone. Its name is short, because the sockets below it have to fit into 107 bytes. */
+export function runDirOf({ run_dir: directory }: Pick<Config, 'run_dir'>, mountpoint: string): string {
+  return path.join(directory, mountIdOf(mountpoint));
 }
 
 /** The attachment pool of this mount, as the configuration wants it. */
@@ -26,16 +33,15 @@ export function attachmentPool({
   mountpoint,
   log,
   clock,
+  inPlace,
 }: AttachmentSettings): PoolService {
-  // Short, because the sockets below it have to fit into 107 bytes.
-  const mountId = createHash('sha256').update(mountpoint).digest('hex').slice(0, 8);
   return createAttachmentPool({
     attachments: openstack.attachments,
     volumes: openstack.volumes,
     stateDir: config.state_dir,
-    runDir: path.join(config.run_dir, mountId),
+    runDir: runDirOf(config, mountpoint),
     mountpoint,
-    mountId,
+    mountId: mountIdOf(mountpoint),
     connector: config.connector,
     kernel: {
       multipath: config.multipath,
@@ -52,6 +58,7 @@ export function attachmentPool({
       openMs: config.open_timeout * 1000,
       attachBudgetMs: config.attach_budget * 1000,
     },
+    inPlace,
     log,
     clock,
   });
@@ -66,6 +73,10 @@ export function noteReadError(
     pool.readFailed(image, error);
     log.error({ image, code: error.code, reason: error.toLine() }, 'read failed');
   };
+}
+
+function mountIdOf(mountpoint: string): string {
+  return createHash('sha256').update(mountpoint).digest('hex').slice(0, 8);
 }
 
 /** Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start). */

@@ -1,35 +1,34 @@
 import { Cleanup } from '../async/cleanup.js';
 import { systemClock } from '../async/clock.js';
-import { connectOpenstack } from '../cinder/openstack.js';
-import { requireVolumeAccess } from '../cinder/volume-access.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
-import { createImageFs } from '../fs/create-image-fs.js';
-import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
 import { prepareMountpoint } from '../fs/mountpoint.js';
 import type { Log } from '../log.js';
-import { startControlServer } from '../ops/control-server.js';
 import { controlSocketPath } from '../ops/control-socket.js';
-import { attachmentPool, detachAll, noteReadError } from './attachments.js';
-import { type AttachmentCalls, attachmentCalls } from './control-calls.js';
-import { OpenGate } from './open-gate.js';
-import { proveServing } from './prove-serving.js';
-import { Shutdown } from './shutdown.js';
+import { attachmentCalls } from './control-calls.js';
+import type { SupervisorLink, Turn } from '../supervisor/link.js';
+import { assemble, type Assembled } from './assemble.js';
+import { Control } from './control.js';
+import type { DaemonHandover } from './handover.js';
 import { StatusReporter } from './status.js';
-import { mountTransport } from './transports.js';
+import { unmountBy } from './unmount-call.js';
 
 export interface DaemonSettings {
   readonly config: Config;
   readonly cloud: CloudConfig;
   readonly mountpoint: string;
   readonly log: Log;
+  /** Where a supervisor holds the mount: the link to it and what this engine is to do. */
+  readonly supervised?: { readonly link: SupervisorLink; readonly turn: Turn } | undefined;
 }
 
 /** A serving mount. */
 export interface Daemon {
   /** Settles when the mount is gone and nothing is attached any more; rejects with what had to be left behind. */
   readonly ended: Promise<void>;
+  /** Where it can be handed over to another engine. */
+  readonly handover: DaemonHandover;
   /** Refuses new opens, waits for open files as long as configured, unmounts, detaches; settles like `ended`. */
   stop(why: string): Promise<void>;
   /** No longer waits for open files. */
@@ -38,119 +37,65 @@ export interface Daemon {
 
 const clock = systemClock;
 
-/** Milliseconds for detaching everything when the mount goes; what is left then is in the journal. */
-const DETACH_MS = 30_000;
-
 /**
- * The composition root: wires every layer and starts them in the order in which each needs the one before. Whatever
- * fails, what was started before it is undone, in reverse. Resolves when the mount has answered a stat through the
- * kernel.
+ * Starts the layers; see assemble(). Whatever fails, what was started before it is undone, in reverse. Resolves when
+ * the mount has answered a stat through the kernel.
  */
 export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
-  const mountpoint = await prepareMountpoint(settings.mountpoint, settings.log);
+  const { supervised, config, log } = settings;
+  const mountpoint =
+    supervised?.turn.mount?.mountpoint ?? (await prepareMountpoint(settings.mountpoint, log));
   const cleanup = new Cleanup();
-  let serving: Serving | undefined;
-  const started = (): Serving => {
+  let serving: Assembled | undefined;
+  const started = (): Assembled => {
     if (serving !== undefined) return serving;
     throw new CinderfsError('not_running', 'the daemon is still starting');
   };
   const status = new StatusReporter({
     mountpoint,
-    fuse: settings.config.fuse,
+    fuse: config.fuse,
     cloud: settings.cloud.name,
     clock,
+    supervision: () => supervised?.link.supervision,
   });
   // It listens before everything else and is closed after it: a second daemon for this mount point is refused here,
   // and `cinderfs umount` gets its answer once nothing is attached any more.
-  const control = await startControlServer(controlSocketPath(settings.config.run_dir, mountpoint), {
+  const control = new Control(controlSocketPath(config.run_dir, mountpoint), {
     'GET /status': () => status.report(),
-    'POST /unmount': async () => {
-      await started().shutdown.unmount();
+    'POST /unmount': async (query) => {
+      await unmountBy(started().shutdown, query);
       return { unmounted: mountpoint };
+    },
+    'POST /upgrade': (query) => {
+      requireSupervisor(settings).upgrade(query.get('id') ?? '');
+      return { upgrading: mountpoint };
     },
     ...attachmentCalls(() => started().calls),
   });
+  await control.open();
   try {
-    serving = await assemble({ ...settings, mountpoint }, cleanup, status);
-    const { shutdown } = serving;
+    serving = await assemble({ ...settings, mountpoint }, { cleanup, status, control, clock });
+    const { shutdown, handover } = serving;
     return {
       ended: shutdown.finished.finally(() => control.close()),
+      handover,
       stop: (why) => shutdown.stop(why),
       hurry: () => shutdown.hurry(),
     };
   } catch (error) {
+    // The mount that stands stays, and what is attached for it: the next engine needs both.
+    if (supervised?.turn.mount !== undefined) throw error;
     for (const failure of await cleanup.run()) {
-      settings.log.error({ reason: reasonOf(failure.error) }, `could not ${failure.what}`);
+      log.error({ reason: reasonOf(failure.error) }, `could not ${failure.what}`);
     }
     await control.close();
     throw error;
   }
 }
 
-/** What the control socket talks to once the mount stands. */
-interface Serving {
-  readonly shutdown: Shutdown;
-  readonly calls: AttachmentCalls;
-}
-
-async function assemble(
-  settings: DaemonSettings,
-  cleanup: Cleanup,
-  status: StatusReporter,
-): Promise<Serving> {
-  const { config, cloud, mountpoint, log } = settings;
-  const openstack = await connectOpenstack({ cloud, config, log, clock });
-  cleanup.defer('close the OpenStack session', () => openstack.close());
-  await openstack.catalog.refresh();
-  await requireVolumeAccess(openstack, log);
-
-  const pool = attachmentPool({ openstack, config, mountpoint, log, clock });
-  await pool.start();
-  cleanup.defer('detach the volumes', () => detachAll(pool, DETACH_MS));
-  cleanup.defer(
-    'stop watching the catalog',
-    openstack.catalog.onChange((snapshot) => pool.review(snapshot)),
-  );
-  await openstack.catalog.start();
-
-  const gate = new OpenGate(pool);
-  const filesystem = createImageFs({
-    catalog: openstack.catalog,
-    pool: gate,
-    status: () => JSON.stringify(status.report(), null, 2),
-    options: {
-      uid: config.uid,
-      gid: config.gid,
-      fileMode: config.file_mode,
-      readTimeoutMs: config.read_timeout * 1000,
-      cacheBytes: config.cache_size,
-    },
-    seekFile: seekFileWith(systemCalls()),
-    onReadError: noteReadError(pool, log),
-    log,
-    clock,
+function requireSupervisor({ supervised }: DaemonSettings): SupervisorLink {
+  if (supervised?.link.supervision !== undefined) return supervised.link;
+  throw new CinderfsError('unsupported', 'this mount has no supervisor that could hold it meanwhile', {
+    remedy: 'Mount with --supervise and --fuse=engine; for now, unmount and mount again.',
   });
-  cleanup.defer('close the file system', () => filesystem.close());
-
-  const transport = await mountTransport(filesystem, settings);
-  let mounted = true;
-  void transport.ended.then(() => (mounted = false));
-  cleanup.defer('unmount', () => (mounted ? transport.unmount({ abort: true }) : undefined));
-  const shutdown = new Shutdown({
-    transport,
-    gate,
-    cleanup,
-    drainMs: config.drain_timeout * 1000,
-    log,
-    clock,
-  });
-  await proveServing(mountpoint, clock);
-  status.serving({
-    catalog: openstack.catalog,
-    pool,
-    draining: () => gate.closed,
-    opened: () => filesystem.opened(),
-    served: () => transport.served(),
-  });
-  return { shutdown, calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot } };
 }

@@ -5,6 +5,9 @@ import { CinderfsError } from '../errors.js';
 export class OpenGate implements AttachmentPool {
   readonly #pool: AttachmentPool;
   #closed = false;
+  /** Settles when openers may go on. */
+  #held: Promise<void> | undefined;
+  #letGo: () => void = () => undefined;
 
   constructor(pool: AttachmentPool) {
     this.#pool = pool;
@@ -18,10 +21,21 @@ export class OpenGate implements AttachmentPool {
     this.#closed = closed;
   }
 
+  /** Lets openers wait, until letGo(): their volumes must not begin to be attached now. */
+  hold(): void {
+    this.#held ??= new Promise((resolve) => (this.#letGo = resolve));
+  }
+
+  letGo(): void {
+    this.#held = undefined;
+    this.#letGo();
+  }
+
   async acquire(
     image: AttachableImage,
     options: { readonly signal?: AbortSignal | undefined },
   ): Promise<Lease> {
+    if (this.#held !== undefined) await this.#held;
     if (this.#closed)
       throw new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
     return this.#pool.acquire(image, options);

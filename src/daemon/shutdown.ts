@@ -50,11 +50,14 @@ export class Shutdown {
     return this.#stopping;
   }
 
-  /** Unmounts if nobody holds the mount; otherwise throws `holders` and serves on as before. */
-  async unmount(): Promise<void> {
+  /**
+   * Unmounts if nobody holds the mount, or nobody any more within `drainMs`, in which nobody may open; otherwise throws
+   * `holders` and serves on as before.
+   */
+  async unmount(drainMs = 0): Promise<void> {
     this.#parts.gate.closed = true;
     try {
-      await this.#parts.transport.unmount();
+      await this.#unmountInTime(drainMs);
     } catch (error) {
       this.#parts.gate.closed = this.#stopping !== undefined;
       throw error;
@@ -62,12 +65,18 @@ export class Shutdown {
     await this.finished;
   }
 
+  /** Hides the mount at once; who has a file open reads on, and the last close ends it. */
+  async unmountLazily(): Promise<void> {
+    this.#parts.gate.closed = true;
+    await this.#parts.transport.unmount({ lazy: true });
+  }
+
   async #stop(why: string): Promise<void> {
     const { log, transport, gate } = this.#parts;
     log.info({ why }, 'stopping');
     gate.closed = true;
     try {
-      await this.#unmountInTime();
+      await this.#unmountInTime(this.#parts.drainMs);
     } catch (error) {
       log.warn({ reason: reasonOf(error) }, 'still busy; taking the mount from under the open files');
       await transport.unmount({ abort: true }).catch((failure: unknown) => {
@@ -79,8 +88,8 @@ export class Shutdown {
   }
 
   /** Tries until nobody holds the mount, the time is over or somebody is in a hurry. */
-  async #unmountInTime(): Promise<void> {
-    const { clock, transport, drainMs } = this.#parts;
+  async #unmountInTime(drainMs: number): Promise<void> {
+    const { clock, transport } = this.#parts;
     const until = clock.now() + drainMs;
     for (;;) {
       try {

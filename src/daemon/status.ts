@@ -8,6 +8,7 @@ import {
   type FailureStatus,
   type OpenFileStatus,
 } from '../ops/status.js';
+import type { Supervision } from '../supervisor/messages.js';
 import { VERSION } from '../version.js';
 
 export interface StatusParts {
@@ -15,6 +16,7 @@ export interface StatusParts {
   readonly fuse: string;
   readonly cloud: string;
   readonly clock: Clock;
+  readonly supervision: () => Supervision | undefined;
 }
 
 /** What there is to report once the mount stands. */
@@ -45,9 +47,13 @@ export class StatusReporter {
   report(): DaemonStatus {
     const { clock, mountpoint, fuse, cloud } = this.#parts;
     const serving = this.#serving;
+    const supervision = this.#parts.supervision();
     return {
       version: VERSION,
-      pid: process.pid,
+      pid: supervision?.supervisor_pid ?? process.pid,
+      engine_pid: process.pid,
+      supervision:
+        supervision === undefined ? null : { restarts: supervision.restarts, upgrade: supervision.upgrade },
       mountpoint,
       state: serving === undefined ? 'starting' : serving.draining() ? 'draining' : 'serving',
       uptime_seconds: Math.round((clock.now() - this.#startedAt) / 1000),

@@ -1,10 +1,12 @@
+import type { Clock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import type { Filesystem } from '../fs/filesystem.js';
 import { mountEngine } from '../fs/fuse/engine.js';
 import { mountNative } from '../fs/fuse-native/mount-native.js';
-import type { MountedTransport, MountTransport } from '../fs/transport.js';
+import type { MountedTransport, MountTransport, TransportOptions } from '../fs/transport.js';
 import type { Log } from '../log.js';
+import { mountSupervised, type Supervised } from './supervised-mount.js';
 
 const TRANSPORTS = { engine: mountEngine, native: mountNative } satisfies Record<
   Config['fuse'],
@@ -18,10 +20,21 @@ export interface MountSettings {
   readonly log: Log;
 }
 
-/** Mounts `filesystem` by the transport that the configuration names. */
-export function mountTransport(filesystem: Filesystem, settings: MountSettings): Promise<MountedTransport> {
-  const { config, cloud, mountpoint, log } = settings;
-  return TRANSPORTS[config.fuse](filesystem, {
+/** Mounts `filesystem` by the transport that the configuration names, or serves what a supervisor holds. */
+export function mountTransport(
+  filesystem: Filesystem,
+  settings: MountSettings,
+  supervised: Supervised | undefined,
+  clock: Clock,
+): Promise<MountedTransport> {
+  const options = optionsOf(settings);
+  return supervised === undefined
+    ? TRANSPORTS[settings.config.fuse](filesystem, options)
+    : mountSupervised(filesystem, options, supervised, clock);
+}
+
+function optionsOf({ config, cloud, mountpoint, log }: MountSettings): TransportOptions {
+  return {
     mountpoint,
     fsname: `cinderfs:${cloud.name}`,
     allowOther: config.allow_other,
@@ -30,5 +43,5 @@ export function mountTransport(filesystem: Filesystem, settings: MountSettings):
     attributeTtlSeconds: config.attribute_ttl,
     passthrough: config.passthrough,
     log,
-  });
+  };
 }

@@ -55,7 +55,12 @@ export interface OpenFile {
   readonly source: Source | undefined;
   /** Aborts when the bytes must not be served any more; `reason` is the CinderfsError every later read gets. */
   readonly fenced: AbortSignal;
+  /** What reopen() of a later process needs; undefined where the file system cannot open it again. */
+  readonly memo?: FileMemo | undefined;
 }
+
+/** An open file in words that outlive the process: plain JSON, opaque to transports. */
+export type FileMemo = Readonly<Record<string, unknown>>;
 
 export interface Filesystem {
   /** The child of directory `parent` called `name`; `image_not_found` if there is none. Never attaches. */
@@ -67,6 +72,11 @@ export interface Filesystem {
   readlink(node: number): Promise<string>;
   /** Opens for reading, attaching the volume when it is not attached. `flags` are open(2)'s; any write is `read_only`. */
   open(node: number, flags: number, context?: CallContext): Promise<OpenFile>;
+  /**
+   * Opens the file that an earlier process had open, as it was then: the same bytes, size and attributes, whatever the
+   * catalog says now. Takes its lease before it waits for anything.
+   */
+  reopen?(memo: FileMemo): Promise<OpenFile>;
   /**
    * Exactly the bytes [offset, min(offset + length, size)): an empty buffer at or beyond the end. A failure is an
    * error, never a short answer.

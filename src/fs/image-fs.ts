@@ -13,6 +13,7 @@ import type {
   Attributes,
   CallContext,
   DirectoryEntry,
+  FileMemo,
   Filesystem,
   FilesystemStats,
   InvalidatedEntry,
@@ -111,6 +112,10 @@ export class ImageFs implements Filesystem {
       case 'symlink':
         throw new CinderfsError('unsupported', `node ${node} is a symlink: open what it points to`);
     }
+  }
+
+  async reopen(memo: FileMemo): Promise<OpenFile> {
+    return this.#files.reopen(memo);
   }
 
   async read(handle: number, offset: number, length: number, context: CallContext = {}): Promise<Buffer> {

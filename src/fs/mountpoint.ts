@@ -90,7 +90,8 @@ async function absolutePath(directory: string): Promise<string> {
   }
 }
 
-async function isDead(path: string): Promise<boolean> {
+/** Whether whoever served a mount is gone for good (ENOTCONN). Waits for one that is being started again. */
+export async function isDead(path: string): Promise<boolean> {
   return stat(path).then(
     () => false,
     (error: unknown) => codeOf(error) === 'ENOTCONN',

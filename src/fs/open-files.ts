@@ -5,7 +5,8 @@ import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import type { CatalogImage } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
-import type { Attributes, CallContext, OpenFile } from './filesystem.js';
+import { memoOf, parseMemo } from './file-memo.js';
+import type { Attributes, CallContext, FileMemo, OpenFile } from './filesystem.js';
 import { Handles } from './handles.js';
 import type { Handle, ImageHandle, Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
@@ -53,7 +54,8 @@ export class OpenFiles {
     try {
       const through = await this.#through(lease, image.size, context);
       const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
-      return { ...describe(handle), source: lease.source, fenced: lease.fenced };
+      const memo = memoOf({ is: 'image', image, attributes });
+      return { ...describe(handle), source: lease.source, fenced: lease.fenced, memo };
     } catch (error) {
       const failure = CinderfsError.from(error, 'read_failed').within(where);
       // A source that cannot even be opened is not worth lingering on: the next opener gets a new attachment.
@@ -65,7 +67,16 @@ export class OpenFiles {
   /** Opens a file whose whole text is known. */
   openText(text: Buffer, attributes: Attributes): OpenFile {
     const handle = this.#handles.add({ is: 'text', text, attributes });
-    return { ...describe(handle), source: undefined, fenced: NEVER };
+    const memo = memoOf({ is: 'text', text: text.toString(), attributes });
+    return { ...describe(handle), source: undefined, fenced: NEVER, memo };
+  }
+
+  /** Opens again what an earlier process had open. */
+  async reopen(memo: FileMemo): Promise<OpenFile> {
+    const known = parseMemo(memo);
+    return known.is === 'text'
+      ? this.openText(Buffer.from(known.text), known.attributes)
+      : this.openImage(known.image, known.attributes, {});
   }
 
   async read(number: number, offset: number, length: number, context: CallContext): Promise<Buffer> {

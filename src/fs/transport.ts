@@ -33,6 +33,8 @@ export interface MountedTransport {
   /** Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()). */
   readonly ended: Promise<void>;
   served(): readonly ServedFile[];
+  /** Goes on after another process was about to take the mount over and did not. */
+  resume?(): void;
   /**
    * Unmounts, refusing with `holders` when busy. `lazy` hides the mount and serves those who hold it until they are
    * done; `abort` hides it and cuts them off (ENOTCONN), so that `ended` settles at once.

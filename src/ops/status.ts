@@ -5,7 +5,12 @@ import type { ServedFile } from '../fs/transport.js';
 
 export interface DaemonStatus {
   readonly version: string;
+  /** The process to send signals to: the supervisor where there is one. */
   readonly pid: number;
+  /** The process that serves. */
+  readonly engine_pid: number;
+  /** Engines that died under this mount, and what became of the last upgrade; null without a supervisor. */
+  readonly supervision: { readonly restarts: number; readonly upgrade: UpgradeReport | null } | null;
   readonly mountpoint: string;
   readonly state: 'starting' | 'serving' | 'draining';
   readonly uptime_seconds: number;
@@ -30,6 +35,16 @@ export interface DaemonStatus {
 export interface FailureStatus {
   readonly image_id: string;
   readonly last_error: string;
+}
+
+/** What became of `cinderfs upgrade`. */
+export interface UpgradeReport {
+  /** The number its caller gave it. */
+  readonly id: string;
+  /** Milliseconds in which nobody served; 0 when the old engine was never paused. */
+  readonly pause_ms: number;
+  /** Why the old engine goes on; null when the new one has taken over. */
+  readonly failed: string | null;
 }
 
 export interface OpenFileStatus {

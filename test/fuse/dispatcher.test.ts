@@ -7,6 +7,7 @@ import { ROOT_NODE } from '../../src/fs/filesystem.js';
 import { Backings } from '../../src/fs/fuse/backings.js';
 import { Descriptors } from '../../src/fs/fuse/descriptors.js';
 import { Dispatcher } from '../../src/fs/fuse/dispatcher.js';
+import { EarlierFiles } from '../../src/fs/fuse/earlier-files.js';
 import { KnownNodes } from '../../src/fs/fuse/known-nodes.js';
 import {
   BATCH_FORGET_IN,
@@ -29,22 +30,25 @@ import type { MemoryFile } from './memory-filesystem.js';
 import { MemoryFilesystem } from './memory-filesystem.js';
 
 /** A dispatcher whose kernel is an array of answers. */
-function harness(files: readonly MemoryFile[] = [], { delivered = true } = {}) {
-  const filesystem = new MemoryFilesystem(files);
+function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
+  const filesystem = new MemoryFilesystem(given);
   const answers: { unique: bigint; errno?: string; payload?: Buffer }[] = [];
   const warnings: string[] = [];
   const nodes = new KnownNodes();
   const directories = new Map<number, never>();
+  const files = new OpenFiles({
+    descriptors: new Descriptors(),
+    backings: new Backings(undefined, silentLog),
+    onFenced: () => undefined,
+  });
   const dispatcher = new Dispatcher({
     context: {
       filesystem,
       attributeTtlSeconds: 60,
       nodes,
-      files: new OpenFiles({
-        descriptors: new Descriptors(),
-        backings: new Backings(undefined, silentLog),
-        onFenced: () => undefined,
-      }),
+      files,
+      earlier: new EarlierFiles({ journal: undefined, filesystem, files }),
+      inherited: false,
       directories,
       nextDirectory: () => directories.size + 1,
       onOpened: () => undefined,

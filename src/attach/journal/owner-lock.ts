@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -26,8 +26,11 @@ const ASK_MS = 1_000;
 export class OwnerLock {
   readonly #server: Server;
 
-  private constructor(server: Server) {
+  readonly #note: string;
+
+  private constructor(server: Server, note: string) {
     this.#server = server;
+    this.#note = note;
   }
 
   /** `owner_exists`, naming pid and mount point of the first, when the directory has an owner that lives. */
@@ -50,12 +53,17 @@ export class OwnerLock {
       server.close();
       throw ownerExists(directory, before);
     }
-    await writeFile(join(directory, 'owner.json'), `${JSON.stringify(me)}\n`, { mode: 0o600 });
-    return new OwnerLock(server);
+    const note = join(directory, 'owner.json');
+    await writeFile(note, `${JSON.stringify(me)}\n`, { mode: 0o600 });
+    return new OwnerLock(server, note);
   }
 
-  /** Until then the lock also keeps the process alive: timers and watchers of this layer do not. */
-  release(): Promise<void> {
+  /**
+   * Until then the lock also keeps the process alive: timers and watchers of this layer do not. The note goes first: the
+   * process may live on, and whoever takes the directory then must not meet it.
+   */
+  async release(): Promise<void> {
+    await rm(this.#note, { force: true });
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 }

@@ -6,7 +6,8 @@ import type { AttachmentRecord } from '../journal/record.js';
 /**
  * The attachment of an earlier process, when it is whole: finished according to the journal, attached according to
  * Cinder, connected on this host, and proven again. Undefined otherwise; undo() then removes what there is. An
- * unreachable Cinder cannot say that it is whole.
+ * unreachable Cinder cannot say that it is whole. In place, where readers wait on a mount whose engine has just died,
+ * Cinder is not asked before they read on: the watcher asks soon.
  */
 export async function adopt(record: AttachmentRecord, context: AttachContext): Promise<Held | undefined> {
   const { volumeId: volume, attachmentId: attachment, host } = record;
@@ -14,8 +15,8 @@ export async function adopt(record: AttachmentRecord, context: AttachContext): P
   if (record.step !== 'attached' || attachment === undefined || host === undefined || connector === undefined)
     return undefined;
   try {
-    const { status } = await context.attachments.show(attachment);
-    if (status !== 'attached') return undefined;
+    if (context.inPlace !== true && (await context.attachments.show(attachment)).status !== 'attached')
+      return undefined;
     const connected = await connector.adopt(host);
     if (connected === undefined) return undefined;
     const held = hold(record, connector, connected);

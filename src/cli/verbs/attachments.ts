@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { systemClock } from '../../async/clock.js';
 import type { Leftover } from '../../attach/lifecycle/reap.js';
-import { settleLeftovers } from '../../daemon/attachments.js';
 import { CinderfsError } from '../../errors.js';
+import { findMount } from '../../fs/mount-table.js';
+import { isDead, MOUNT_TYPE } from '../../fs/mountpoint.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
 import { ControlClient } from '../control-client.js';
 import { renderList, type Row } from '../output.js';
@@ -100,13 +101,25 @@ async function settle(
 
 async function settleWithoutDaemon(invocation: Invocation, reap: ReapFlags): Promise<readonly Leftover[]> {
   const { config, log } = settingsOf(invocation);
+  const mountpoint = path.resolve(invocation.words[0] ?? '');
+  await refuseWhereServed(mountpoint);
   const openstack = await openstackFor(invocation);
+  // Not at the top: a supervisor must not carry what it never uses.
+  const { settleLeftovers } = await import('../../daemon/attachments.js');
   try {
-    const mountpoint = path.resolve(invocation.words[0] ?? '');
     return await settleLeftovers({ openstack, config, mountpoint, log, clock: systemClock }, reap);
   } finally {
     await openstack.close();
   }
+}
+
+/** A mount whose engine has just died and is being started again needs what is attached for it. */
+async function refuseWhereServed(mountpoint: string): Promise<void> {
+  if ((await findMount(mountpoint))?.type !== MOUNT_TYPE || (await isDead(mountpoint))) return;
+  throw new CinderfsError('mountpoint_busy', `${mountpoint} is mounted and its daemon is just starting`, {
+    path: mountpoint,
+    remedy: 'Try again in a moment.',
+  });
 }
 
 function leftoverRow({ volumeId, attachmentId, owner, deleted }: Leftover): Row {

@@ -1,4 +1,3 @@
-import { runDemo } from '../demo/tour.js';
 import type { Verb } from '../verb.js';
 
 /** `cinderfs demo`: the main job on an embedded cloud, step by step. */
@@ -10,5 +9,8 @@ export const demo: Verb = {
   flags: [{ name: 'keep', doc: 'leave the mount and the cloud up until Ctrl-C' }],
   optionGroups: [],
   examples: ['cinderfs demo', 'cinderfs demo --keep'],
-  run: (invocation) => runDemo({ keep: invocation.flags.keep === true, say: invocation.stdout }),
+  async run(invocation) {
+    const { runDemo } = await import('../demo/tour.js');
+    return runDemo({ keep: invocation.flags.keep === true, say: invocation.stdout });
+  },
 };

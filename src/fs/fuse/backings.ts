@@ -43,6 +43,18 @@ export class Backings {
     return backingId;
   }
 
+  /** Counts an open that an earlier engine answered: with this backing id, or served by itself. */
+  adopt(node: number, backingId: number | undefined): void {
+    const known = this.#nodes.get(node);
+    if (known === undefined) this.#nodes.set(node, { opens: 1, backingId });
+    else known.opens += 1;
+  }
+
+  /** The backing id that opens of `node` are answered with. */
+  of(node: number): number | undefined {
+    return this.#nodes.get(node)?.backingId;
+  }
+
   release(node: number): void {
     const known = this.#nodes.get(node);
     if (known === undefined) return;

@@ -5,6 +5,7 @@ import type { Log } from '../../log.js';
 import type { ReplyErrno } from './errno.js';
 import { negated, systemCode } from './errno.js';
 import { OUT_HEADER } from './messages.js';
+import { NotifyCode } from './protocol.js';
 
 const writeAsync = promisify(write);
 
@@ -73,6 +74,21 @@ export class FuseDevice {
         if (systemCode(error) === 'ENOENT' || isGone(error)) return;
         this.#log.warn({ code, reason: reasonOf(error) }, 'the kernel refused a notification');
       });
+  }
+
+  /**
+   * Asks for every request again that was read and not answered: by an engine that is dead, or by this one. False where
+   * the kernel cannot (before Linux 6.9).
+   */
+  resend(): boolean {
+    try {
+      writeSync(this.fd, header(0n, NotifyCode.RESEND, []));
+      return true;
+    } catch (error) {
+      if (isGone(error)) return true;
+      this.#log.debug({ reason: reasonOf(error) }, 'the kernel does not send requests again');
+      return false;
+    }
   }
 
   /** Resolves when no notification is being written: the descriptor may be closed. */

@@ -3,6 +3,7 @@ import { OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Operation, OperationContext, Outcome } from './operation.js';
 import { answer, EMPTY, operation, refuse } from './operation.js';
 import { MAX_READ, Opcode } from './protocol.js';
+import type { Request } from './request.js';
 import { structure } from './request.js';
 
 /** Listing. Attributes travel with the names (READDIRPLUS), so that `ls -l` asks once per page, not per image. */
@@ -16,10 +17,10 @@ export const DIRECTORY_OPERATIONS: Readonly<Record<number, Operation>> = {
     };
   }),
 
-  [Opcode.READDIR]: operation(structure(READ_IN), (context, call) => read(context, call.arguments)),
+  [Opcode.READDIR]: operation(structure(READ_IN), (context, call) => read(context, call)),
 
   [Opcode.READDIRPLUS]: operation(structure(READ_IN), (context, call) =>
-    read(context, call.arguments, context.attributeTtlSeconds),
+    read(context, call, context.attributeTtlSeconds),
   ),
 
   [Opcode.RELEASEDIR]: operation(structure(RELEASE_IN), ({ directories }, { arguments: { fh } }) => {
@@ -28,12 +29,17 @@ export const DIRECTORY_OPERATIONS: Readonly<Record<number, Operation>> = {
   }),
 };
 
+interface ReadCall {
+  readonly request: Request;
+  readonly arguments: { readonly fh: number; readonly offset: number; readonly size: number };
+}
+
 async function read(
   context: OperationContext,
-  { fh, offset, size }: { readonly fh: number; readonly offset: number; readonly size: number },
+  { request, arguments: { fh, offset, size } }: ReadCall,
   plusTtl?: number,
 ): Promise<Outcome> {
-  const stream = context.directories.get(fh);
+  const stream = context.directories.get(fh) ?? openedBefore(context, fh, request.node);
   if (stream === undefined) return refuse('EBADF');
   if (stream.needsSnapshot(offset)) stream.take(await context.filesystem.readdir(stream.node));
   const { bytes, looked } = stream.page(offset, Math.min(size, MAX_READ), plusTtl);
@@ -44,4 +50,15 @@ async function read(
       for (const node of looked) context.nodes.forget(node, 1);
     },
   };
+}
+
+/**
+ * A directory that an earlier engine had open: its snapshot is lost, but the catalog that it was taken of was kept, so
+ * that the offsets mean what they meant.
+ */
+function openedBefore(context: OperationContext, fh: number, node: number): DirectoryStream | undefined {
+  if (!context.inherited) return undefined;
+  const stream = new DirectoryStream(node);
+  context.directories.set(fh, stream);
+  return stream;
 }

@@ -89,7 +89,7 @@ export class Dispatcher {
   read(job: ReadJob): void {
     const request = { opcode: Opcode.READ, unique: job.unique, node: 0, pid: 0, body: Buffer.alloc(0) };
     void this.#run(request, async (context, _, signal) => {
-      const opened = context.files.get(job.fh);
+      const opened = context.files.get(job.fh) ?? (await context.earlier.get(job.fh));
       return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, signal));
     });
   }

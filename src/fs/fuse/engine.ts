@@ -14,6 +14,7 @@ import type { Agreement } from './negotiation.js';
 import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
 import { Opcode } from './protocol.js';
 import { decodeRequest } from './request.js';
+import type { Survival } from './session.js';
 import { Session } from './session.js';
 
 /**
@@ -48,6 +49,15 @@ export interface FuseConnection {
   readonly agreement?: Agreement | undefined;
   /** Closes the descriptor when the mount has ended. */
   readonly close?: () => Promise<void>;
+  readonly survival?: Survival | undefined;
+}
+
+/** A mount that is about to be served. Order: rebuild (after an earlier engine), start. */
+export interface PreparedMount {
+  readonly agreement: Agreement;
+  /** See EarlierFiles.rebuild. */
+  rebuild(): Promise<void>;
+  start(): MountedTransport;
 }
 
 /** Serves a mount on a descriptor that is there already. `options.mountpoint` is absolute and without symlinks. */
@@ -56,20 +66,39 @@ export function serve(
   options: TransportOptions,
   connection: FuseConnection,
 ): MountedTransport {
+  return prepare(filesystem, options, connection).start();
+}
+
+/** As serve(), in two steps: nothing is read from the descriptor but INIT, if that was not answered yet. */
+export function prepare(
+  filesystem: Filesystem,
+  options: TransportOptions,
+  connection: FuseConnection,
+): PreparedMount {
   const device = new FuseDevice(connection.fuseFd, options.log);
   // BACKING_OPEN wants CAP_SYS_ADMIN.
   const mayPassthrough = options.passthrough && process.getuid?.() === 0 && systemCalls() !== undefined;
   const agreement = connection.agreement ?? initialise(device, mayPassthrough);
-  const session = new Session({ filesystem, options, device, agreement, clock: systemClock });
+  const { survival } = connection;
+  const session = new Session({ filesystem, options, device, agreement, clock: systemClock, survival });
   const ended = session.ended.then(() => connection.close?.());
-  return {
+  const transport: MountedTransport = {
     ended,
     served: () => session.served(),
+    resume: () => session.resume(),
     async unmount({ lazy = false, abort = false } = {}) {
       const mounted = (await findMount(options.mountpoint)) !== undefined;
       if (abort) await cutOff(options.mountpoint);
       else if (mounted) await unmount(options.mountpoint, { lazy });
       if (!lazy) await ended;
+    },
+  };
+  return {
+    agreement,
+    rebuild: () => session.rebuild(),
+    start() {
+      session.start();
+      return transport;
     },
   };
 }

@@ -1,10 +1,10 @@
-import type { OpenFile } from '../filesystem.js';
 import { systemCalls } from './ioctl.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Opened } from './open-files.js';
 import type { Operation, OperationContext } from './operation.js';
 import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
 import { MAX_READ, OpenFlag, Opcode } from './protocol.js';
+import type { Request } from './request.js';
 import { structure } from './request.js';
 import type { ReadJob } from './worker-messages.js';
 
@@ -14,8 +14,8 @@ const SEEK_WHENCE: Readonly<Record<number, 'data' | 'hole' | undefined>> = { 3: 
 /** Open files. Reads come here only when no worker answers them: no descriptor, a stalled source, a fence. */
 export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
   [Opcode.OPEN]: operation(structure(OPEN_IN), async (context, { request, arguments: { flags }, signal }) => {
-    const file = await context.filesystem.open(request.node, flags, { signal });
-    const opened = await prepare(context, file, signal);
+    const opened =
+      (await context.earlier.openedBy(request.unique)) ?? (await openAnew(context, request, flags, signal));
     context.onOpened();
     return {
       payload: [
@@ -26,7 +26,7 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
   }),
 
   [Opcode.READ]: operation(structure(READ_IN), async (context, { request, arguments: call, signal }) => {
-    const opened = context.files.get(call.fh);
+    const opened = context.files.get(call.fh) ?? (await context.earlier.get(call.fh));
     if (opened === undefined) return refuse('EBADF');
     const length = Math.min(call.size, MAX_READ);
     const job = { unique: request.unique, fh: call.fh, offset: call.offset, length };
@@ -41,7 +41,7 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
   }),
 
   [Opcode.LSEEK]: operation(structure(LSEEK_IN), async (context, { arguments: call, signal }) => {
-    const opened = context.files.get(call.fh);
+    const opened = context.files.get(call.fh) ?? (await context.earlier.get(call.fh));
     const whence = SEEK_WHENCE[call.whence];
     if (opened === undefined) return refuse('EBADF');
     if (whence === undefined) return refuse('EINVAL');
@@ -80,12 +80,18 @@ async function seekHere(
   return Math.min(found, file.size);
 }
 
-/** From here on the file is ours to release, whatever happens. */
-async function prepare(context: OperationContext, file: OpenFile, signal: AbortSignal): Promise<Opened> {
+/** From open() on the file is ours to release, whatever happens. */
+async function openAnew(
+  context: OperationContext,
+  { node, unique }: Request,
+  flags: number,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const file = await context.filesystem.open(node, flags, { signal });
   try {
     file.fenced.throwIfAborted();
     signal.throwIfAborted();
-    return await context.files.add(file);
+    return await context.files.add(file, unique);
   } catch (error) {
     context.filesystem.release(file.handle);
     throw error;
@@ -102,6 +108,7 @@ function openFlags({ backingId, file }: Opened): number {
 }
 
 function close(context: OperationContext, fh: number): void {
+  context.earlier.close(fh);
   const file = context.files.remove(fh);
   if (file !== undefined) context.filesystem.release(file.handle);
 }

@@ -18,8 +18,11 @@ export interface SystemCalls {
   seek(fd: number, offset: number, whence: 'data' | 'hole'): Promise<number | undefined>;
   /** Two connected stream sockets, closed on exec. */
   socketPair(): readonly [number, number];
-  /** The descriptor that came over a unix socket (SCM_RIGHTS); undefined when none did. Does not wait. */
-  receiveDescriptor(socket: number): number | undefined;
+  /**
+   * The descriptor that came over a unix socket (SCM_RIGHTS); undefined when none did. Does not wait. `leave` takes a
+   * copy, so that another process that has the socket can receive it, too.
+   */
+  receiveDescriptor(socket: number, options: { readonly leave: boolean }): number | undefined;
 }
 
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
@@ -30,6 +33,7 @@ const BACKING_ID = struct({ backing_id: 'u32' });
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
 const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
+const MSG_PEEK = 0x2;
 /** A cmsghdr that carries one descriptor, and the space the kernel rounds it up to. */
 const CMSG = struct({ len: 'u64', level: 'i32', type: 'i32', fd: 'i32' }, 24);
 const SOL_SOCKET = 1;
@@ -115,7 +119,7 @@ function socketCalls(
       if (socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) === 0) return pair;
       throw new CinderfsError('fuse_failed', `socketpair: ${errnoName(koffi)}`);
     },
-    receiveDescriptor(socket) {
+    receiveDescriptor(socket, { leave }) {
       const control = Buffer.alloc(CMSG.size);
       const message = {
         msg_name: null,
@@ -126,7 +130,8 @@ function socketCalls(
         msg_controllen: control.length,
         msg_flags: 0,
       };
-      if (Number(recvmsg(socket, message, MSG_DONTWAIT_CMSG_CLOEXEC)) < 1) return undefined;
+      if (Number(recvmsg(socket, message, MSG_DONTWAIT_CMSG_CLOEXEC | (leave ? MSG_PEEK : 0))) < 1)
+        return undefined;
       const { level, type, fd } = CMSG.decode(control);
       return level === SOL_SOCKET && type === SCM_RIGHTS ? fd : undefined;
     },

@@ -1,6 +1,7 @@
 import type { StdioOptions } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { close, closeSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
@@ -38,22 +39,32 @@ const optionsFor = ({ allowOther }: MountRequest, ...own: readonly string[]): st
  * @throws CinderfsError `fuse_missing` without /dev/fuse, `fuse_failed` when mount(8) refuses.
  */
 export async function mountAsRoot(request: MountRequest): Promise<MountedDevice> {
-  const device = await open('/dev/fuse', 'r+').catch((error: unknown) => {
-    throw new CinderfsError('fuse_missing', `cannot open /dev/fuse: ${reasonOf(error)}`, { cause: error });
-  });
-  const options = optionsFor(request, 'fd=3,rootmode=40000,user_id=0,group_id=0');
+  const device = await openDevice();
   try {
-    // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
-    await run(
-      'mount',
-      ['-i', '-n', '-t', MOUNT_TYPE, request.fsname, request.mountpoint, '-o', options],
-      [device.fd],
-    );
+    await mountOn(device.fd, request);
   } catch (error) {
     await device.close();
     throw error;
   }
   return { fd: device.fd, close: () => device.close() };
+}
+
+/** @throws CinderfsError `fuse_missing`. */
+export function openDevice(): Promise<FileHandle> {
+  return open('/dev/fuse', 'r+').catch((error: unknown) => {
+    throw new CinderfsError('fuse_missing', `cannot open /dev/fuse: ${reasonOf(error)}`, { cause: error });
+  });
+}
+
+/**
+ * Mounts /dev/fuse, open as `fd`, as root.
+ *
+ * @throws CinderfsError `fuse_failed` when mount(8) refuses.
+ */
+export async function mountOn(fd: number, request: MountRequest): Promise<void> {
+  const options = optionsFor(request, 'fd=3,rootmode=40000,user_id=0,group_id=0');
+  // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
+  await run('mount', ['-i', '-n', '-t', MOUNT_TYPE, request.fsname, request.mountpoint, '-o', options], [fd]);
 }
 
 /**
@@ -63,25 +74,46 @@ export async function mountAsRoot(request: MountRequest): Promise<MountedDevice>
  * @throws CinderfsError `fuse_missing` without koffi, `fuse_failed` when fusermount3 refuses.
  */
 export async function mountAsUser(request: MountRequest, calls = systemCalls()): Promise<MountedDevice> {
-  if (calls === undefined)
-    throw new CinderfsError(
-      'fuse_missing',
-      'an ordinary user mounts through the koffi package, which is missing',
-      {
-        remedy: 'Install koffi, mount as root, or use --fuse=native.',
-      },
-    );
-  const [ours, theirs] = calls.socketPair();
-  const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, 'subtype=cinderfs');
+  const [ours, theirs] = descriptorSockets(calls);
   try {
-    await run('fusermount3', ['-o', options, '--', request.mountpoint], [theirs], { _FUSE_COMMFD: '3' });
-    const fd = calls.receiveDescriptor(ours);
-    if (fd === undefined) throw new CinderfsError('fuse_failed', 'fusermount3 sent no descriptor');
+    await mountThrough(theirs, request);
+    const fd = receiveDevice(ours, calls);
     return { fd, close: () => promisify(close)(fd) };
   } finally {
     closeSync(ours);
     closeSync(theirs);
   }
+}
+
+/**
+ * Where the descriptor arrives and what fusermount3 sends it into.
+ *
+ * @throws CinderfsError `fuse_missing` without koffi.
+ */
+export function descriptorSockets(calls = systemCalls()): readonly [number, number] {
+  if (calls !== undefined) return calls.socketPair();
+  throw new CinderfsError(
+    'fuse_missing',
+    'an ordinary user mounts through the koffi package, which is missing',
+    { remedy: 'Install koffi, mount as root, or use --fuse=native.' },
+  );
+}
+
+/** @throws CinderfsError `fuse_failed` when fusermount3 refuses. */
+export async function mountThrough(socket: number, request: MountRequest): Promise<void> {
+  const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, 'subtype=cinderfs');
+  await run('fusermount3', ['-o', options, '--', request.mountpoint], [socket], { _FUSE_COMMFD: '3' });
+}
+
+/** The descriptor that fusermount3 sent; `leave` lets another process that has the socket take it as well. */
+export function receiveDevice(
+  socket: number,
+  calls = systemCalls(),
+  { leave = false }: { readonly leave?: boolean } = {},
+): number {
+  const fd = calls?.receiveDescriptor(socket, { leave });
+  if (fd === undefined) throw new CinderfsError('fuse_failed', 'fusermount3 sent no descriptor');
+  return fd;
 }
 
 /** Runs a command with `descriptors` as its 3, 4, ...; its complaint becomes the error. */

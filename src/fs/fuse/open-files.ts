@@ -2,7 +2,9 @@ import type { OpenFile } from '../filesystem.js';
 import type { ServedFile } from '../transport.js';
 import type { Backings } from './backings.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
-import { HandleState, SharedHandles, entryOf, handleNumber } from './shared-handles.js';
+import type { OpenJournal, OpenRecord } from './open-journal.js';
+import { RESENT } from './protocol.js';
+import { FH_ENTRIES, HandleState, SharedHandles, entryOf, handleNumber } from './shared-handles.js';
 
 /** One open file as the kernel knows it (`fh`), and what serves it. */
 export interface Opened {
@@ -17,6 +19,8 @@ export interface OpenFilesParts {
   readonly backings: Backings;
   /** The bytes of `file` must leave the kernel's caches. */
   readonly onFenced: (file: OpenFile) => void;
+  /** Where open files are noted for the engine that comes after this one. */
+  readonly journal?: OpenJournal | undefined;
 }
 
 /** Every open file of the mount. Owns the descriptors and the entries of SharedHandles. */
@@ -32,22 +36,44 @@ export class OpenFiles {
 
   constructor(parts: OpenFilesParts) {
     this.#parts = parts;
+    this.#generation = Math.floor((parts.journal?.last ?? 0) / FH_ENTRIES);
+    for (const record of parts.journal?.earlier ?? []) this.#reserve(record);
   }
 
-  /** Prepares `file` for reading and publishes it to the workers. On failure the file is still the caller's. */
-  async add(file: OpenFile): Promise<Opened> {
-    const { source } = file;
-    const descriptor =
-      source === undefined || source.kind === 'nbd'
-        ? undefined
-        : await this.#parts.descriptors.acquire(source);
-    const backingId = this.#parts.backings.acquire(file.node, file.size, descriptor);
+  /**
+   * Prepares the file that the request `unique` opened for reading and publishes it to the workers. On failure the
+   * file is still the caller's.
+   */
+  async add(file: OpenFile, unique: bigint): Promise<Opened> {
+    const { node, size, memo } = file;
+    const descriptor = await this.#descriptorOf(file);
+    const backingId = this.#parts.backings.acquire(node, size, descriptor);
     const opened = { fh: this.#number(descriptor !== undefined), file, descriptor, backingId };
-    this.#opened.set(opened.fh, opened);
     this.#publish(opened);
-    file.fenced.addEventListener('abort', () => this.#fence(opened), { once: true });
-    if (file.fenced.aborted) this.#fence(opened);
+    if (memo !== undefined)
+      this.#parts.journal?.opened({
+        fh: opened.fh,
+        node,
+        unique: String(unique & ~RESENT),
+        backingId,
+        memo,
+      });
     return opened;
+  }
+
+  /** Takes `file` for what the kernel knows as `fh` since an earlier engine. On failure it is still the caller's. */
+  async rebuild({ fh, node }: OpenRecord, file: OpenFile): Promise<Opened> {
+    const descriptor = await this.#descriptorOf(file);
+    const opened = { fh, file, descriptor, backingId: this.#parts.backings.of(node) };
+    this.#publish(opened);
+    return opened;
+  }
+
+  /** Forgets a file of an earlier engine that was closed before it was rebuilt. */
+  forget({ fh, node }: OpenRecord): void {
+    this.#parts.journal?.closed(fh);
+    this.#parts.backings.release(node);
+    if (entryOf(fh) !== 0) this.#freeEntries.push(entryOf(fh));
   }
 
   get(fh: number): Opened | undefined {
@@ -59,6 +85,7 @@ export class OpenFiles {
     const opened = this.#opened.get(fh);
     if (opened === undefined) return undefined;
     this.#opened.delete(fh);
+    this.#parts.journal?.closed(fh);
     this.#parts.backings.release(opened.file.node);
     if (entryOf(fh) !== 0) {
       this.shared.setState(fh, HandleState.free);
@@ -99,10 +126,33 @@ export class OpenFiles {
     }));
   }
 
-  #publish({ fh, descriptor, file }: Opened): void {
-    if (descriptor === undefined || entryOf(fh) === 0) return;
-    const state = this.#stateOf(descriptor);
-    this.shared.publish(fh, { fd: descriptor.fd, direct: descriptor.direct, size: file.size }, state);
+  async #descriptorOf({ source }: OpenFile): Promise<Descriptor | undefined> {
+    return source === undefined || source.kind === 'nbd'
+      ? undefined
+      : await this.#parts.descriptors.acquire(source);
+  }
+
+  /** From here on reads of it are served. */
+  #publish(opened: Opened): void {
+    const { fh, descriptor, file } = opened;
+    this.#opened.set(fh, opened);
+    if (descriptor !== undefined && entryOf(fh) !== 0) {
+      const state = this.#stateOf(descriptor);
+      this.shared.publish(fh, { fd: descriptor.fd, direct: descriptor.direct, size: file.size }, state);
+    }
+    file.fenced.addEventListener('abort', () => this.#fence(opened), { once: true });
+    if (file.fenced.aborted) this.#fence(opened);
+  }
+
+  /**
+   * Keeps number and backing file of a file that an earlier engine had open, before anything new is opened: the kernel
+   * answers EIO when one inode is opened in two ways.
+   */
+  #reserve({ fh, node, backingId }: OpenRecord): void {
+    this.#parts.backings.adopt(node, backingId);
+    for (; this.#nextEntry <= entryOf(fh); this.#nextEntry += 1) this.#freeEntries.push(this.#nextEntry);
+    const at = this.#freeEntries.indexOf(entryOf(fh));
+    if (at >= 0) this.#freeEntries.splice(at, 1);
   }
 
   #restate(): void {

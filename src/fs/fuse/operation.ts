@@ -1,5 +1,6 @@
 import type { Filesystem } from '../filesystem.js';
 import type { DirectoryStream } from './directory-stream.js';
+import type { EarlierFiles } from './earlier-files.js';
 import type { ReplyErrno } from './errno.js';
 import type { KnownNodes } from './known-nodes.js';
 import type { Opened, OpenFiles } from './open-files.js';
@@ -12,6 +13,10 @@ export interface OperationContext {
   readonly attributeTtlSeconds: number;
   readonly nodes: KnownNodes;
   readonly files: OpenFiles;
+  /** Files that an earlier engine of this mount had open. */
+  readonly earlier: EarlierFiles;
+  /** Whether there was an earlier engine: directories it had open are opened again when they are read. */
+  readonly inherited: boolean;
   readonly directories: Map<number, DirectoryStream>;
   /** A number for an open directory. */
   readonly nextDirectory: () => number;

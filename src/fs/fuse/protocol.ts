@@ -78,6 +78,9 @@ export const OpenFlag = {
 /** Codes of messages that we start: `error` of a fuse_out_header whose unique is 0. */
 export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3, RESEND: 7 } as const;
 
+/** Set in the `unique` of a request that the kernel sends again: whoever had read it first died with it. */
+export const RESENT = 1n << 63n;
+
 /** Every page size the kernel serves images on is a multiple of this; requests are whole pages of it. */
 export const PAGE_SIZE = 4096;
 /** The kernel caps a request at 256 pages (fs.fuse.max_pages_limit). */

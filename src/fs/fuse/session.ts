@@ -8,11 +8,13 @@ import type { FuseDevice } from './device.js';
 import { Dispatcher } from './dispatcher.js';
 import type { ReplyErrno } from './errno.js';
 import { systemCalls } from './ioctl.js';
+import { EarlierFiles } from './earlier-files.js';
 import { KnownNodes } from './known-nodes.js';
 import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
 import type { Agreement } from './negotiation.js';
 import { hasPassthrough } from './negotiation.js';
 import { OpenFiles } from './open-files.js';
+import type { OpenJournal } from './open-journal.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { StallWatch } from './stall-watch.js';
@@ -22,6 +24,8 @@ import { WorkerPool } from './worker-pool.js';
 /** Workers at /dev/fuse, and how many more may be started for those that a dead source holds. */
 const WORKERS = 4;
 const SPARE_WORKERS = 28;
+/** Numbers of open directories are not used again by the engine that comes after. */
+const DIRECTORIES_PER_ENGINE = 2 ** 32;
 
 export interface SessionParts {
   readonly filesystem: Filesystem;
@@ -29,33 +33,53 @@ export interface SessionParts {
   readonly device: FuseDevice;
   readonly agreement: Agreement;
   readonly clock: Clock;
+  readonly survival?: Survival | undefined;
 }
 
-/** One mount being served: wires workers, dispatcher, lanes and open files, and takes them down when it ends. */
+/** What makes a mount outlive the process that serves it. */
+export interface Survival {
+  readonly journal: OpenJournal;
+  /** How many engines served this mount before. */
+  readonly generation: number;
+}
+
+/**
+ * One mount being served: wires workers, dispatcher, lanes and open files, and takes them down when it ends. Order:
+ * rebuild (where an earlier engine served the mount), start.
+ */
 export class Session {
   /** Settles when the kernel has let go and everything of this mount is given back. */
   readonly ended: Promise<void>;
   readonly #parts: SessionParts;
-  readonly #nodes = new KnownNodes();
+  readonly #nodes: KnownNodes;
   readonly #descriptors = new Descriptors();
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
   readonly #lanes: ReadLanes;
   readonly #watch: StallWatch;
   readonly #dispatcher: Dispatcher;
-  #directories = 0;
+  readonly #earlier: EarlierFiles;
+  #directories: number;
 
   constructor(parts: SessionParts) {
-    const { options, device, clock } = parts;
+    const { options, device, clock, survival } = parts;
     const { log, readTimeoutMs, openTimeoutMs } = options;
     const answer = this.#refuseRead.bind(this);
     this.#parts = parts;
+    this.#nodes = new KnownNodes(this.#inherited);
+    this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
     this.#files = new OpenFiles({
       descriptors: this.#descriptors,
       backings: new Backings(this.#passthrough(), log),
       onFenced: ({ node }) => this.#dropPages(node),
+      journal: survival?.journal,
     });
-    this.#pool = this.#startWorkers();
+    this.#earlier = new EarlierFiles({
+      journal: survival?.journal,
+      filesystem: parts.filesystem,
+      files: this.#files,
+    });
+    this.#pool = this.#workers();
     this.#lanes = new ReadLanes({
       pool: this.#pool,
       files: this.#files,
@@ -88,6 +112,23 @@ export class Session {
     this.ended = this.#pool.ended.then(() => this.#end(unsubscribe));
   }
 
+  /** Opens again what earlier engines had open; see EarlierFiles. */
+  rebuild(): Promise<void> {
+    return this.#earlier.rebuild();
+  }
+
+  /** Begins to answer: first what an earlier engine had read and not answered. */
+  start(): void {
+    if (this.#inherited) this.#parts.device.resend();
+    this.#pool.refill();
+  }
+
+  /** After a successor that did not become ready: what it read comes here, what it noted is overwritten. */
+  resume(): void {
+    this.#parts.survival?.journal.rewrite();
+    this.#parts.device.resend();
+  }
+
   served(): readonly ServedFile[] {
     return this.#files.served();
   }
@@ -97,7 +138,11 @@ export class Session {
     return calls === undefined ? undefined : { fuseFd: this.#parts.device.fd, calls };
   }
 
-  #startWorkers(): WorkerPool {
+  get #inherited(): boolean {
+    return (this.#parts.survival?.generation ?? 0) > 0;
+  }
+
+  #workers(): WorkerPool {
     const { device, options } = this.#parts;
     return new WorkerPool({
       fuseFd: device.fd,
@@ -120,6 +165,8 @@ export class Session {
       attributeTtlSeconds: options.attributeTtlSeconds,
       nodes: this.#nodes,
       files: this.#files,
+      earlier: this.#earlier,
+      inherited: this.#inherited,
       directories: new Map(),
       nextDirectory: () => (this.#directories += 1),
       onOpened: () => this.#watch.arm(),
@@ -147,7 +194,7 @@ export class Session {
     const text = Buffer.from(`${name}\0`);
     const entry = INVAL_ENTRY_OUT.encode({ parent, namelen: text.length - 1 });
     this.#parts.device.notify(NotifyCode.INVAL_ENTRY, [entry, text]);
-    if (this.#nodes.count(node) > 0) this.#dropPages(node);
+    if (this.#nodes.mayKnow(node)) this.#dropPages(node);
   }
 
   #dropPages(node: number): void {
@@ -165,5 +212,6 @@ export class Session {
       if (file !== undefined) this.#parts.filesystem.release(file.handle);
     }
     await this.#parts.device.quiet();
+    this.#parts.survival?.journal.remove();
   }
 }

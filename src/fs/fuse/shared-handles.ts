@@ -26,7 +26,8 @@ export interface SharedHandle {
 }
 
 const ENTRIES = 2 ** 15;
-const FH_ENTRIES = 2 ** 16;
+/** Entries there could be in an `fh`; its generation counts in these. */
+export const FH_ENTRIES = 2 ** 16;
 const WORDS = 8;
 const STATE = 0;
 const GENERATION = 1;

@@ -58,7 +58,6 @@ export class WorkerPool {
     this.#parts = parts;
     this.claims = new Claims(parts.limit);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
-    this.refill();
   }
 
   seats(): IterableIterator<Seat> {

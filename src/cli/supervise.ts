@@ -1,0 +1,34 @@
+import { systemClock } from '../async/clock.js';
+import { EXIT } from '../errors.js';
+import { openFuseChannel } from '../supervisor/fuse-channel.js';
+import type { Ending } from '../supervisor/engine-process.js';
+import { Supervisor } from '../supervisor/supervisor.js';
+import { reportToParent } from './background.js';
+import { settingsOf } from './settings.js';
+import type { Invocation } from './verb.js';
+
+/** Holds the mount in this process and has it served by engines of its own; the exit status of the last. */
+export async function supervise(invocation: Invocation): Promise<number> {
+  const parent = reportToParent();
+  const { log } = settingsOf(invocation);
+  const [launcher = '', , ...args] = process.argv.slice(1);
+  const supervisor = new Supervisor({
+    command: [launcher, 'engine', ...args],
+    channel: await openFuseChannel(),
+    onReady: () => parent?.serving(),
+    onFailed: (exit, line) => parent?.failedAs(exit, line),
+    log,
+    clock: systemClock,
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => supervisor.signal(signal));
+  return statusOf(await supervisor.run());
+}
+
+/** An engine that a signal ended, ended us. */
+function statusOf({ status, signal }: Ending): number {
+  if (status !== null) return status;
+  if (signal === null) return EXIT.internal;
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  return EXIT.internal;
+}

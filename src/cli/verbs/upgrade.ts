@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+import { sleep, systemClock } from '../../async/clock.js';
+import { CinderfsError, EXIT } from '../../errors.js';
+import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
+import { ControlClient } from '../control-client.js';
+import { settingsOf } from '../settings.js';
+import type { Verb } from '../verb.js';
+
+/** The supervisor gives up long before. */
+const WAIT_MS = 90_000;
+const ASK_MS = 50;
+
+/** `cinderfs upgrade DIR`: the version that is installed now takes the mount over; readers see a pause. */
+export const upgrade: Verb = {
+  name: 'upgrade',
+  usage: 'DIR',
+  summary: 'Let the installed version take over a mount that is in use',
+  words: { min: 1, max: 1 },
+  flags: [],
+  optionGroups: ['general'],
+  examples: ['cinderfs upgrade /images'],
+  async run(invocation) {
+    const { config } = settingsOf(invocation);
+    const [mountpoint = ''] = invocation.words;
+    const client = ControlClient.forMountpoint(config.run_dir, mountpoint);
+    const before = await client.get<DaemonStatus>('/status');
+    const id = randomUUID();
+    await client.post(`/upgrade?id=${id}`);
+    const { failed, pause_ms: pause } = await resultOf(client, id);
+    if (failed !== null)
+      throw new CinderfsError('upgrade_failed', `${failed}; version ${before.version} goes on`, {
+        path: mountpoint,
+      });
+    const after = await client.get<DaemonStatus>('/status');
+    invocation.stdout(`${mountpoint}: ${before.version} -> ${after.version}, readers paused ${pause} ms\n`);
+    return EXIT.ok;
+  },
+};
+
+/** While the mount changes hands nobody listens. */
+async function resultOf(client: ControlClient, id: string): Promise<UpgradeReport> {
+  // Timers of systemClock keep no process alive.
+  const alive = setInterval(() => undefined, WAIT_MS);
+  const until = systemClock.now() + WAIT_MS;
+  try {
+    for (;;) {
+      const status = await client.get<DaemonStatus>('/status').catch((error: unknown) => {
+        if (CinderfsError.is(error) && systemClock.now() < until) return undefined;
+        throw error;
+      });
+      const report = status?.supervision?.upgrade;
+      if (report?.id === id) return report;
+      if (systemClock.now() >= until)
+        throw new CinderfsError('upgrade_failed', 'the daemon does not say what became of the upgrade');
+      await sleep(systemClock, ASK_MS);
+    }
+  } finally {
+    clearInterval(alive);
+  }
+}

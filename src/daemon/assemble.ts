@@ -1,0 +1,155 @@
+import type { Cleanup } from '../async/cleanup.js';
+import type { Clock } from '../async/clock.js';
+import type { PoolService } from '../attach/service.js';
+import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
+import { requireVolumeAccess } from '../cinder/volume-access.js';
+import { createImageFs } from '../fs/create-image-fs.js';
+import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
+import { OpenJournal } from '../fs/fuse/open-journal.js';
+import type { ImageFs } from '../fs/image-fs.js';
+import type { MountedTransport } from '../fs/transport.js';
+import { attachmentPool, detachAll, noteReadError, runDirOf } from './attachments.js';
+import type { AttachmentCalls } from './control-calls.js';
+import type { Control } from './control.js';
+import type { DaemonSettings } from './daemon.js';
+import { DaemonHandover } from './handover.js';
+import { ImageFile } from './image-file.js';
+import { OpenGate } from './open-gate.js';
+import { proveServing } from './prove-serving.js';
+import { Shutdown } from './shutdown.js';
+import type { StatusReporter } from './status.js';
+import type { Supervised } from './supervised-mount.js';
+import { mountTransport } from './transports.js';
+
+/** What there is before the layers. */
+export interface Ground {
+  readonly cleanup: Cleanup;
+  readonly status: StatusReporter;
+  readonly control: Control;
+  readonly clock: Clock;
+}
+
+export interface Assembled {
+  readonly shutdown: Shutdown;
+  readonly handover: DaemonHandover;
+  /** What the control socket talks to. */
+  readonly calls: AttachmentCalls;
+}
+
+/** Milliseconds for detaching everything when the mount goes; what is left then is in the journal. */
+const DETACH_MS = 30_000;
+
+/**
+ * The composition root: wires every layer and starts them in the order in which each needs the one before; each
+ * leaves in `cleanup` how it is undone. An engine that takes a mount over waits for nothing that is not on this host:
+ * readers do.
+ */
+export async function assemble(settings: DaemonSettings, ground: Ground): Promise<Assembled> {
+  const { config, mountpoint, log, supervised: engine } = settings;
+  const { cleanup, status, control, clock } = ground;
+  const inPlace = engine?.turn.mount !== undefined;
+  const openstack = await connect(settings, ground);
+  const supervised = await survival(settings, ground);
+
+  const pool = attachmentPool({ openstack, config, mountpoint, log, clock, inPlace });
+  await pool.start();
+  cleanup.defer('detach the volumes', () => detachAll(pool, DETACH_MS));
+  cleanup.defer(
+    'stop watching the catalog',
+    openstack.catalog.onChange((snapshot) => pool.review(snapshot)),
+  );
+  if (!inPlace) await openstack.catalog.start();
+
+  const gate = new OpenGate(pool);
+  const filesystem = imageFs(settings, ground, { openstack, pool, gate });
+  cleanup.defer('close the file system', () => filesystem.close());
+
+  // Nothing may be awaited between pool.start() and this when a mount is taken over (supervised-mount.ts).
+  const transport = await mountTransport(filesystem, settings, supervised, clock);
+  const shutdown = shutdownOf(settings, ground, { transport, gate });
+  await proveServing(mountpoint, clock);
+  status.serving({
+    catalog: openstack.catalog,
+    pool,
+    draining: () => gate.closed,
+    opened: () => filesystem.opened(),
+    served: () => transport.served(),
+  });
+  return {
+    shutdown,
+    handover: new DaemonHandover({ pool, gate, transport, control, clock }),
+    calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot },
+  };
+}
+
+/** Logged in, with a list of images: OpenStack's, or in place the one that the mount has shown so far. */
+async function connect(
+  { config, cloud, mountpoint, log, supervised }: DaemonSettings,
+  { cleanup, clock }: Ground,
+): Promise<Openstack> {
+  const file =
+    supervised === undefined ? undefined : new ImageFile(`${runDirOf(config, mountpoint)}/images.json`, log);
+  cleanup.defer('remove the list of images', () => file?.remove());
+  const kept = supervised?.turn.mount === undefined ? undefined : file?.read();
+  const openstack = await connectOpenstack({ cloud, config, log, clock, logIn: kept === undefined });
+  cleanup.defer('close the OpenStack session', () => openstack.close());
+  if (kept === undefined) {
+    await openstack.catalog.refresh();
+    await requireVolumeAccess(openstack, log);
+    file?.write(openstack.catalog.snapshot);
+  }
+  openstack.catalog.onChange((snapshot) => file?.write(snapshot));
+  if (kept !== undefined) openstack.catalog.resume(kept);
+  return openstack;
+}
+
+/** Where a supervisor holds the mount: what later engines need to know, and what earlier ones left. */
+async function survival(
+  { config, mountpoint, supervised }: DaemonSettings,
+  { cleanup }: Ground,
+): Promise<Supervised | undefined> {
+  if (supervised === undefined) return undefined;
+  const { link, turn } = supervised;
+  const journal = await OpenJournal.open(`${runDirOf(config, mountpoint)}/open-files`, {
+    fresh: turn.mount === undefined,
+  });
+  cleanup.defer('remove the journal of open files', () => journal.remove());
+  return { link, turn, journal };
+}
+
+function imageFs(
+  { config, log }: DaemonSettings,
+  { status, clock }: Ground,
+  { openstack, pool, gate }: Readonly<{ openstack: Openstack; pool: PoolService; gate: OpenGate }>,
+): ImageFs {
+  return createImageFs({
+    catalog: openstack.catalog,
+    pool: gate,
+    status: () => JSON.stringify(status.report(), null, 2),
+    options: {
+      uid: config.uid,
+      gid: config.gid,
+      fileMode: config.file_mode,
+      readTimeoutMs: config.read_timeout * 1000,
+      cacheBytes: config.cache_size,
+    },
+    seekFile: seekFileWith(systemCalls()),
+    onReadError: noteReadError(pool, log),
+    log,
+    clock,
+  });
+}
+
+function shutdownOf(
+  { config, log, supervised }: DaemonSettings,
+  { cleanup, clock }: Ground,
+  { transport, gate }: { readonly transport: MountedTransport; readonly gate: OpenGate },
+): Shutdown {
+  let mounted = true;
+  void transport.ended.then(() => {
+    mounted = false;
+    supervised?.link.ending();
+  });
+  cleanup.defer('unmount', () => (mounted ? transport.unmount({ abort: true }) : undefined));
+  return new Shutdown({ transport, gate, cleanup, drainMs: config.drain_timeout * 1000, log, clock });
+}

@@ -1,0 +1,78 @@
+import type { Clock } from '../async/clock.js';
+import { withDeadline } from '../async/deadline.js';
+import { CinderfsError } from '../errors.js';
+import type { Filesystem } from '../fs/filesystem.js';
+import { prepare } from '../fs/fuse/engine.js';
+import { raiseReadAhead } from '../fs/fuse/kernel-tuning.js';
+import type { OpenJournal } from '../fs/fuse/open-journal.js';
+import { unmount } from '../fs/mountpoint.js';
+import type { MountedTransport, TransportOptions } from '../fs/transport.js';
+import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
+
+/** How this engine is supervised, and what was open before it. */
+export interface Supervised {
+  readonly link: SupervisorLink;
+  readonly turn: Turn;
+  readonly journal: OpenJournal;
+}
+
+/**
+ * A file that takes longer to open again (its volume must be attached anew) does not hold up the others; who reads it
+ * waits for it alone.
+ */
+const REBUILD_MS = 5_000;
+
+/** Serves a mount whose descriptor a supervisor holds: a new one, or one that an earlier engine served. */
+export async function mountSupervised(
+  filesystem: Filesystem,
+  options: TransportOptions,
+  supervised: Supervised,
+  clock: Clock,
+): Promise<MountedTransport> {
+  const { mount } = supervised.turn;
+  return mount === undefined
+    ? mountAnew(filesystem, options, supervised)
+    : takeOver(filesystem, options, supervised, mount, clock);
+}
+
+async function mountAnew(
+  filesystem: Filesystem,
+  options: TransportOptions,
+  { link, turn: { generation }, journal }: Supervised,
+): Promise<MountedTransport> {
+  const { mountpoint, fsname, allowOther, log } = options;
+  const fuseFd = await link.mount({ mountpoint, fsname, allowOther });
+  try {
+    const prepared = prepare(filesystem, options, { fuseFd, survival: { journal, generation } });
+    link.agreed(mountpoint, prepared.agreement);
+    const transport = prepared.start();
+    await raiseReadAhead(mountpoint, log);
+    return transport;
+  } catch (error) {
+    await unmount(mountpoint, { lazy: true });
+    throw error;
+  }
+}
+
+async function takeOver(
+  filesystem: Filesystem,
+  options: TransportOptions,
+  { link, turn: { generation }, journal }: Supervised,
+  { fuseFd, agreement }: StandingMount,
+  clock: Clock,
+): Promise<MountedTransport> {
+  const prepared = prepare(filesystem, options, {
+    fuseFd,
+    agreement,
+    survival: { journal, generation },
+  });
+  // Before anything is awaited: the leases must be taken before an attachment that was adopted counts as unused.
+  const rebuilt = prepared.rebuild();
+  await withDeadline(rebuilt, {
+    clock,
+    ms: REBUILD_MS,
+    onTimeout: () => new CinderfsError('attach_timeout', 'an open file is not open again yet'),
+  }).catch((error: unknown) => options.log.warn({ error }, 'serving before every open file is open again'));
+  await link.recovered();
+  return prepared.start();
+}

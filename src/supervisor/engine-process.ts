@@ -1,0 +1,107 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { CinderfsError } from '../errors.js';
+import type { ToEngine, ToSupervisor } from './messages.js';
+
+/** How a process ended: `status` or `signal`, the other is null. */
+export interface Ending {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+type Kind = ToSupervisor['kind'];
+type Listener = (message: ToSupervisor) => void;
+
+/** One engine, seen from its supervisor. */
+export class EngineProcess {
+  readonly ended: Promise<Ending>;
+  readonly #child: ChildProcess;
+  readonly #heard = new Map<Kind, ToSupervisor>();
+  readonly #waiting = new Map<Kind, Listener[]>();
+  #alive = true;
+
+  /**
+   * Starts `command` with `fd` as its descriptor 3 (undefined: none) in a session of its own: what a terminal sends to
+   * its foreground must reach the engine through the supervisor only, once. `onMessage` hears everything it says.
+   */
+  constructor(
+    command: readonly string[],
+    fd: number | undefined,
+    onMessage: (message: ToSupervisor) => void,
+  ) {
+    this.#child = spawn(process.execPath, [...process.execArgv, ...command], {
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit', fd ?? 'ignore', 'ipc'],
+    });
+    this.ended = new Promise((resolve) => {
+      this.#child.once('exit', (status, signal) => this.#end({ status, signal }, resolve));
+      this.#child.once('error', () => this.#end({ status: null, signal: null }, resolve));
+    });
+    this.#child.on('message', (message) => {
+      this.#hear(message as ToSupervisor);
+      onMessage(message as ToSupervisor);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Whether it has said `kind` yet. */
+  said(kind: Kind): boolean {
+    return this.#heard.has(kind);
+  }
+
+  /** Resolves when it has said one of `kinds`; rejects when it ends without. */
+  async hears<K extends Kind>(...kinds: readonly K[]): Promise<Extract<ToSupervisor, { kind: K }>> {
+    const message = await Promise.race([
+      ...kinds.map((kind) => this.#once(kind)),
+      this.ended.then(({ status, signal }) => {
+        throw new CinderfsError('internal', `the engine ended (${signal ?? `status ${status ?? '?'}`})`);
+      }),
+    ]);
+    return message as Extract<ToSupervisor, { kind: K }>;
+  }
+
+  /** Tells it something and waits for the answer, whatever it said before. */
+  asks<K extends Kind>(
+    message: ToEngine,
+    ...kinds: readonly K[]
+  ): Promise<Extract<ToSupervisor, { kind: K }>> {
+    for (const kind of kinds) this.#heard.delete(kind);
+    this.tell(message);
+    return this.hears(...kinds);
+  }
+
+  tell(message: ToEngine): void {
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  #once(kind: Kind): Promise<ToSupervisor> {
+    const heard = this.#heard.get(kind);
+    if (heard !== undefined) return Promise.resolve(heard);
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(kind) ?? [];
+      this.#waiting.set(kind, [...waiting, resolve]);
+    });
+  }
+
+  #hear(message: ToSupervisor): void {
+    this.#heard.set(message.kind, message);
+    const waiting = this.#waiting.get(message.kind) ?? [];
+    this.#waiting.delete(message.kind);
+    for (const resolve of waiting) resolve(message);
+  }
+
+  #end(ending: Ending, resolve: (ending: Ending) => void): void {
+    this.#alive = false;
+    resolve(ending);
+  }
+}

@@ -1,0 +1,137 @@
+import { CinderfsError } from '../errors.js';
+import type { MountRequest } from '../fs/fuse/mount-command.js';
+import { receiveDevice } from '../fs/fuse/mount-command.js';
+import type { Agreement } from '../fs/fuse/negotiation.js';
+import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
+import { packAgreement, unpackAgreement } from './messages.js';
+
+/** The descriptor that the supervisor passes to every engine. */
+const INHERITED_FD = 3;
+
+/** What an engine is told to do. */
+export interface Turn {
+  /** Engines that served this mount before. */
+  readonly generation: number;
+  /** The mount that stands; undefined for the first engine, which asks for it when it is ready. */
+  readonly mount: StandingMount | undefined;
+}
+
+export interface StandingMount {
+  readonly fuseFd: number;
+  readonly mountpoint: string;
+  readonly agreement: Agreement;
+}
+
+/** What an engine does for an upgrade. */
+export interface Handover {
+  /** Comes to rest so that a successor can take over; throws why it cannot. */
+  yield(): Promise<void>;
+  /** The successor did not: goes on. */
+  resume(): Promise<void>;
+}
+
+/** An engine's side of the channel to its supervisor. */
+export class SupervisorLink {
+  #supervision: Supervision | undefined;
+  #handover: Handover | undefined;
+  readonly #waiting = new Map<ToEngine['kind'], (message: ToEngine) => void>();
+
+  private constructor() {
+    process.on('message', (message) => this.#hear(message as ToEngine));
+  }
+
+  /** The link of a process that a supervisor started. */
+  static connect(): SupervisorLink {
+    if (process.send === undefined)
+      throw new CinderfsError('usage', 'an engine is started by `cinderfs mount` only');
+    return new SupervisorLink();
+  }
+
+  /** How this mount is supervised; undefined before begin(), and when the supervisor is dead. */
+  get supervision(): Supervision | undefined {
+    return process.connected ? this.#supervision : undefined;
+  }
+
+  /** Says that everything is loaded and waits for this engine's turn. */
+  async begin(): Promise<Turn> {
+    const { generation, mount } = await this.#ask({ kind: 'warm' }, 'begin');
+    return { generation, mount: mount === undefined ? undefined : standing(mount) };
+  }
+
+  /** Has the supervisor mount; the descriptor. Throws what it throws. */
+  async mount(request: MountRequest): Promise<number> {
+    const answer = await this.#ask({ kind: 'mount', request }, 'mounted', 'not_mounted');
+    if (answer.kind === 'not_mounted')
+      throw new CinderfsError(answer.code, answer.message, { remedy: answer.remedy });
+    return answer.socket ? receiveDevice(INHERITED_FD) : INHERITED_FD;
+  }
+
+  /** What INIT settled: the supervisor keeps it for the engines to come. */
+  agreed(mountpoint: string, agreement: Agreement): void {
+    this.#tell({ kind: 'agreed', mount: { mountpoint, agreement: packAgreement(agreement) } });
+  }
+
+  /** Everything that was open is open again; resolves when nobody else reads the descriptor. */
+  async recovered(): Promise<void> {
+    await this.#ask({ kind: 'recovered' }, 'serve');
+  }
+
+  serving(handover: Handover): void {
+    this.#handover = handover;
+    this.#tell({ kind: 'serving' });
+  }
+
+  failed(error: CinderfsError): void {
+    this.#tell({ kind: 'failed', exit: error.kind.exit, line: error.toLine() });
+  }
+
+  /** The mount is gone: this engine's exit is the end and no crash. */
+  ending(): void {
+    this.#tell({ kind: 'ending' });
+  }
+
+  /** Asks for a successor; what becomes of it shows in `supervision`. */
+  upgrade(id: string): void {
+    this.#tell({ kind: 'upgrade', id });
+  }
+
+  #tell(message: ToSupervisor): void {
+    // A supervisor that died meanwhile needs to know nothing any more.
+    if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+  }
+
+  #ask<K extends ToEngine['kind']>(
+    question: ToSupervisor,
+    ...kinds: readonly K[]
+  ): Promise<Extract<ToEngine, { kind: K }>> {
+    return new Promise((resolve) => {
+      for (const kind of kinds)
+        this.#waiting.set(kind, (message) => resolve(message as Extract<ToEngine, { kind: K }>));
+      this.#tell(question);
+    });
+  }
+
+  #hear(message: ToEngine): void {
+    if ('supervision' in message) this.#supervision = message.supervision;
+    if (message.kind === 'yield') void this.#yield();
+    if (message.kind === 'resume') void this.#handover?.resume();
+    const resolve = this.#waiting.get(message.kind);
+    this.#waiting.delete(message.kind);
+    resolve?.(message);
+  }
+
+  async #yield(): Promise<void> {
+    try {
+      if (this.#handover === undefined)
+        throw new CinderfsError('not_running', 'the mount does not serve yet');
+      await this.#handover.yield();
+      this.#tell({ kind: 'yielded' });
+    } catch (thrown) {
+      this.#tell({ kind: 'refused', reason: CinderfsError.from(thrown).message });
+    }
+  }
+}
+
+function standing({ mountpoint, agreement }: ServedMount): StandingMount {
+  return { fuseFd: INHERITED_FD, mountpoint, agreement: unpackAgreement(agreement) };
+}
