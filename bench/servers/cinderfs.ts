@@ -69,7 +69,7 @@ async function start(way: Way, image: Image, { cloud }: Backing, room: Room): Pr
         way.passthrough ? '--passthrough' : '--no-passthrough',
       ],
       ...[`--config-file=${configuration}`, `--state-dir=${room.directory}/state`],
-      ...[`--run-dir=${room.directory}/run`, '--linger=0', '--log-level=warn'],
+      ...[`--run-dir=${room.directory}/run`, '--no-supervise', '--linger=0', '--log-level=warn'],
     ],
     { env: cloud.environment, isReady: (said) => /^READY /m.test(said) },
   );

@@ -1,6 +1,7 @@
 /** THE option table. Flags, --help, the configuration file, docs/configuration.md and the Config type come from it. */
 import { totalmem } from 'node:os';
 import { CLOUD_OPTIONS } from './cloud-options.js';
+import { MOUNT_OPTIONS } from './mount-options.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
 
 const MIB = 2 ** 20;
@@ -176,26 +177,7 @@ export const OPTIONS = {
     doc: 'Let a scan for a Fibre Channel volume import every LUN that its targets show. For connector brick.',
   },
 
-  drain_timeout: {
-    type: 'seconds',
-    group: 'files',
-    default: 10,
-    max: 86400,
-    doc: 'How long SIGTERM waits for open files before it takes the mount from under them.',
-  },
-  fuse: {
-    type: 'enum',
-    group: 'files',
-    values: ['engine', 'native'],
-    default: 'engine',
-    doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
-  },
-  supervise: {
-    type: 'boolean',
-    group: 'files',
-    default: true,
-    doc: 'Let a small process of its own hold the mount, so that it outlives the engine that serves it: after a crash and for `cinderfs upgrade`. Our own engine only.',
-  },
+  ...MOUNT_OPTIONS,
   allow_other: {
     type: 'boolean',
     group: 'files',

@@ -91,7 +91,7 @@ describe('cinderfs attachments', { timeout: 300_000 }, () => {
   });
 
   it('--reap settles what a killed daemon left, without starting one', async (t) => {
-    const { cloud, mounted, image } = await scene(t);
+    const { cloud, mounted, image } = await scene(t, { CINDERFS_SUPERVISE: 'false' });
     await readFile(mounted.at(image.id));
     const [left] = await attachmentsOf(cloud, image);
     await mounted.stop('SIGKILL');

@@ -28,6 +28,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   http_timeout: '5s',
   image_list_ttl: '2s',
   attribute_ttl: '2s',
+  // Here a daemon that is killed is dead and its next start heals; test/supervisor kills engines under a supervisor.
+  supervise: 'false',
 };
 
 /** A hypervisor: `cinderfs mount` as a process of its own, through all its lives. */

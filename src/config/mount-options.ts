@@ -1,0 +1,25 @@
+import type { OptionSpec } from './option-spec.js';
+
+/** How the mount is held, served and given up. */
+export const MOUNT_OPTIONS = {
+  drain_timeout: {
+    type: 'seconds',
+    group: 'files',
+    default: 10,
+    max: 86400,
+    doc: 'How long SIGTERM waits for open files before it takes the mount from under them.',
+  },
+  fuse: {
+    type: 'enum',
+    group: 'files',
+    values: ['engine', 'native'],
+    default: 'engine',
+    doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
+  },
+  supervise: {
+    type: 'boolean',
+    group: 'files',
+    default: true,
+    doc: 'Let a small process of its own hold the mount, so that it outlives the engine that serves it: after a crash and for `cinderfs upgrade`. Our own engine only.',
+  },
+} as const satisfies Record<string, OptionSpec>;
