@@ -9,6 +9,8 @@ export interface ConnectRequest {
   readonly info: ConnectionInfo;
   /** Aborts when the result is not wanted any more; what was begun is undone before connect() settles. */
   readonly signal: AbortSignal;
+  /** Nobody else can have the volume attached: its device may be made read-only. */
+  readonly exclusive?: boolean | undefined;
 }
 
 /**
@@ -19,6 +21,8 @@ export interface ConnectRequest {
  */
 export interface Connector {
   readonly name: string;
+  /** Its devices are the host's: other services here that attach the same volume get, and remove, the same ones. */
+  readonly sharesDevices?: true;
   /** Undefined when it can reach such a volume on this host, else why not. Changes nothing. */
   refusal(info: ConnectionInfo): Promise<CinderfsError | undefined>;
   plan(request: Pick<ConnectRequest, 'volumeId' | 'info'>): HostRecord;
@@ -28,6 +32,8 @@ export interface Connector {
   adopt(host: HostRecord): Promise<Connected | undefined>;
   /** Idempotent; already gone is success. Rejects when removal cannot be proven. */
   disconnect(host: HostRecord): Promise<void>;
+  /** Instead of disconnect(), where somebody else on this host uses the device: forgets it without removing it. */
+  leave?(host: HostRecord): Promise<void>;
 }
 
 /** A volume that can be read on this host. */
@@ -37,6 +43,8 @@ export interface Connected {
   readonly host: HostRecord;
   /** Aborts when it vanished without our doing; `reason` is a CinderfsError. */
   readonly lost: AbortSignal;
+  /** What the device itself says it is called for ever (WWN, NGUID), the same on every path; where it says so. */
+  readonly deviceName?: string | undefined;
   /**
    * Which object the source names at this moment, as far as the host can tell (device and inode, disk sequence): it may
    * not change while connected. Undefined where the source cannot be swapped under us.

@@ -55,6 +55,8 @@ export interface AttachContext {
   readonly counters: AttachCounters;
   /** An earlier process held all this a moment ago, for a mount that outlived it. */
   readonly inPlace?: boolean | undefined;
+  /** Takes locks that other services of this host take as well (locksOf); none, where none are named. */
+  readonly guard: (locks: readonly string[]) => Promise<() => Promise<void>>;
   readonly clock: Clock;
   readonly log: Log;
   /** In [0, 1): jitter. */

@@ -58,6 +58,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
   const journal = options.journalled?.(records) ?? records;
   const slots = new Slots(options.attachLimit ?? 16);
   const counters = newCounters();
+  const guard = (locks: readonly string[]): Promise<() => Promise<void>> => brick.guard(locks);
   return {
     attachments,
     volumes,
@@ -70,6 +71,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     inPlace: options.inPlace ?? false,
     slots,
     counters,
+    guard,
     clock,
     log,
     random,

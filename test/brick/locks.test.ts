@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { it, type TestContext } from 'node:test';
+import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder } from '../support/temporary.js';
+import { Contender, FASTENERS } from './contender.js';
 
 const MODULES = fileURLToPath(new URL('../../../bin', import.meta.url));
 const LOCK = 'os-brick-connect_volume';
 
-/** Takes os-brick's lock as its own library does (oslo.concurrency is a thin layer over it). */
-const FASTENERS = `
-import fasteners, sys
-lock = fasteners.InterProcessLock(sys.argv[1] + '/${LOCK}')
-print('held' if lock.acquire(timeout=float(sys.argv[2])) else 'refused', flush=True)
-sys.stdin.read()
-`;
 /** Takes it as cinderfs-brick does, in every directory named. */
 const OURS = `
 import sys
@@ -32,34 +23,9 @@ except Refusal as refusal:
     print(refusal.code, flush=True)
 `;
 
-/** A process that holds, or was refused, a lock; it lets go at the end of its stdin. */
-class Contender {
-  readonly said: string;
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess, said: string) {
-    this.#child = child;
-    this.said = said;
-  }
-
-  static async start(test: TestContext, code: string, ...args: readonly string[]): Promise<Contender> {
-    const child = spawn('/usr/bin/python3', ['-c', code, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
-    test.after(() => child.kill('SIGKILL'));
-    const [said] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-    return new Contender(child, said);
-  }
-
-  async end(signal?: NodeJS.Signals): Promise<void> {
-    const gone = once(this.#child, 'exit');
-    if (signal === undefined) this.#child.stdin?.end();
-    else this.#child.kill(signal);
-    await gone;
-  }
-}
-
 void it("waits for os-brick's lock, and gets it when os-brick lets go", async (test) => {
   const directory = await temporaryFolder(test);
-  const neighbour = await Contender.start(test, FASTENERS, directory, '5');
+  const neighbour = await Contender.start(test, FASTENERS, join(directory, LOCK), '5');
   assert.equal(neighbour.said, 'held');
   assert.equal((await Contender.start(test, OURS, '0.3', directory)).said, 'busy');
   await neighbour.end();
@@ -70,9 +36,9 @@ void it('keeps os-brick out until it lets go, and when it is killed', async (tes
   const directory = await temporaryFolder(test);
   const ours = await Contender.start(test, OURS, '5', directory);
   assert.equal(ours.said, 'held');
-  assert.equal((await Contender.start(test, FASTENERS, directory, '0.3')).said, 'refused');
+  assert.equal((await Contender.start(test, FASTENERS, join(directory, LOCK), '0.3')).said, 'refused');
   await ours.end('SIGKILL');
-  assert.equal((await Contender.start(test, FASTENERS, directory, '5')).said, 'held');
+  assert.equal((await Contender.start(test, FASTENERS, join(directory, LOCK), '5')).said, 'held');
 });
 
 void it('takes the lock of every service, in one order whatever the order they are named in', async (test) => {
@@ -81,14 +47,14 @@ void it('takes the lock of every service, in one order whatever the order they a
   await mkdir(nova);
   await mkdir(glance);
   // Refused by the second in order, it must hold the first and no more: the first is glance by name.
-  const neighbour = await Contender.start(test, FASTENERS, glance, '5');
+  const neighbour = await Contender.start(test, FASTENERS, join(glance, LOCK), '5');
   assert.equal((await Contender.start(test, OURS, '0.3', nova, glance)).said, 'busy');
   await assert.rejects(stat(join(nova, LOCK)), { code: 'ENOENT' });
   await neighbour.end();
   const ours = await Contender.start(test, OURS, '5', nova, glance);
   assert.equal(ours.said, 'held');
   for (const directory of [nova, glance])
-    assert.equal((await Contender.start(test, FASTENERS, directory, '0.2')).said, 'refused');
+    assert.equal((await Contender.start(test, FASTENERS, join(directory, LOCK), '0.2')).said, 'refused');
 });
 
 void it("makes a lock file that the directory's owner can open", async (test) => {

@@ -34,6 +34,7 @@ export class AttachWorld {
       log: silentLog,
       slots: new Slots(slots),
       counters: newCounters(),
+      guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
     };
     this.pool = new Pool(this.context, this.end.signal);

@@ -169,6 +169,7 @@ export class PoolModel {
       log: silentLog,
       slots: new Slots(16),
       counters: newCounters(),
+      guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
     };
     const pool = new Pool(context, new AbortController().signal);

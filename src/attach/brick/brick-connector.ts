@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
 import { brick, type BrickVerb } from './brick-command.js';
-import { type BrickDevice, deviceIdentity, judgeDevice } from './brick-identity.js';
+import { type BrickDevice, deviceIdentity, deviceName, judgeDevice } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import { connectPath } from '../local-connector.js';
+import { type Release, VolumeGuard } from './volume-guard.js';
 import type { HostRecord } from '../journal/record.js';
 
 export interface BrickOptions {
@@ -43,7 +44,9 @@ const DISCONNECT_FACTOR = 2;
  */
 export class BrickConnector implements Connector {
   readonly name = 'brick';
+  readonly sharesDevices = true;
   readonly #options: BrickOptions;
+  readonly #guard: VolumeGuard;
   readonly #watched = new Map<string, DeviceWatch>();
   #properties: Promise<ConnectorProperties> | undefined;
   /** os-brick's lock lets one through at a time: waiting here costs no process. */
@@ -51,6 +54,13 @@ export class BrickConnector implements Connector {
 
   constructor(options: BrickOptions) {
     this.#options = options;
+    const { lockDirectories, stepMs: waitMs, program } = options;
+    this.#guard = new VolumeGuard({ lockDirectories, waitMs, program });
+  }
+
+  /** Takes the locks of a volume (locksOf) where the other services of this host take them. */
+  guard(locks: readonly string[]): Promise<Release> {
+    return this.#guard.take(locks);
   }
 
   get multipath(): boolean {
@@ -88,10 +98,17 @@ export class BrickConnector implements Connector {
     return { link: join(this.#options.directory, volumeId), connection: JSON.stringify(brickPlan(info)) };
   }
 
-  async connect({ volumeId, info, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
+  async connect(request: ConnectRequest, plan: HostRecord): Promise<Connected> {
+    const { volumeId, info, signal, exclusive = false } = request;
     try {
       const connection = withSecrets(connectionOf(plan), info);
-      const device = (await this.#step('connect', { connection }, signal)) as BrickDevice;
+      // Another service here that may write would get the same device.
+      const readOnly = exclusive || info.access_mode === 'ro';
+      const device = (await this.#step(
+        'connect',
+        { connection, read_only: readOnly },
+        signal,
+      )) as BrickDevice;
       judgeDevice(device, info, volumeId);
       return await this.#connected({ ...plan, path: device.path }, device);
     } catch (error) {
@@ -112,11 +129,19 @@ export class BrickConnector implements Connector {
   }
 
   async disconnect(host: HostRecord): Promise<void> {
-    const link = linkOf(host);
-    this.#watched.get(link)?.stop();
-    this.#watched.delete(link);
+    this.#unwatch(host);
     await this.#step('disconnect', { connection: connectionOf(host), path: host.path });
-    await rm(link, { force: true });
+    await rm(linkOf(host), { force: true });
+  }
+
+  async leave(host: HostRecord): Promise<void> {
+    this.#unwatch(host);
+    await rm(linkOf(host), { force: true });
+  }
+
+  #unwatch(host: HostRecord): void {
+    this.#watched.get(linkOf(host))?.stop();
+    this.#watched.delete(linkOf(host));
   }
 
   async #connected(host: HostRecord, device: BrickDevice): Promise<Connected> {
@@ -135,6 +160,7 @@ export class BrickConnector implements Connector {
       ...(await connectPath(link)),
       host: { ...host, identity: proven },
       lost: watched.lost,
+      deviceName: deviceName(device),
       object,
     };
   }

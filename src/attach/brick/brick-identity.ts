@@ -40,6 +40,14 @@ export function judgeDevice(device: BrickDevice, info: ConnectionInfo, volume: s
   }
 }
 
+/** Kinds of identifier that are never given to another volume; the first that a device has is its name. */
+const NAMING = ['naa', 'nguid', 'uuid', 'eui', 't10'];
+
+/** What the device is called for ever, as it says itself; undefined when it has only a serial or nothing. */
+export function deviceName({ ids }: BrickDevice): string | undefined {
+  return NAMING.map((kind) => ids.find((id) => id.startsWith(`${kind}.`))).find((id) => id !== undefined);
+}
+
 /** One string that stays the same as long as it is the same disk with the same volume behind it. */
 export function deviceIdentity({ diskseq, ids }: BrickDevice): string {
   return [`diskseq.${diskseq}`, ...ids].join(' ');

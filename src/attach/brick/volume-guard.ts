@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Volume } from '../../cinder/types.js';
 import { guard } from './brick-command.js';
 
 /** What is kept apart from what other services of this host do with the same volume, by the names of their locks. */
@@ -18,22 +19,21 @@ export type Release = () => Promise<void>;
  * nova's guard_connection), then glance's, under which it counts who else has the volume on this host before it removes
  * the device.
  */
-export async function locksOf(volume: {
-  readonly id: string;
-  readonly sharedTargets: boolean | null | undefined;
-  readonly serviceUuid: string | undefined;
-}): Promise<readonly string[]> {
+export async function locksOf(
+  volume: Pick<Volume, 'id' | 'sharedTargets' | 'serviceUuid'>,
+  iscsiadm = '/sbin/iscsiadm',
+): Promise<readonly string[]> {
   const { id, sharedTargets, serviceUuid = '' } = volume;
   // true: only an iscsiadm that scans by itself could import what another volume's detach just removed.
-  const shared = sharedTargets === null || (sharedTargets === true && !(await scansOnDemand()));
+  const shared = sharedTargets === null || (sharedTargets === true && !(await scansOnDemand(iscsiadm)));
   const names = shared ? [`os-brick-${serviceUuid}`, `glance_store-${id}`] : [`glance_store-${id}`];
   // They become names of files.
   return names.filter((name) => /-[0-9a-f-]{36}$/i.test(name));
 }
 
-/** Whether iscsiadm of this host leaves scanning to whoever asks; os-brick finds it out in the same way. */
-async function scansOnDemand(): Promise<boolean> {
-  const program = await readFile('/sbin/iscsiadm').catch(() => Buffer.alloc(0));
+/** Whether iscsiadm leaves scanning to whoever asks; os-brick finds it out in the same way. */
+async function scansOnDemand(iscsiadm: string): Promise<boolean> {
+  const program = await readFile(iscsiadm).catch(() => Buffer.alloc(0));
   return program.includes('node.session.scan');
 }
 

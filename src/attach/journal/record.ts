@@ -37,6 +37,8 @@ export interface AttachmentRecord {
   readonly host?: HostRecord | undefined;
   /** The backend's own name of the volume, where it proves something (identity.ts). */
   readonly backend?: string | undefined;
+  /** Held, in this order, while it is connected or removed: other services of this host take them too. */
+  readonly locks?: readonly string[] | undefined;
 }
 
 /** The record in `value`, or undefined when it is none that this version understands. */

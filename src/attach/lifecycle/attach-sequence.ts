@@ -1,5 +1,6 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { ConnectionInfo, Volume } from '../../cinder/types.js';
+import { locksOf } from '../brick/volume-guard.js';
 import type { Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
@@ -27,7 +28,8 @@ export async function attach(
   const intent = await intentFor(image, volume, context);
   const { record, giveSlotBack } = await reserve(intent, context, signal);
   try {
-    return await connectReserved(record, context, signal);
+    const release = await context.guard(record.locks ?? []);
+    return await connectReserved(record, context, signal).finally(release);
   } finally {
     giveSlotBack();
   }
@@ -49,8 +51,8 @@ async function connectReserved(
   const plan = connector.plan({ volumeId, info });
   record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
   await journal.write(record);
-  const connected = await connector.connect({ volumeId, info, signal }, plan);
-  record = { ...record, host: connected.host };
+  const connected = await connector.connect({ volumeId, info, signal, exclusive: !multiattach }, plan);
+  record = { ...record, host: connected.host, backend: record.backend ?? connected.deviceName };
   const held = hold(record, connector, connected);
   await proveHeld(held, context);
   if (!multiattach) record = await complete(record, context);
@@ -115,6 +117,7 @@ async function intentFor(
     since: context.clock.wall(),
     before: before.map(({ id }) => id),
     answered: false,
+    locks: context.choices.some(({ sharesDevices }) => sharesDevices) ? await locksOf(volume) : [],
   };
 }
 

@@ -19,11 +19,17 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
     { volume: volumeId, reason: why.message },
     'the connection of a volume vanished; connecting again',
   );
-  await held.connector.disconnect(held.connected.host);
+  const { deviceName } = held.connected;
+  // What there is by now may be the device of another service, that just attached the same volume.
+  if (held.connector.sharesDevices !== true) await held.connector.disconnect(held.connected.host);
   const { connectionInfo: info } = await attachments.show(attachmentId ?? '');
   if (info === undefined) throw why;
   const request = { volumeId, info, signal };
   held.connected = await held.connector.connect(request, held.connector.plan(request));
+  if (held.connected.deviceName !== deviceName)
+    throw new CinderfsError('identity_mismatch', `volume ${volumeId} came back as another device`, {
+      volume: volumeId,
+    });
   // Another device by right: who it is, is up to the proof.
   held.object = undefined;
   await proveHeld(held, context);

@@ -15,9 +15,8 @@ export async function undo(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await disconnect(record, context);
-    await deleteAttachment(record, context, signal);
-    await context.journal.remove(record.volumeId);
+    const release = await context.guard(record.locks ?? []);
+    await removeAll(record, context, signal).finally(release);
   } catch (cause) {
     if (signal.aborted) throw cause;
     const { volumeId, attachmentId } = record;
@@ -31,6 +30,16 @@ export async function undo(
   }
 }
 
+async function removeAll(
+  record: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
+  await disconnect(record, context);
+  await deleteAttachment(record, context, signal);
+  await context.journal.remove(record.volumeId);
+}
+
 async function disconnect(record: AttachmentRecord, context: AttachContext): Promise<void> {
   if (record.host === undefined) return;
   const connector = context.connectors.find(({ name }) => name === record.connector);
@@ -40,7 +49,20 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
       `it was connected by ${record.connector ?? '?'}, which is not enabled`,
     );
   await context.journal.write({ ...record, step: 'disconnect' });
-  await connector.disconnect(record.host);
+  const shared = connector.sharesDevices === true && (await usedBesides(record, context));
+  await (shared ? connector.leave?.(record.host) : connector.disconnect(record.host));
+}
+
+/**
+ * Whether another attachment has the volume on this host: nova's, glance's, or another mount's. They have the device
+ * that we have, and the last of us removes it. As far as Cinder shows: silence is nobody.
+ */
+async function usedBesides(record: AttachmentRecord, context: AttachContext): Promise<boolean> {
+  const volume = await context.volumes.show(record.volumeId).catch(() => undefined);
+  return (volume?.attachments ?? []).some(
+    ({ attachmentId, hostName }) =>
+      attachmentId !== record.attachmentId && hostName === context.properties.host,
+  );
 }
 
 async function deleteAttachment(
