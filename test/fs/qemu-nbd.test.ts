@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { open, rm, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -16,7 +13,7 @@ import type { Cursor, SourceReader } from '../../src/fs/reader.js';
 import { undoneAfter } from '../conformance/world.js';
 import type { Undo } from '../conformance/world.js';
 import { ManualClock } from '../fakes/manual-clock.js';
-import { eventually } from '../support/eventually.js';
+import { QemuNbd } from '../support/qemu-nbd.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const MIB = 1 << 20;
@@ -26,46 +23,13 @@ const HEAD = randomBytes(8 * MIB);
 const TAIL = randomBytes(SIZE - 16 * MIB);
 const NOBODY = new AbortController().signal;
 
-/** A real qemu-nbd over a file that is longer than the image. */
-class QemuNbd {
-  readonly socket: string;
-  readonly #file: string;
-  #child: ChildProcess | undefined;
-
-  constructor(dir: string) {
-    this.socket = path.join(dir, 'nbd.sock');
-    this.#file = path.join(dir, 'volume');
-  }
-
-  async start(undo: Undo): Promise<void> {
-    const args = ['--read-only', '--format=raw', '--shared=8', '--persistent', '--socket', this.socket];
-    const child = spawn('qemu-nbd', [...args, this.#file], { stdio: ['ignore', 'ignore', 'inherit'] });
-    this.#child = child;
-    undo.after(() => this.stop());
-    await eventually('qemu-nbd listens', () => stat(this.socket).catch(() => undefined));
-  }
-
-  async fill(): Promise<void> {
-    const file = await open(this.#file, 'w');
-    await file.write(HEAD, 0, HEAD.length, 0);
-    await file.write(TAIL, 0, TAIL.length, 16 * MIB);
-    await file.truncate(SIZE + 5 * MIB);
-    await file.close();
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#child?.kill(name);
-  }
-
-  /** Kills it, stopped or not. */
-  async stop(): Promise<void> {
-    const child = this.#child;
-    if (child?.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
-    await rm(this.socket, { force: true });
-  }
+/** A file that is longer than the image. */
+async function fill(volume: string): Promise<void> {
+  const file = await open(volume, 'w');
+  await file.write(HEAD, 0, HEAD.length, 0);
+  await file.write(TAIL, 0, TAIL.length, 16 * MIB);
+  await file.truncate(SIZE + 5 * MIB);
+  await file.close();
 }
 
 interface Setup {
@@ -77,8 +41,10 @@ interface Setup {
 
 async function setup(t: TestContext, options: Partial<NbdReaderOptions> = {}): Promise<Setup> {
   const undo = undoneAfter(t);
-  const qemu = new QemuNbd(await temporaryFolder(undo));
-  await qemu.fill();
+  const dir = await temporaryFolder(undo);
+  const volume = path.join(dir, 'volume');
+  await fill(volume);
+  const qemu = new QemuNbd(path.join(dir, 'nbd.sock'), volume);
   await qemu.start(undo);
   const reader = await openNbdReader(
     { kind: 'nbd', socket: qemu.socket, exportName: '' },

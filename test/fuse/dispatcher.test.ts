@@ -23,6 +23,7 @@ import {
   RELEASE_IN,
 } from '../../src/fs/fuse/messages.js';
 import { OpenFiles } from '../../src/fs/fuse/open-files.js';
+import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
 import { Opcode } from '../../src/fs/fuse/protocol.js';
 import { silentLog } from '../../src/log.js';
 import { eventually } from '../support/eventually.js';
@@ -37,7 +38,7 @@ function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
   const nodes = new KnownNodes();
   const directories = new Map<number, never>();
   const files = new OpenFiles({
-    descriptors: new Descriptors(),
+    descriptors: new Descriptors(new SharedExports(1)),
     backings: new Backings(undefined, silentLog),
     onFenced: () => undefined,
   });

@@ -98,6 +98,8 @@ export class MemoryFilesystem implements Filesystem {
     const file = this.openHandles.get(handle)?.file;
     if (file === undefined) throw new CinderfsError('bad_handle', 'closed');
     await file.reading?.();
+    if (file.content === undefined && file.source !== undefined)
+      throw new CinderfsError('read_failed', 'what the workers could not read cannot be read here either');
     const end = Math.min(offset + length, file.size);
     return file.content?.subarray(offset, end) ?? Buffer.alloc(Math.max(0, end - offset), 0x5a);
   }

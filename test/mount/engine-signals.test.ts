@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import path from 'node:path';
 import { describe, it } from 'node:test';
-import { cannotMount, mountFiles } from '../fuse/engine-mount.js';
+import { silentLog } from '../../src/log.js';
+import { cannotMount, mountFiles, randomFile } from '../fuse/engine-mount.js';
+import { ReaderProcess } from '../fuse/reader-process.js';
+import { SourceProcess } from '../fuse/source-process.js';
+
+const MiB = 2 ** 20;
 
 /** Opens a file with open(2) as it is: perl tries nothing again. USR1 is handled. */
 const OPENER = [
@@ -10,6 +16,17 @@ const OPENER = [
   '$SIG{USR1} = sub {};',
   'sysopen(my $file, $ARGV[0], O_RDONLY) or die "failed: $!";',
   'print "opened";',
+].join(' ');
+
+/** Opens a file and, told to, reads one page of it, once. USR1 is handled. */
+const READER = [
+  'use Fcntl;',
+  '$SIG{USR1} = sub {};',
+  'sysopen(my $file, $ARGV[0], O_RDONLY) or die "open: $!";',
+  '$| = 1; print "opened "; <STDIN>;',
+  'sysseek($file, 8 << 20, 0);',
+  'my $got = sysread($file, my $bytes, 4096);',
+  'print defined $got ? "read $got" : "failed: $!";',
 ].join(' ');
 
 function opener(file: string): ChildProcess {
@@ -72,5 +89,45 @@ describe('signals to a program that waits in open', { skip: cannotMount, timeout
     child.kill('SIGINT');
     assert.deepEqual(await ended, [null, 'SIGINT']);
     assert.equal(filesystem.openHandles.size, 0);
+  });
+});
+
+describe('signals to a program that waits for a source', { skip: cannotMount, timeout: 60_000 }, () => {
+  it('let it wait on when the program handles them, whoever serves its read', async (t) => {
+    const stalls = new EventEmitter();
+    const log = { ...silentLog, warn: () => void stalls.emit('stalled') };
+    const source = await SourceProcess.start(t, 16 * MiB);
+    const { at } = await mountFiles(
+      t,
+      async (dir) => {
+        await randomFile(path.join(dir, 'backing'), MiB);
+        return [
+          { name: 'hung', size: 16 * MiB, source: { kind: 'file', path: source.file } },
+          { name: 'healthy', size: MiB, source: { kind: 'file', path: path.join(dir, 'backing') } },
+        ];
+      },
+      { readTimeoutMs: 60_000, log },
+    );
+    const stalled = once(stalls, 'stalled');
+    const readers = [0, 1].map(() =>
+      spawn('perl', ['-e', READER, at('hung')], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    );
+    t.after(() => readers.forEach((child) => child.kill('SIGKILL')));
+    await Promise.all(readers.map((child) => once(child.stdout, 'readable')));
+    source.stop();
+    const said = readers.map(async (child) => (await child.stdout.toArray()).join(''));
+    // The first is inside a worker; the second queues behind it.
+    readers[0]?.stdin.end('\n');
+    await stalled;
+    readers[1]?.stdin.end('\n');
+    const healthy = new ReaderProcess(t);
+    for (let round = 0; round < 3; round += 1) {
+      readers.forEach((child) => child.kill('SIGUSR1'));
+      // The kernel sends INTERRUPT before anything that is asked later.
+      assert.equal(await healthy.ask('direct', at('healthy')), '4096');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    source.resume();
+    assert.deepEqual(await Promise.all(said), ['opened read 4096', 'opened read 4096']);
   });
 });

@@ -8,6 +8,8 @@
 export interface ClaimedRead {
   readonly unique: bigint;
   readonly fh: number;
+  /** Thread that waits for the answer; 0 when it is not visible from here. */
+  readonly pid: number;
 }
 
 const WORDS = 8;
@@ -16,6 +18,7 @@ const RECALL = 1;
 const UNIQUE = 2;
 const FH = 4;
 const DOORBELL = 6;
+const PID = 7;
 
 export class Claims {
   readonly memory: SharedArrayBuffer;
@@ -36,6 +39,7 @@ export class Claims {
     const at = seat * WORDS;
     this.#uniques[(at + UNIQUE) / 2] = read.unique;
     this.#doubles[(at + FH) / 2] = read.fh;
+    this.#words[at + PID] = read.pid;
     const claim = ((this.#words[at + CLAIM] ?? 0) + 1) | 1;
     Atomics.store(this.#words, at + CLAIM, claim);
     return claim;
@@ -55,7 +59,11 @@ export class Claims {
   /** Main: what a reading worker reads for. Meaningful only if `take` of the same claim then succeeds. */
   read(seat: number): ClaimedRead {
     const at = seat * WORDS;
-    return { unique: this.#uniques[(at + UNIQUE) / 2] ?? 0n, fh: this.#doubles[(at + FH) / 2] ?? 0 };
+    return {
+      unique: this.#uniques[(at + UNIQUE) / 2] ?? 0n,
+      fh: this.#doubles[(at + FH) / 2] ?? 0,
+      pid: this.#words[at + PID] ?? 0,
+    };
   }
 
   /** Main: asks the worker to report when its read returns, instead of going on to the next request. */

@@ -2,7 +2,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import type { Log } from '../../log.js';
-import { wantsToLeave } from './caller-signals.js';
+import { followCaller } from './caller-signals.js';
 import { CONTROL_OPERATIONS } from './control-operations.js';
 import type { FuseDevice } from './device.js';
 import { DIRECTORY_OPERATIONS } from './directory-operations.js';
@@ -36,8 +36,6 @@ export interface DispatcherParts {
 
 /** How long a signal may wait before it ends a read: a healthy one is answered by then, a regular file's as usual. */
 const READ_PATIENCE_MS = 200;
-/** The kernel tells of the first signal only; whether a later one means to end the call is looked up this often. */
-const SIGNALS_MS = 250;
 
 interface Pending {
   readonly request: Request;
@@ -87,7 +85,7 @@ export class Dispatcher {
 
   /** A READ that a worker had taken and gave back. */
   read(job: ReadJob): void {
-    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, pid: 0, body: Buffer.alloc(0) };
+    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, pid: job.pid, body: Buffer.alloc(0) };
     void this.#run(request, async (context, _, signal) => {
       const opened = context.files.get(job.fh) ?? (await context.earlier.get(job.fh));
       return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, signal));
@@ -151,16 +149,13 @@ export class Dispatcher {
     const pending = this.#pending.get(unique);
     if (pending === undefined) return this.#parts.onInterrupt(unique);
     const reading = pending.request.opcode === Opcode.READ;
-    this.#parts.clock.after(reading ? READ_PATIENCE_MS : 0, () => void this.#askCaller(pending));
+    followCaller(pending.request.pid, {
+      clock: this.#parts.clock,
+      patienceMs: reading ? READ_PATIENCE_MS : 0,
+      waits: () => this.#pending.get(unique) === pending,
+      leaves: () => pending.controller.abort(),
+    });
     return true;
-  }
-
-  /** Ends the call if its caller means to leave; asks again while it goes on. */
-  async #askCaller(pending: Pending): Promise<void> {
-    const { request, controller } = pending;
-    if (this.#pending.get(request.unique) !== pending) return;
-    if (await wantsToLeave(request.pid)) controller.abort();
-    else this.#parts.clock.after(SIGNALS_MS, () => void this.#askCaller(pending));
   }
 }
 

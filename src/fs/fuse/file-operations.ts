@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { systemCalls } from './ioctl.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Opened } from './open-files.js';
@@ -29,7 +30,9 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     const opened = context.files.get(call.fh) ?? (await context.earlier.get(call.fh));
     if (opened === undefined) return refuse('EBADF');
     const length = Math.min(call.size, MAX_READ);
-    const job = { unique: request.unique, fh: call.fh, offset: call.offset, length };
+    const uncached = (call.flags & constants.O_DIRECT) !== 0;
+    const { unique, pid } = request;
+    const job = { unique, pid, fh: call.fh, offset: call.offset, length, uncached };
     // The file system says why a fenced file is not read, to the reader and to the operator.
     if (!opened.file.fenced.aborted && context.queueRead(opened, job)) return UNANSWERED;
     return answer(await readHere(context, opened, job, signal));

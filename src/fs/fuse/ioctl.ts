@@ -11,13 +11,23 @@ export interface SystemCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
+  /** Drops what the page cache holds of a block device (BLKFLSBUF), as far as this process may. */
+  dropCache(fd: number): void;
   /**
    * lseek(2) SEEK_DATA / SEEK_HOLE, on a pool thread: Infinity when there is none, undefined where the file cannot
    * tell (block devices).
    */
   seek(fd: number, offset: number, whence: 'data' | 'hole'): Promise<number | undefined>;
+  /** The same at once, for a thread that may block. */
+  seekSync(fd: number, offset: number, whence: 'data' | 'hole'): number | undefined;
   /** Two connected stream sockets, closed on exec. */
   socketPair(): readonly [number, number];
+  /** A blocking stream socket connected to `path`, closed on exec. Throws CinderfsError `fuse_failed`. */
+  connectUnix(path: string): number;
+  /** Closes such a socket. Not fs.closeSync, which warns of descriptors that Node has not opened itself. */
+  closeSocket(socket: number): void;
+  /** Ends both directions of a socket: whoever blocks on it returns. */
+  shutdown(socket: number): void;
   /**
    * The descriptor that came over a unix socket (SCM_RIGHTS); undefined when none did. Does not wait. `leave` takes a
    * copy, so that another process that has the socket can receive it, too.
@@ -28,6 +38,8 @@ export interface SystemCalls {
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
 const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
+/** _IO(0x12, 97). */
+const BLKFLSBUF = 0x1261;
 const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
 const AF_UNIX = 1;
@@ -38,6 +50,10 @@ const MSG_PEEK = 0x2;
 const CMSG = struct({ len: 'u64', level: 'i32', type: 'i32', fd: 'i32' }, 24);
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+/** sockaddr_un; `path` is where its 108 bytes begin. */
+const SOCKADDR_UN = struct({ family: 'u16', path: 'u16' }, 110);
+const PATH_ROOM = 108;
+const SHUT_RDWR = 2;
 const WHENCE = { data: 3, hole: 4 } as const;
 
 interface Koffi {
@@ -84,23 +100,29 @@ function load(): SystemCalls | null {
       const id = BACKING_ID.encode({ backing_id: backingId });
       call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
     },
+    dropCache: (fd) => void ioctl(fd, BLKFLSBUF, null),
     ...socketCalls(koffi, libc),
+    seekSync: (fd, offset, whence) => sought(koffi, lseek(fd, offset, WHENCE[whence])),
     seek: (fd, offset, whence) =>
       new Promise((resolve) => {
         lseek.async(fd, offset, WHENCE[whence], (error: unknown, result: number | bigint) => {
-          const found = error === null ? Number(result) : -1;
-          if (found >= 0) resolve(found);
-          else resolve(errnoName(koffi) === 'ENXIO' ? Infinity : undefined);
+          resolve(sought(koffi, error === null ? result : -1));
         });
       }),
   };
+}
+
+/** lseek's result: Infinity when there is neither data nor hole, undefined where the file cannot tell. */
+function sought(koffi: Koffi, result: number | bigint): number | undefined {
+  if (result >= 0) return Number(result);
+  return errnoName(koffi) === 'ENXIO' ? Infinity : undefined;
 }
 
 /** What it takes to be sent a descriptor. */
 function socketCalls(
   koffi: Koffi,
   libc: ReturnType<Koffi['load']>,
-): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor'> {
+): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'closeSocket' | 'shutdown'> {
   koffi.struct('iovec', { iov_base: 'void *', iov_len: 'size_t' });
   koffi.struct('msghdr', {
     msg_name: 'void *',
@@ -112,12 +134,30 @@ function socketCalls(
     msg_flags: 'int',
   });
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)');
+  const openSocket = libc.func('int socket(int domain, int type, int protocol)');
+  const connect = libc.func('int connect(int fd, const void *address, uint32_t length)');
+  const close = libc.func('int close(int fd)');
+  const shutdown = libc.func('int shutdown(int fd, int how)');
   const recvmsg = libc.func('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
   return {
     socketPair() {
       const pair: [number, number] = [-1, -1];
       if (socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) === 0) return pair;
       throw new CinderfsError('fuse_failed', `socketpair: ${errnoName(koffi)}`);
+    },
+    connectUnix(path) {
+      const socket = Number(openSocket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0));
+      const address = SOCKADDR_UN.encode({ family: AF_UNIX });
+      const used = address.write(path, SOCKADDR_UN.offsets.path);
+      if (socket >= 0 && used < PATH_ROOM && Number(connect(socket, address, address.length)) === 0)
+        return socket;
+      const reason = used < PATH_ROOM ? errnoName(koffi) : 'the path is too long';
+      if (socket >= 0) close(socket);
+      throw new CinderfsError('fuse_failed', `cannot connect to ${path}: ${reason}`);
+    },
+    closeSocket: (socket) => void close(socket),
+    shutdown(socket) {
+      shutdown(socket, SHUT_RDWR);
     },
     receiveDescriptor(socket, { leave }) {
       const control = Buffer.alloc(CMSG.size);

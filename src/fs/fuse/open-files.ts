@@ -127,9 +127,7 @@ export class OpenFiles {
   }
 
   async #descriptorOf({ source }: OpenFile): Promise<Descriptor | undefined> {
-    return source === undefined || source.kind === 'nbd'
-      ? undefined
-      : await this.#parts.descriptors.acquire(source);
+    return source === undefined ? undefined : this.#parts.descriptors.acquire(source);
   }
 
   /** From here on reads of it are served. */
@@ -138,7 +136,7 @@ export class OpenFiles {
     this.#opened.set(fh, opened);
     if (descriptor !== undefined && entryOf(fh) !== 0) {
       const state = this.#stateOf(descriptor);
-      this.shared.publish(fh, { fd: descriptor.fd, direct: descriptor.direct, size: file.size }, state);
+      this.shared.publish(fh, { ...descriptor, size: file.size }, state);
     }
     file.fenced.addEventListener('abort', () => this.#fence(opened), { once: true });
     if (file.fenced.aborted) this.#fence(opened);

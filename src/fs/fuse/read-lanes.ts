@@ -1,4 +1,6 @@
+import type { Clock } from '../../async/clock.js';
 import type { Log } from '../../log.js';
+import { followCaller } from './caller-signals.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
 import type { ReplyErrno } from './errno.js';
 import type { OpenFiles } from './open-files.js';
@@ -23,6 +25,7 @@ export interface ReadLanesParts {
   readonly pool: WorkerPool;
   readonly files: OpenFiles;
   readonly descriptors: Descriptors;
+  readonly clock: Clock;
   readonly log: Log;
   readonly readTimeoutMs: number;
   readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
@@ -52,13 +55,24 @@ export class ReadLanes {
   stalled(seat: Seat, fh: number): void {
     const { files, log, pool } = this.#parts;
     const descriptor = files.get(fh)?.descriptor;
-    const lane = seat.lane ?? this.#laneOf(descriptor);
-    seat.lane = lane;
+    const lane = this.#laneFor(seat, descriptor);
     lane.stalled.add(seat);
     if (descriptor !== undefined) files.setStalled(descriptor, true);
     log.warn({ path: descriptor?.path, worker: seat.index }, 'a source does not answer; its reads queue');
     pool.refill();
     this.#guard();
+  }
+
+  /**
+   * A worker may stall in a read it was handed by a lane that has recovered since: then what is left of that lane joins
+   * the one that reads of the source are queued in now.
+   */
+  #laneFor(seat: Seat, descriptor: Descriptor | undefined): Lane {
+    const before = seat.lane;
+    const lane = descriptor === undefined && before !== undefined ? before : this.#laneOf(descriptor);
+    if (before !== undefined && before !== lane) lane.queue.push(...before.queue.splice(0));
+    seat.lane = lane;
+    return lane;
   }
 
   /** A stalled worker answered by itself and is at /dev/fuse again. */
@@ -95,9 +109,17 @@ export class ReadLanes {
     return true;
   }
 
-  /** Ends a queued read whose caller gave up. False: it is not queued. */
+  /** The caller of a queued read was interrupted: ends it if the caller means to leave. False: it is not queued. */
   interrupt(unique: bigint): boolean {
-    return this.#drop(({ job }) => job.unique === unique, 'EINTR') > 0;
+    const read = this.#queued(unique);
+    if (read === undefined) return false;
+    followCaller(read.job.pid, {
+      clock: this.#parts.clock,
+      patienceMs: 0,
+      waits: () => this.#queued(unique) !== undefined,
+      leaves: () => this.#drop(({ job }) => job.unique === unique, 'EINTR'),
+    });
+    return true;
   }
 
   /** Ends the queued reads whose deadline has passed. */
@@ -105,16 +127,17 @@ export class ReadLanes {
     this.#drop(({ since }) => now - since >= this.#parts.readTimeoutMs, 'ETIMEDOUT');
   }
 
-  #drop(which: (read: QueuedRead) => boolean, errno: ReplyErrno): number {
-    let dropped = 0;
+  #queued(unique: bigint): QueuedRead | undefined {
+    return [...this.#lanes.values()].flatMap(({ queue }) => queue).find(({ job }) => job.unique === unique);
+  }
+
+  #drop(which: (read: QueuedRead) => boolean, errno: ReplyErrno): void {
     for (const { queue } of this.#lanes.values()) {
       const gone = queue.filter(which);
       if (gone.length === 0) continue;
       queue.splice(0, queue.length, ...queue.filter((read) => !which(read)));
       for (const { job } of gone) this.#parts.answer(job, errno);
-      dropped += gone.length;
     }
-    return dropped;
   }
 
   /**

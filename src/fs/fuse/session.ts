@@ -17,6 +17,7 @@ import { OpenFiles } from './open-files.js';
 import type { OpenJournal } from './open-journal.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
+import { SharedExports } from './shared-exports.js';
 import { StallWatch } from './stall-watch.js';
 import type { ReadJob } from './worker-messages.js';
 import { WorkerPool } from './worker-pool.js';
@@ -52,7 +53,8 @@ export class Session {
   readonly ended: Promise<void>;
   readonly #parts: SessionParts;
   readonly #nodes: KnownNodes;
-  readonly #descriptors = new Descriptors();
+  readonly #exports = new SharedExports(WORKERS + SPARE_WORKERS);
+  readonly #descriptors = new Descriptors(this.#exports);
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
   readonly #lanes: ReadLanes;
@@ -84,6 +86,7 @@ export class Session {
       pool: this.#pool,
       files: this.#files,
       descriptors: this.#descriptors,
+      clock,
       log,
       readTimeoutMs,
       answer,
@@ -96,6 +99,7 @@ export class Session {
       onStalled: (seat, fh) => this.#lanes.stalled(seat, fh),
       onBack: (seat) => this.#lanes.back(seat),
       answer,
+      release: ({ index }, fh) => this.#hangUp(index, fh),
       onTick: (now) => this.#lanes.expire(now),
       needed: () => this.#files.watched || this.#lanes.size > 0,
     });
@@ -133,6 +137,13 @@ export class Session {
     return this.#files.served();
   }
 
+  /** A worker that waits for an NBD server that does not answer need not: the hung up connection is its own. */
+  #hangUp(seat: number, fh: number): void {
+    const place = this.#files.get(fh)?.descriptor?.place ?? 0;
+    const socket = place === 0 ? undefined : this.#exports.socket(place, seat);
+    if (socket !== undefined) systemCalls()?.shutdown(socket);
+  }
+
   #passthrough(): { fuseFd: number; calls: NonNullable<ReturnType<typeof systemCalls>> } | undefined {
     const calls = hasPassthrough(this.#parts.agreement) ? systemCalls() : undefined;
     return calls === undefined ? undefined : { fuseFd: this.#parts.device.fd, calls };
@@ -147,13 +158,14 @@ export class Session {
     return new WorkerPool({
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
+      exports: this.#exports.memory,
       count: WORKERS,
       limit: WORKERS + SPARE_WORKERS,
       log: options.log,
       onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
       onWaiting: (seat) => this.#lanes.waiting(seat),
       onRefused: (job) => this.#dispatcher.read(job),
-      onFailed: (fh, reason) => this.#readFailed(fh, new CinderfsError('read_failed', reason)),
+      onLeft: (seat) => this.#exports.vacate(seat).forEach((socket) => systemCalls()?.closeSocket(socket)),
       onAbandoned: (unique) => device.fail(unique, 'EIO'),
     });
   }

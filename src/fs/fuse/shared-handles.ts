@@ -18,11 +18,16 @@ export type HandleState = (typeof HandleState)[keyof typeof HandleState];
 
 /** What a worker needs to read one open file. */
 export interface SharedHandle {
-  readonly fd: number;
   /** Bytes of the image: no byte beyond is ever served, however long the source is. */
   readonly size: number;
-  /** The descriptor was opened O_DIRECT: offsets, lengths and memory must be aligned. */
+  /** -1 when the source is an NBD export. */
+  readonly fd: number;
+  /** `fd` was opened O_DIRECT: offsets, lengths and memory must be aligned. */
   readonly direct: boolean;
+  /** For readers that have the file open O_DIRECT: reads through the host's page cache. -1: they are not served here. */
+  readonly cachedFd: number;
+  /** The place of the NBD export (shared-exports.ts); 0 when the source is a descriptor. */
+  readonly place: number;
 }
 
 const ENTRIES = 2 ** 15;
@@ -35,6 +40,8 @@ const FD = 2;
 const DIRECT = 3;
 /** A double: sizes go beyond 32 bits. */
 const SIZE = 4;
+const CACHED_FD = 6;
+const PLACE = 7;
 
 export class SharedHandles {
   readonly memory: SharedArrayBuffer;
@@ -57,6 +64,8 @@ export class SharedHandles {
     this.#words[at + GENERATION] = generationOf(fh);
     this.#words[at + FD] = handle.fd;
     this.#words[at + DIRECT] = handle.direct ? 1 : 0;
+    this.#words[at + CACHED_FD] = handle.cachedFd;
+    this.#words[at + PLACE] = handle.place;
     this.#doubles[(at + SIZE) / 2] = handle.size;
     Atomics.store(this.#words, at + STATE, state);
   }
@@ -78,6 +87,14 @@ export class SharedHandles {
 
   direct(fh: number): boolean {
     return this.#words[wordOf(fh) + DIRECT] === 1;
+  }
+
+  cachedFd(fh: number): number {
+    return this.#words[wordOf(fh) + CACHED_FD] ?? -1;
+  }
+
+  place(fh: number): number {
+    return this.#words[wordOf(fh) + PLACE] ?? 0;
   }
 
   size(fh: number): number {

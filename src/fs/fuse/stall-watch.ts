@@ -1,4 +1,6 @@
 import type { Clock } from '../../async/clock.js';
+import { followCaller } from './caller-signals.js';
+import type { ClaimedRead } from './claims.js';
 import type { ReplyErrno } from './errno.js';
 import type { ReadJob } from './worker-messages.js';
 import type { Seat, WorkerPool } from './worker-pool.js';
@@ -17,6 +19,8 @@ export interface StallWatchParts {
   readonly onBack: (seat: Seat) => void;
   /** A stalled read was taken from its worker; this answers it. */
   readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
+  /** ... and the worker is still inside: frees it, where something can. */
+  readonly release: (seat: Seat, fh: number) => void;
   /** After each round, with the time. */
   readonly onTick: (now: number) => void;
   /** Whether there is anything to watch; arm() starts it again. */
@@ -26,7 +30,7 @@ export interface StallWatchParts {
 /** Looks at what each worker is reading, a few times a second: finds those that do not come back, enforces deadlines. */
 export class StallWatch {
   readonly #parts: StallWatchParts;
-  readonly #interrupted = new Set<bigint>();
+  readonly #leaving = new Set<bigint>();
   #stop: (() => void) | undefined;
 
   constructor(parts: StallWatchParts) {
@@ -47,16 +51,27 @@ export class StallWatch {
   }
 
   /**
-   * The caller of `unique` gave up. Honoured once its read has stalled: a signal must not cut short the reads of a
+   * The caller of `unique` was interrupted. If it means to leave, that is honoured once its read has stalled: a signal must not cut short the reads of a
    * regular file that are about to be answered. False: no worker is reading for it.
    */
   interrupt(unique: bigint): boolean {
+    const read = this.#reading(unique);
+    if (read === undefined) return false;
+    followCaller(read.pid, {
+      clock: this.#parts.clock,
+      patienceMs: STALL_MS,
+      waits: () => this.#reading(unique) !== undefined,
+      leaves: () => void this.#leaving.add(unique),
+    });
+    return true;
+  }
+
+  #reading(unique: bigint): ClaimedRead | undefined {
     const { claims } = this.#parts.pool;
-    const reading = [...this.#parts.pool.seats()].some(
-      ({ index }) => claims.current(index) !== undefined && claims.read(index).unique === unique,
-    );
-    if (reading) this.#interrupted.add(unique);
-    return reading;
+    return [...this.#parts.pool.seats()]
+      .filter(({ index }) => claims.current(index) !== undefined)
+      .map(({ index }) => claims.read(index))
+      .find((read) => read.unique === unique);
   }
 
   #tick(now: number): void {
@@ -65,7 +80,7 @@ export class StallWatch {
       this.#inspect(seat, now);
       reading.add(this.#parts.pool.claims.read(seat.index).unique);
     }
-    for (const unique of this.#interrupted) if (!reading.has(unique)) this.#interrupted.delete(unique);
+    for (const unique of this.#leaving) if (!reading.has(unique)) this.#leaving.delete(unique);
     this.#parts.onTick(now);
   }
 
@@ -96,9 +111,10 @@ export class StallWatch {
     }
     const { unique, fh } = claims.read(seat.index);
     const errno = now - watch.since >= this.#parts.readTimeoutMs ? 'ETIMEDOUT' : 'EINTR';
-    if (errno === 'EINTR' && !this.#interrupted.has(unique)) return;
+    if (errno === 'EINTR' && !this.#leaving.has(unique)) return;
     if (!claims.take(seat.index, claim)) return;
     watch.taken = true;
     this.#parts.answer({ unique, fh }, errno);
+    this.#parts.release(seat, fh);
   }
 }

@@ -4,17 +4,23 @@
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
-  /** Memory of Claims and SharedHandles. */
+  /** Memory of Claims, SharedHandles and SharedExports, the last for so many seats. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
+  readonly exports: SharedArrayBuffer;
+  readonly seats: number;
 }
 
 /** A READ that the main thread hands to a worker which waits for it. */
 export interface ReadJob {
   readonly unique: bigint;
+  /** Thread that waits for it; 0 when it is not visible from here. */
+  readonly pid: number;
   readonly fh: number;
   readonly offset: number;
   readonly length: number;
+  /** The reader has the file open O_DIRECT: its bytes do not pass through the page cache of the mount. */
+  readonly uncached: boolean;
 }
 
 /** From a worker: a request it does not answer itself, or where it is. */
@@ -22,9 +28,9 @@ export type FromWorker =
   | Uint8Array
   /** It was recalled, or finished a job, and waits for a message. */
   | { readonly kind: 'waiting' }
-  /** The file of a job is not to be served any more. */
+  /** The worker cannot serve a job: the file is fenced, or the source failed. */
   | { readonly kind: 'refused'; readonly job: ReadJob }
-  /** A READ failed in a way that an operator should see; it was answered. */
+  /** The source failed under a READ, which the main thread now tries. */
   | { readonly kind: 'failed'; readonly fh: number; readonly offset: number; readonly reason: string };
 
 /** To a worker that is `waiting`. */

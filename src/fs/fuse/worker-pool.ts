@@ -30,6 +30,7 @@ export interface Watch {
 export interface WorkerPoolParts {
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
+  readonly exports: SharedArrayBuffer;
   /** Workers that should be at /dev/fuse at any time. */
   readonly count: number;
   /** Workers there may be, the stalled ones counted. */
@@ -38,8 +39,8 @@ export interface WorkerPoolParts {
   readonly onRequest: (bytes: Buffer) => void;
   readonly onWaiting: (seat: Seat) => void;
   readonly onRefused: (job: ReadJob) => void;
-  /** A worker met an error of the source; the read was answered with EIO. */
-  readonly onFailed: (fh: number, reason: string) => void;
+  /** A worker is gone; what it had open is to be closed. */
+  readonly onLeft: (seat: number) => void;
   /** A worker died with this request unanswered. */
   readonly onAbandoned: (unique: bigint) => void;
 }
@@ -110,6 +111,8 @@ export class WorkerPool {
       seat: index,
       claims: this.claims.memory,
       handles: this.#parts.handles,
+      exports: this.#parts.exports,
+      seats: this.#parts.limit,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       name: `fuse-${index}`,
@@ -136,11 +139,12 @@ export class WorkerPool {
       this.#parts.onRequest(Buffer.from(message.buffer, message.byteOffset, message.length));
     else if (message.kind === 'waiting') this.#parts.onWaiting(seat);
     else if (message.kind === 'refused') this.#parts.onRefused(message.job);
-    else this.#parts.onFailed(message.fh, message.reason);
+    else this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
   }
 
   #left(seat: Seat, code: number): void {
     this.#seats.delete(seat.index);
+    this.#parts.onLeft(seat.index);
     const claim = this.claims.current(seat.index);
     const { unique } = this.claims.read(seat.index);
     if (claim !== undefined && this.claims.take(seat.index, claim)) this.#parts.onAbandoned(unique);

@@ -2,18 +2,24 @@
  * A worker thread: blocks on /dev/fuse, answers READ of descriptor sources itself, forwards everything else. There is
  * no event loop hop between the kernel and the bytes, which is where the speed comes from.
  */
-import { readSync } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { AlignedReader } from './aligned-read.js';
 import { Claims } from './claims.js';
 import { isGone } from './device.js';
 import { systemCode } from './errno.js';
-import { GETXATTR_IN, IN_HEADER, READ_IN } from './messages.js';
+import { systemCalls } from './ioctl.js';
+import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from './messages.js';
 import { Opcode, PAGE_SIZE } from './protocol.js';
+import { SharedExports } from './shared-exports.js';
 import { HandleState, SharedHandles } from './shared-handles.js';
 import { LITTLE } from './struct.js';
+import { WorkerExports } from './worker-exports.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
 import { WorkerReads } from './worker-reads.js';
+import { WorkerReplies } from './worker-replies.js';
+import type { Seek } from './worker-seeks.js';
+import { WorkerSeeks } from './worker-seeks.js';
 
 /** The kernel refuses to hand a request to a reader with less room than a WRITE might need. */
 const REQUEST_ROOM = 64 * 1024 + PAGE_SIZE;
@@ -22,9 +28,11 @@ const READ_REQUEST_SIZE = IN_HEADER.size + READ_IN.size;
 const LENGTH = IN_HEADER.offsets.len;
 const OPCODE = IN_HEADER.offsets.opcode;
 const UNIQUE = IN_HEADER.offsets.unique;
+const PID = IN_HEADER.offsets.pid;
 const FH = IN_HEADER.size + READ_IN.offsets.fh;
 const OFFSET = IN_HEADER.size + READ_IN.offsets.offset;
 const SIZE = IN_HEADER.size + READ_IN.offsets.size;
+const FLAGS = IN_HEADER.size + READ_IN.offsets.flags;
 const XATTR_NAME = IN_HEADER.size + GETXATTR_IN.size;
 const OUR_XATTRS = Buffer.from('user.');
 /** Said by the kernel when a request went away before it was read. */
@@ -32,15 +40,20 @@ const TRY_AGAIN = new Set(['EINTR', 'ENOENT', 'EAGAIN']);
 
 if (parentPort === null) throw new Error('worker.js runs as a worker thread');
 const port = parentPort;
-const { fuseFd, seat, claims: claimMemory, handles: handleMemory } = workerData as WorkerStart;
-const claims = new Claims(claimMemory);
+const { fuseFd, seat, seats, ...memory } = workerData as WorkerStart;
+const claims = new Claims(memory.claims);
 const tell = (message: FromWorker): void => port.postMessage(message);
+const handles = new SharedHandles(memory.handles);
+const reader = new AlignedReader();
+const replies = new WorkerReplies(fuseFd, reader.memory);
+const seeks = new WorkerSeeks({ seat, claims, handles, replies, calls: systemCalls });
 const reads = new WorkerReads({
-  fuseFd,
   seat,
   claims,
-  handles: new SharedHandles(handleMemory),
-  reader: new AlignedReader(),
+  handles,
+  reader,
+  replies,
+  exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
 const request = Buffer.from(new ArrayBuffer(REQUEST_ROOM));
@@ -72,16 +85,18 @@ function answer(length: number): boolean {
   switch (view.getUint32(OPCODE, LITTLE)) {
     case Opcode.READ:
       return length >= READ_REQUEST_SIZE && reads.serve(readRequest(unique), HandleState.inline);
+    case Opcode.LSEEK:
+      return length >= IN_HEADER.size + LSEEK_IN.size && seeks.serve(seekRequest(unique));
     case Opcode.GETXATTR: {
       // `ls -l` asks every file for security.* and system.*; nobody has any.
       const foreign = request.compare(OUR_XATTRS, 0, OUR_XATTRS.length, XATTR_NAME, XATTR_NAME + 5) !== 0;
-      if (foreign) reads.fail(unique, 'ENODATA');
+      if (foreign) replies.fail(unique, 'ENODATA');
       return foreign;
     }
     case Opcode.FLUSH:
       // Refused so once, the kernel never asks again. Here, because the main thread may be what waits for it: it blocks
       // in spawn while the child's exec closes, and so flushes, what we have open on a mount of our own.
-      reads.fail(unique, 'ENOSYS');
+      replies.fail(unique, 'ENOSYS');
       return true;
     default:
       return false;
@@ -91,10 +106,17 @@ function answer(length: number): boolean {
 function readRequest(unique: bigint): ReadJob {
   return {
     unique,
+    pid: view.getUint32(PID, LITTLE),
     fh: Number(view.getBigUint64(FH, LITTLE)),
     offset: Number(view.getBigUint64(OFFSET, LITTLE)),
     length: view.getUint32(SIZE, LITTLE),
+    uncached: (view.getUint32(FLAGS, LITTLE) & constants.O_DIRECT) !== 0,
   };
+}
+
+function seekRequest(unique: bigint): Seek {
+  const { fh, offset, whence } = LSEEK_IN.decode(request, IN_HEADER.size);
+  return { unique, pid: view.getUint32(PID, LITTLE), fh, offset, whence };
 }
 
 /** This worker's read had stalled: it now takes the queued reads of that source, one by one, until told otherwise. */

@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   readonly requestMs: number;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** One connection to an export, many requests in flight. Lost once it is lost: the client opens another. */
 export class NbdConnection {
   readonly #socket: Socket;
@@ -40,7 +42,7 @@ export class NbdConnection {
       connection.#lose(new ConnectionLost(`no NBD handshake within ${options.handshakeMs} ms`)),
     );
     try {
-      connection.#agreed = await negotiate(connection, source.exportName);
+      connection.#agreed = await connection.#negotiate(source.exportName);
       return connection;
     } catch (error) {
       connection.#lose(new ConnectionLost('the NBD handshake failed'));
@@ -97,14 +99,16 @@ export class NbdConnection {
     this.#lose(new ConnectionLost('closed'));
   }
 
-  /** For the handshake only. */
-  write(bytes: Buffer): void {
-    this.#socket.write(bytes);
-  }
-
-  /** For the handshake only. */
-  take(length: number): Promise<Buffer> {
-    return this.#greeting.take(length);
+  async #negotiate(exportName: string): Promise<Export> {
+    const handshake = negotiate(exportName, { structured: true });
+    for (let step = handshake.next(); ;) {
+      if (step.done === true) return step.value;
+      if (typeof step.value === 'number') step = handshake.next(await this.#greeting.take(step.value));
+      else {
+        this.#socket.write(step.value);
+        step = handshake.next(NOTHING);
+      }
+    }
   }
 
   async #request(command: number, pending: Pending): Promise<void> {

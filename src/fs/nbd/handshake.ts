@@ -16,12 +16,11 @@ import {
   uint32,
 } from './protocol.js';
 
-/** Both directions of a connection while it is negotiated. */
-export interface Wire {
-  write(bytes: Buffer): void;
-  /** The next `length` bytes from the server. */
-  take(length: number): Promise<Buffer>;
-}
+/**
+ * A negotiation that does no I/O: it yields bytes to send, or how many bytes it wants from the server, which it is
+ * resumed with. So that a thread that may block and one that may not negotiate alike.
+ */
+export type Handshake<Result> = Generator<Buffer | number, Result, Buffer>;
 
 /** What was agreed. */
 export interface Export {
@@ -34,35 +33,40 @@ export interface Export {
   readonly allocationContext: number | undefined;
 }
 
+export interface HandshakeOptions {
+  /** Asks for structured replies, and with them for block status. */
+  readonly structured: boolean;
+}
+
 /** Fixed newstyle handshake up to the transmission phase. `read_failed` when the server will not export `name`. */
-export async function negotiate(wire: Wire, name: string): Promise<Export> {
-  const greeting = await wire.take(18);
+export function* negotiate(name: string, options: HandshakeOptions): Handshake<Export> {
+  const greeting = yield 18;
   if (!greeting.subarray(0, 16).equals(NBD_MAGIC)) throw refused('does not speak NBD newstyle');
   const flags = greeting.readUInt16BE(16) & (FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES);
-  wire.write(uint32(flags));
+  yield uint32(flags);
   // Without fixed newstyle an unknown option would end the connection: the oldest way is the only one.
-  if ((flags & FLAG_FIXED_NEWSTYLE) === 0) return exportByName(wire, name, flags);
-  const structured = await structuredReplies(wire);
-  const allocationContext = structured ? await allocation(wire, name) : undefined;
-  const agreed = await go(wire, name);
-  if (agreed === undefined)
-    return { ...(await exportByName(wire, name, flags)), structured, allocationContext };
+  if ((flags & FLAG_FIXED_NEWSTYLE) === 0) return yield* exportByName(name, flags);
+  const structured = options.structured && (yield* structuredReplies());
+  const allocationContext = structured ? yield* allocation(name) : undefined;
+  const agreed = yield* go(name);
+  if (agreed === undefined) return { ...(yield* exportByName(name, flags)), structured, allocationContext };
   return { ...agreed, structured, allocationContext };
 }
 
-async function structuredReplies(wire: Wire): Promise<boolean> {
-  wire.write(encodeOption(OPTION.structuredReply));
-  return (await optionReply(wire, OPTION.structuredReply)).type === OPTION_REPLY.ack;
+function* structuredReplies(): Handshake<boolean> {
+  yield encodeOption(OPTION.structuredReply);
+  return (yield* optionReply(OPTION.structuredReply)).type === OPTION_REPLY.ack;
 }
 
 /** Asks for block status; a server without it refuses, which costs nothing but SEEK_HOLE. */
-async function allocation(wire: Wire, name: string): Promise<number | undefined> {
-  wire.write(
-    encodeOption(OPTION.setMetaContext, Buffer.concat([prefixed(name), uint32(1), prefixed(META_CONTEXT)])),
+function* allocation(name: string): Handshake<number | undefined> {
+  yield encodeOption(
+    OPTION.setMetaContext,
+    Buffer.concat([prefixed(name), uint32(1), prefixed(META_CONTEXT)]),
   );
   let context: number | undefined;
   for (;;) {
-    const { type, data } = await optionReply(wire, OPTION.setMetaContext);
+    const { type, data } = yield* optionReply(OPTION.setMetaContext);
     if (type === OPTION_REPLY.ack || type >= OPTION_ERROR) return context;
     if (type === OPTION_REPLY.metaContext) context = data.readUInt32BE(0);
   }
@@ -71,12 +75,12 @@ async function allocation(wire: Wire, name: string): Promise<number | undefined>
 type Agreed = Pick<Export, 'size' | 'minimumBlock'>;
 
 /** NBD_OPT_GO; undefined when the server does not know it. */
-async function go(wire: Wire, name: string): Promise<Agreed | undefined> {
-  wire.write(encodeOption(OPTION.go, Buffer.concat([prefixed(name), uint16(1), uint16(INFO.blockSize)])));
+function* go(name: string): Handshake<Agreed | undefined> {
+  yield encodeOption(OPTION.go, Buffer.concat([prefixed(name), uint16(1), uint16(INFO.blockSize)]));
   let size = 0;
   let minimumBlock = 1;
   for (;;) {
-    const { type, data } = await optionReply(wire, OPTION.go);
+    const { type, data } = yield* optionReply(OPTION.go);
     if (type === OPTION_REPLY.ack) return { size, minimumBlock };
     if (type === OPTION_ERROR_UNSUPPORTED) return undefined;
     if (type >= OPTION_ERROR)
@@ -88,18 +92,18 @@ async function go(wire: Wire, name: string): Promise<Agreed | undefined> {
 }
 
 /** NBD_OPT_EXPORT_NAME: answered with size and flags, or by hanging up. */
-async function exportByName(wire: Wire, name: string, flags: number): Promise<Export> {
-  wire.write(encodeOption(OPTION.exportName, Buffer.from(name)));
+function* exportByName(name: string, flags: number): Handshake<Export> {
+  yield encodeOption(OPTION.exportName, Buffer.from(name));
   const padding = (flags & FLAG_NO_ZEROES) === 0 ? 124 : 0;
-  const answer = await wire.take(10 + padding);
+  const answer = yield 10 + padding;
   return { size: readUint64(answer, 0), minimumBlock: 1, structured: false, allocationContext: undefined };
 }
 
-async function optionReply(wire: Wire, option: number): Promise<{ type: number; data: Buffer }> {
-  const head = await wire.take(20);
+function* optionReply(option: number): Handshake<{ type: number; data: Buffer }> {
+  const head = yield 20;
   if (head.readUInt32BE(8) !== option)
     throw refused(`answered option ${head.readUInt32BE(8)}, not ${option}`);
-  return { type: head.readUInt32BE(12), data: await wire.take(head.readUInt32BE(16)) };
+  return { type: head.readUInt32BE(12), data: yield head.readUInt32BE(16) };
 }
 
 function refused(why: string): CinderfsError {

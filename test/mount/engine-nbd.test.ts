@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdir, readlink } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { CinderfsError } from '../../src/errors.js';
+import type { TransportOptions } from '../../src/fs/transport.js';
+import { cannotMount, mountFiles, randomFile } from '../fuse/engine-mount.js';
+import type { EngineMount } from '../fuse/engine-mount.js';
+import { ReaderProcess } from '../fuse/reader-process.js';
+import { eventually } from '../support/eventually.js';
+import { run } from '../support/program.js';
+import { QemuNbd } from '../support/qemu-nbd.js';
+import { undoneAfter } from '../conformance/world.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const MiB = 2 ** 20;
+const SIZE = 8 * MiB + 777;
+
+interface Exported {
+  readonly qemu: QemuNbd;
+  readonly mount: EngineMount;
+  readonly content: Buffer;
+}
+
+/** An image on a real qemu-nbd, which the workers read: the file system behind it can only say that it timed out. */
+async function mountExported(t: TestContext, options: Partial<TransportOptions> = {}): Promise<Exported> {
+  const undo = undoneAfter(t);
+  const dir = await temporaryFolder(undo);
+  const content = await randomFile(path.join(dir, 'volume'), SIZE + MiB);
+  const qemu = new QemuNbd(path.join(dir, 'nbd.sock'), path.join(dir, 'volume'));
+  await qemu.start(undo);
+  const mount = await mountFiles(
+    t,
+    async (folder) => {
+      await randomFile(path.join(folder, 'backing'), MiB);
+      return [
+        {
+          name: 'exported',
+          size: SIZE,
+          source: { kind: 'nbd', socket: qemu.socket, exportName: '' },
+          reading: () => Promise.reject(new CinderfsError('read_timeout', 'said by the file system')),
+        },
+        { name: 'healthy', size: MiB, source: { kind: 'file', path: path.join(folder, 'backing') } },
+      ];
+    },
+    options,
+  );
+  return { qemu, mount, content: content.subarray(0, SIZE) };
+}
+
+async function socketCount(): Promise<number> {
+  const fds = await readdir('/proc/self/fd');
+  const targets = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return targets.filter((target) => target.startsWith('socket:')).length;
+}
+
+describe('workers on NBD exports', { skip: cannotMount, timeout: 60_000 }, () => {
+  it('serve exactly the bytes of the image and leave no connection behind', async (t) => {
+    const { mount, content } = await mountExported(t);
+    const before = await socketCount();
+    const { stdout } = await run('sha256sum', [mount.at('exported')]);
+    assert.equal(stdout.slice(0, 64), createHash('sha256').update(content).digest('hex'));
+    assert.equal(mount.filesystem.calls.read, undefined);
+    await eventually('the connections are closed', async () =>
+      (await socketCount()) <= before ? true : undefined,
+    );
+  });
+
+  it('answer at the deadline when the server has stopped, come free, and read again when it goes on', async (t) => {
+    const { qemu, mount } = await mountExported(t, { readTimeoutMs: 1000 });
+    const [reader, healthy] = [new ReaderProcess(t), new ReaderProcess(t)];
+    const fd = await reader.ask('open', mount.at('exported'));
+    qemu.signal('SIGSTOP');
+    const answer = reader.ask('pread', fd, 4 * MiB, 4096);
+    assert.equal(await healthy.ask('direct', mount.at('healthy')), '4096');
+    assert.equal(await answer, 'ETIMEDOUT');
+    qemu.signal('SIGCONT');
+    assert.equal(
+      await eventually('the export is read again', async () => {
+        const length = await reader.ask('pread', fd, 4 * MiB, 4096);
+        return length === '4096' ? length : undefined;
+      }),
+      '4096',
+    );
+  });
+
+  it('leave a read that the server lost to the file system, which knows why', async (t) => {
+    const { qemu, mount } = await mountExported(t);
+    const reader = new ReaderProcess(t);
+    const fd = await reader.ask('open', mount.at('exported'));
+    assert.equal(await reader.ask('pread', fd, 0, 4096), '4096');
+    await qemu.stop();
+    assert.equal(await reader.ask('pread', fd, 4 * MiB, 4096), 'ETIMEDOUT');
+    assert.ok((mount.filesystem.calls.read ?? 0) > 0);
+  });
+});
