@@ -2,7 +2,6 @@ import type { FileHandle } from 'node:fs/promises';
 import { constants, open } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { FileSource, NbdSource, Source } from '../../attach/source.js';
-import { describeSource } from '../../attach/source.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import type { SharedExports } from './shared-exports.js';
@@ -43,7 +42,7 @@ export class Descriptors {
    * @throws CinderfsError `read_failed` when the source cannot be opened.
    */
   async acquire(source: Source): Promise<Descriptor | undefined> {
-    const key = describeSource(source);
+    const key = keyOf(source);
     // Joining an open that hangs keeps a dead source from taking one pool thread per caller.
     const opened = this.#entries.get(key)?.opened ?? this.#open(source);
     if (opened === undefined) return undefined;
@@ -153,4 +152,8 @@ async function openCached(source: FileSource, direct: FileHandle): Promise<FileH
 
 function cannotOpen({ path }: FileSource, error: unknown): CinderfsError {
   return new CinderfsError('read_failed', `cannot open ${path}: ${reasonOf(error)}`, { cause: error });
+}
+
+function keyOf(source: Source): string {
+  return source.kind === 'nbd' ? `nbd:${source.socket}:${source.exportName}` : `${source.kind}:${source.path}`;
 }
