@@ -155,5 +155,7 @@ function cannotOpen({ path }: FileSource, error: unknown): CinderfsError {
 }
 
 function keyOf(source: Source): string {
-  return source.kind === 'nbd' ? `nbd:${source.socket}:${source.exportName}` : `${source.kind}:${source.path}`;
+  return source.kind === 'nbd'
+    ? `nbd:${source.socket}:${source.exportName}`
+    : `${source.kind}:${source.path}`;
 }
