@@ -95,9 +95,11 @@ export class MemoryFilesystem implements Filesystem {
 
   async read(handle: number, offset: number, length: number): Promise<Buffer> {
     this.#count('read');
-    const file = this.openHandles.get(handle)?.file;
-    if (file === undefined) throw new CinderfsError('bad_handle', 'closed');
+    const opened = this.openHandles.get(handle);
+    if (opened === undefined) throw new CinderfsError('bad_handle', 'closed');
+    const { file, fence } = opened;
     await file.reading?.();
+    fence.signal.throwIfAborted();
     if (file.content === undefined && file.source !== undefined)
       throw new CinderfsError('read_failed', 'what the workers could not read cannot be read here either');
     const end = Math.min(offset + length, file.size);
