@@ -10,8 +10,13 @@ import { parseRecord } from './journal/record.js';
 import { RecordStore } from './journal/record-store.js';
 import type { Pin } from './lifecycle/identity.js';
 import { LocalConnector } from './local-connector.js';
+import { NfsConnector } from './nfs/nfs-connector.js';
+import { NfsMounts } from './nfs/nfs-mounts.js';
 import { QemuConnector } from './qemu/qemu-connector.js';
 import type { PoolOptions } from './service.js';
+
+/** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
+const KERNEL = ['brick', 'nfs'];
 
 /** Everything that attachments work with, as the options say. Opens the journal: the caller owns the state directory. */
 export async function contextOf(options: PoolOptions): Promise<AttachContext> {
@@ -37,22 +42,21 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     keyOf: ({ volumeId }) => volumeId,
     log,
   });
-  const connectors: readonly Connector[] = options.connectors ?? [
-    new LocalConnector(),
-    new QemuConnector({
-      directory: join(options.runDir, 'nbd'),
-      initiator: said.initiator,
-      cephDirectory: options.cephDirectory ?? '/etc/ceph',
-      clock,
-      startMs: times.connectMs,
-    }),
-    brick,
-  ];
+  const qemu = new QemuConnector({
+    directory: join(options.runDir, 'nbd'),
+    initiator: said.initiator,
+    cephDirectory: options.cephDirectory ?? '/etc/ceph',
+    clock,
+    startMs: times.connectMs,
+  });
+  const mounts = new NfsMounts({ directory: join(options.runDir, 'nfs'), timeoutMs: times.connectMs });
+  const nfs = new NfsConnector(mounts, qemu);
+  const connectors: readonly Connector[] = options.connectors ?? [new LocalConnector(), qemu, nfs, brick];
   // Through this host's kernel only when asked: there a volume meets everything else that uses it.
   const wanted = (name: string): boolean =>
     options.connector === 'auto'
-      ? name !== 'brick' || options.connectors !== undefined
-      : name === options.connector;
+      ? !KERNEL.includes(name) || options.connectors !== undefined
+      : name === options.connector || (options.connector === 'brick' && KERNEL.includes(name));
   const choices = connectors.filter(({ name }) => wanted(name));
   const random = options.random ?? Math.random;
   const journal = options.journalled?.(records) ?? records;

@@ -97,7 +97,7 @@ export const OPTIONS = {
     group: 'attach',
     values: ['auto', 'local', 'qemu', 'brick'],
     default: 'auto',
-    doc: 'How a volume is reached on this host; auto chooses local or qemu by its protocol. brick goes through the host kernel by os-brick, as nova-compute does; it is young and never chosen by itself.',
+    doc: 'How a volume is reached on this host; auto chooses local or qemu by its protocol. brick goes through the host kernel, as nova-compute does: by os-brick, and for NFS by a read-only mount of its own; it is young and never chosen by itself.',
   },
   linger: {
     type: 'seconds',

@@ -3,7 +3,7 @@ import type { AttachContext } from '../context.js';
 import { type Held, proveHeld } from './held.js';
 
 /** A connection that vanishes again this soon has a reason that connecting does not cure. */
-const ONCE_PER_MS = 60_000;
+const SETTLED_MS = 5_000;
 
 /**
  * Connects a volume again whose connection vanished under us: same attachment, same plan and so the same source, proven
@@ -13,8 +13,7 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   const { attachments, clock, journal, log } = context;
   const { volumeId, attachmentId } = held.record;
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
-  if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < ONCE_PER_MS) throw why;
-  held.reconnectedAt = clock.now();
+  if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < SETTLED_MS) throw why;
   log.warn(
     { volume: volumeId, reason: why.message },
     'the connection of a volume vanished; connecting again',
@@ -34,6 +33,7 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   held.object = undefined;
   await proveHeld(held, context);
   held.connections++;
+  held.reconnectedAt = clock.now();
   context.counters.reconnects++;
   await journal.write({ ...held.record, host: held.connected.host });
 }

@@ -1,6 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe } from 'node:test';
+import { systemClock } from '../../../src/async/clock.js';
 import { LocalConnector } from '../../../src/attach/local-connector.js';
+import { NfsConnector } from '../../../src/attach/nfs/nfs-connector.js';
+import { NfsMounts } from '../../../src/attach/nfs/nfs-mounts.js';
+import { QemuConnector } from '../../../src/attach/qemu/qemu-connector.js';
 import { loadModules, sh } from '../support/command.js';
 import { writeContent } from '../support/content.js';
 import { describeMounted, type Volume } from '../support/lifecycle.js';
@@ -32,32 +36,59 @@ describe('an LVM volume of this host', () => {
   describeMounted({ connector: () => new LocalConnector(), volume: () => volume });
 });
 
-describe('a volume on an NFS share that this host has mounted', () => {
-  let volume: Volume;
+describe('a volume on an NFS share', () => {
+  let raw: Volume;
+  let qcow2: Volume;
 
   before(() => {
     loadModules('nfsd', 'nfs', 'nfsv4');
-    mkdirSync('/srv/share', { recursive: true });
-    mkdirSync('/mnt/share', { recursive: true });
+    for (const directory of ['/srv/share', '/mnt/share', '/var/lib/nfs/rpc_pipefs'])
+      mkdirSync(directory, { recursive: true });
     // An ext4 directory: a tmpfs has no file handles to export.
     const digest = writeContent('/srv/share/volume-1', MIB, 'nfs volume');
+    sh('qemu-img', 'convert', '-O', 'qcow2', '/srv/share/volume-1', '/srv/share/volume-2');
     writeFileSync(
       '/etc/exports',
       '/srv/share 127.0.0.1(rw,no_root_squash,insecure,fsid=0,no_subtree_check)\n',
     );
-    mkdirSync('/var/lib/nfs/rpc_pipefs', { recursive: true });
     sh('mount', '-t', 'nfsd', 'nfsd', '/proc/fs/nfsd');
     sh('exportfs', '-a');
     sh('rpc.nfsd', '-N', '3', '-V', '4', '1');
     sh('rpc.mountd', '-N', '3');
-    sh('mount', '-t', 'nfs4', '-o', 'ro,vers=4.2', '127.0.0.1:/', '/mnt/share');
-    const info = { driver_volume_type: 'nfs', export: '127.0.0.1:/', name: 'volume-1', format: 'raw' };
-    volume = { id: 'volume-2', info, mib: MIB, digest };
+    const info = { driver_volume_type: 'nfs', export: '127.0.0.1:/', options: '-o vers=4.2' };
+    raw = { id: 'volume-1', info: { ...info, name: 'volume-1', format: 'raw' }, mib: MIB, digest };
+    qcow2 = { id: 'volume-2', info: { ...info, name: 'volume-2', format: 'qcow2' }, mib: MIB, digest };
   });
   after(() => {
-    sh('umount', '/mnt/share');
     sh('rpc.nfsd', '0');
   });
 
-  describeMounted({ connector: () => new LocalConnector(), volume: () => volume });
+  describe('that this host has mounted', () => {
+    before(() => {
+      sh('mount', '-t', 'nfs4', '-o', 'ro,vers=4.2', '127.0.0.1:/', '/mnt/share');
+    });
+    after(() => {
+      sh('umount', '/mnt/share');
+    });
+    describeMounted({ connector: () => new LocalConnector(), volume: () => raw });
+  });
+
+  describe('that is mounted for it alone', () => {
+    describeMounted({ connector: ownMount, volume: () => raw });
+  });
+
+  describe('that is mounted for it alone, in qcow2', () => {
+    describeMounted({ connector: ownMount, volume: () => qcow2 });
+  });
 });
+
+function ownMount(): NfsConnector {
+  const qemu = new QemuConnector({
+    directory: '/run/cinderfs/nbd',
+    initiator: '',
+    cephDirectory: '/etc/ceph',
+    clock: systemClock,
+    startMs: 240_000,
+  });
+  return new NfsConnector(new NfsMounts({ directory: '/run/cinderfs/nfs', timeoutMs: 120_000 }), qemu);
+}

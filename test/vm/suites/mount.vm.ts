@@ -15,6 +15,8 @@ import { type Backstore, fileBackstore, IscsiTarget } from '../targets/lio.js';
 
 const MIB = 8;
 const MiB = 2 ** 20;
+/** A busy machine emulates slowly: nothing here is about speed, but for the read deadline. */
+const PATIENCE_MS = 300_000;
 const IQN = 'iqn.2026-01.test.lab:array';
 const PORTAL = '127.0.0.1:3260';
 
@@ -80,11 +82,15 @@ describe('an image over one iSCSI path', () => {
     assert.ok(read instanceof PosixError, 'a file whose volume was swapped cannot be opened');
     target.unmap(1);
     target.map(1, store);
-    await eventually('a fresh attach serves it again', async () => {
-      const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
-      if (digest !== undefined) assert.equal(digest, volume.digest);
-      return digest;
-    });
+    await eventually(
+      'a fresh attach serves it again',
+      async () => {
+        const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
+        if (digest !== undefined) assert.equal(digest, volume.digest);
+        return digest;
+      },
+      PATIENCE_MS,
+    );
   });
 
   it('takes an open file away as soon as another volume took its address', async (test) => {
@@ -96,18 +102,26 @@ describe('an image over one iSCSI path', () => {
     target.map(1, foreign);
     const started = performance.now();
     const seen: string[] = [];
-    await eventually('the file is fenced', async () => {
-      seen.push(await read(seen.length % MIB));
-      return seen.at(-1) === 'ESTALE' ? true : undefined;
-    });
+    await eventually(
+      'the file is fenced',
+      async () => {
+        seen.push(await read(seen.length % MIB));
+        return seen.at(-1) === 'ESTALE' ? true : undefined;
+      },
+      PATIENCE_MS,
+    );
     console.log(`# fenced after ${Math.round(performance.now() - started)} ms: ${seen.join(' ')}`);
     assert.equal(await read(2), 'ESTALE', 'for good');
     target.unmap(1);
     target.map(1, store);
-    await eventually('a fresh attach serves it again', async () => {
-      const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
-      return digest === volume.digest ? true : undefined;
-    });
+    await eventually(
+      'a fresh attach serves it again',
+      async () => {
+        const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
+        return digest === volume.digest ? true : undefined;
+      },
+      PATIENCE_MS,
+    );
   });
 
   it('answers a reader with an errno in time when its path is gone, and reads on when it is back', async (test) => {
@@ -123,7 +137,11 @@ describe('an image over one iSCSI path', () => {
     assert.ok(took < READ_TIMEOUT_MS + 5_000, `${took} ms`);
     console.log(`# ${seen} after ${Math.round(took)} ms`);
     target.addPortal(PORTAL);
-    await eventually('the same file is read on', async () => ((await read(3)) === 'ours' ? true : undefined));
+    await eventually(
+      'the same file is read on',
+      async () => ((await read(3)) === 'ours' ? true : undefined),
+      PATIENCE_MS,
+    );
   });
 
   it('is opened again once its path is back', async (test) => {
@@ -133,9 +151,13 @@ describe('an image over one iSCSI path', () => {
     const failed = await opened(undo, stack).catch((error: unknown) => error);
     assert.ok(failed instanceof PosixError, 'what cannot be proven cannot be opened');
     target.addPortal(PORTAL);
-    await eventually('a fresh attach serves it', async () => {
-      const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
-      return digest === volume.digest ? true : undefined;
-    });
+    await eventually(
+      'a fresh attach serves it',
+      async () => {
+        const digest = await sha256By(stack.fileOf(volume)).catch(() => undefined);
+        return digest === volume.digest ? true : undefined;
+      },
+      PATIENCE_MS,
+    );
   });
 });

@@ -2,15 +2,20 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
 import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import { PosixClient } from '../../conformance/posix-client.js';
+import { eventually } from '../../support/eventually.js';
+import { Undo } from '../../support/undo.js';
 import { NOVA_LOCKS, startConnector } from '../support/connector.js';
-import { sha256Of, writeContent } from '../support/content.js';
+import { blockOf, writeContent } from '../support/content.js';
 import { CHAP, INITIATOR, iscsiInfo, startIscsi } from '../support/iscsi.js';
-import { leftovers } from '../support/leftovers.js';
-import { connect, pathOf, type Volume } from '../support/lifecycle.js';
 import { Neighbour } from '../support/neighbour.js';
+import { Stack } from '../support/stack.js';
 import { type Backstore, fileBackstore, IscsiTarget } from '../targets/lio.js';
 
 const MIB = 2;
+const MiB = 2 ** 20;
+const OUR_VOLUME = 'volume-1';
+const HOST = { host: 'guest', ip: '127.0.0.1', platform: 'x86_64', os_type: 'linux', multipath: false };
 const IQN = 'iqn.2026-01.test.lab:array';
 const PORTAL = '127.0.0.1:3260';
 /** More in a long run: a round takes seconds, all of it emulated. */
@@ -46,65 +51,87 @@ after(() => {
 
 const connectionOf = (lun: number): ConnectionInfo => iscsiInfo({ iqn: IQN, portals: [PORTAL], lun });
 
-describe('next to os-brick in another process, on the same target', () => {
-  it(`attaches, reads and detaches ${ROUNDS} times while the neighbour does the same at random`, async () => {
-    const random = randomFrom(20_261_122);
-    const work = { goesOn: true };
-    let theirs = 0;
-    const theirLife = (async () => {
-      const held = new Set<number>();
-      while (work.goesOn || held.size > 0) {
-        const lun = THEIRS[Math.floor(random() * THEIRS.length)] ?? 2;
-        if (!work.goesOn && !held.has(lun)) continue;
-        const { error, sha256 } = await neighbour.ask(held.has(lun) ? 'detach' : 'attach', connectionOf(lun));
-        assert.equal(error, undefined);
-        if (sha256 !== undefined) assert.equal(sha256, digests.get(lun));
-        if (!held.delete(lun)) held.add(lun);
-        theirs++;
-      }
-    })();
-    const ourLife = (async () => {
-      const volume: Volume = {
-        id: 'ours',
-        info: connectionOf(OURS),
-        mib: MIB,
-        digest: digests.get(OURS) ?? '',
-      };
-      for (let round = 0; round < ROUNDS; round++) {
-        const connected = await connect(connector, volume);
-        assert.equal(sha256Of(pathOf(connected), MIB), volume.digest, `round ${round}`);
-        assert.equal(await connected.object(), connected.host.identity, `round ${round}`);
-        await connector.disconnect(connected.host);
-      }
-    })();
-    try {
-      await ourLife;
-    } finally {
-      work.goesOn = false;
-      await theirLife;
-    }
-    console.log(`# ${ROUNDS} attachments of ours beside ${theirs} steps of the neighbour`);
-    assert.ok(theirs > 0);
-    assert.deepEqual(leftovers(), []);
-  });
+/** The neighbour's life: attaches and detaches volumes of the target at random, ours among them, as nova does it. */
+class TheirLife {
+  readonly #cinder: Stack['cinder'];
+  readonly #random: () => number;
+  /** LUN -> the attachment in Cinder. */
+  readonly #held = new Map<number, string>();
 
-  it('leaves the session to the neighbour, and the neighbour to us', async () => {
-    const volume: Volume = {
-      id: 'ours',
-      info: connectionOf(OURS),
-      mib: MIB,
-      digest: digests.get(OURS) ?? '',
-    };
-    const first = await connect(connector, volume);
-    await neighbour.ask('attach', connectionOf(2));
-    await connector.disconnect(first.host);
-    assert.equal((await neighbour.ask('detach', connectionOf(2))).error, undefined);
-    await neighbour.ask('attach', connectionOf(2));
-    const second = await connect(connector, volume);
-    await neighbour.ask('detach', connectionOf(2));
-    assert.equal(sha256Of(pathOf(second), MIB), volume.digest);
-    await connector.disconnect(second.host);
-    assert.deepEqual(leftovers(), []);
+  constructor(cinder: Stack['cinder'], random: () => number) {
+    this.#cinder = cinder;
+    this.#random = random;
+  }
+
+  async run(steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++)
+      await this.#step([OURS, ...THEIRS][Math.floor(this.#random() * 3)] ?? OURS);
+    for (const lun of [...this.#held.keys()]) await this.#step(lun);
+  }
+
+  async #step(lun: number): Promise<void> {
+    const attachment = this.#held.get(lun);
+    if (attachment === undefined) {
+      this.#held.set(lun, await this.#reserve(lun));
+      const { error, sha256 } = await neighbour.ask('attach', connectionOf(lun));
+      assert.equal(error, undefined, `attaching ${lun}`);
+      assert.equal(sha256, digests.get(lun));
+    } else {
+      const { error } = await neighbour.ask('detach', connectionOf(lun));
+      assert.equal(error, undefined, `detaching ${lun}`);
+      this.#held.delete(lun);
+      await this.#cinder.delete(attachment);
+    }
+  }
+
+  /** Cinder knows the volumes that are images here. Another host, or our own mount, may be attaching: like nova, wait. */
+  async #reserve(lun: number): Promise<string> {
+    if (lun !== OURS) return '';
+    const { id } = await eventually('the volume can be reserved', () =>
+      this.#cinder.create(OUR_VOLUME).catch(() => undefined),
+    );
+    await this.#cinder.update(id, { ...HOST, mountpoint: '/dev/vdb' });
+    await this.#cinder.complete(id);
+    return id;
+  }
+}
+
+describe('next to os-brick in another process, on the same target', () => {
+  it(`reads on through ${ROUNDS} steps of a neighbour that has the same volume and others`, async (test) => {
+    const undo = new Undo(test);
+    const digest = digests.get(OURS) ?? '';
+    const stack = await Stack.mount(connector, [
+      { id: OUR_VOLUME, info: connectionOf(OURS), mib: MIB, digest },
+    ]);
+    undo.after(() => stack.unmount());
+    const client = new PosixClient();
+    undo.after(() => client.close());
+    const random = randomFrom(20_261_122);
+    const path = stack.fileOf({ id: OUR_VOLUME });
+    const theirs = { over: false };
+    const theirLife = new TheirLife(stack.cinder, random).run(ROUNDS).finally(() => (theirs.over = true));
+    let [opens, reads, slowest] = [0, 0, 0];
+    // Opens and closes as well: a volume that nobody reads is detached a moment later.
+    while (!theirs.over) {
+      const fd = await client.call<number>('open', path);
+      opens++;
+      for (let left = Math.floor(random() * 8); left >= 0; left--) {
+        const mib = Math.floor(random() * MIB);
+        const started = performance.now();
+        await client.call('forget', fd);
+        const bytes = await client.bytes('pread', fd, mib * MiB, MiB);
+        slowest = Math.max(slowest, performance.now() - started);
+        assert.ok(bytes.equals(blockOf(`volume ${OURS}`, mib)), `read ${reads}`);
+        reads++;
+      }
+      await client.call('close', fd);
+    }
+    await theirLife;
+    const { reconnects } = stack.pool.figures()?.counters ?? { reconnects: 0 };
+    console.log(
+      `# ${ROUNDS} steps of the neighbour beside ${opens} opens and ${reads} reads of ours; ${reconnects} times connected again, the slowest read took ${Math.round(slowest)} ms`,
+    );
+    await stack.quiet();
   });
 });
 

@@ -85,6 +85,7 @@ export class Stack {
       mountId: 'test',
       mountpoint,
       connector: 'auto',
+      host: 'guest',
       connectors: [connector],
       times: { lingerMs, openMs: 300_000, connectMs: 240_000 },
       log,
@@ -115,7 +116,7 @@ export class Stack {
   }
 
   /** The image on a volume, as a path. */
-  fileOf(volume: Volume): string {
+  fileOf(volume: Pick<Volume, 'id'>): string {
     return join(this.mountpoint, imageOf(volume.id));
   }
 
