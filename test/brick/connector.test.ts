@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { BrickConnector } from '../../src/attach/brick/brick-connector.js';
 import type { ConnectRequest } from '../../src/attach/connector.js';
 import { CinderfsError } from '../../src/errors.js';
+import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const INFO = {
@@ -23,7 +24,7 @@ class Program {
   readonly connector: BrickConnector;
   readonly folder: string;
 
-  private constructor(folder: string, path: string) {
+  private constructor(folder: string, path: string, askMs: number | undefined) {
     this.folder = folder;
     this.connector = new BrickConnector({
       directory: join(folder, 'links'),
@@ -34,11 +35,12 @@ class Program {
       lockDirectories: ['/locks/nova'],
       wildcardScan: false,
       stepMs: 20_000,
+      askMs,
       program: path,
     });
   }
 
-  static async make(test: TestContext): Promise<Program> {
+  static async make(test: TestContext, askMs?: number): Promise<Program> {
     const folder = await temporaryFolder(test);
     const path = join(folder, 'fake-brick');
     const script = `#!/bin/sh
@@ -48,7 +50,7 @@ cat "answer-$1"
 ! grep -q '"error"' "answer-$1"
 `;
     await writeFile(path, script, { mode: 0o755 });
-    const program = new Program(folder, path);
+    const program = new Program(folder, path, askMs);
     await program.answer('disconnect', {});
     return program;
   }
@@ -150,6 +152,19 @@ describe('the brick connector', () => {
       assert.match(error.toLine(), /sdb open in qemu \(7\)\. Stop the program/);
       return true;
     });
+  });
+
+  it('notices that another volume took the place of its own, without being asked', async (test) => {
+    const program = await Program.make(test, 100);
+    const { connector } = program;
+    await program.device('sdb', GOOD);
+    const connected = await connector.connect(request(), connector.plan(request()));
+    assert.equal(connected.lost.aborted, false);
+    await program.device('sdb', ['naa.6001405ffffffffffffffffffffffff0']);
+    // Its timers keep no process alive, so an event alone would not do.
+    await eventually('it shows', () => Promise.resolve(connected.lost.aborted ? true : undefined));
+    assert.ok(CinderfsError.is(connected.lost.reason) && connected.lost.reason.code === 'identity_mismatch');
+    await connector.disconnect(connected.host);
   });
 
   it('adopts what is still the same disk, and nothing else', async (test) => {

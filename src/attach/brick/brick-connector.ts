@@ -28,11 +28,15 @@ export interface BrickOptions {
   readonly scanAttempts?: number | undefined;
   /** One step of cinderfs-brick may take this long, waiting for the lock included. */
   readonly stepMs: number;
+  /** How often a connected device is asked who it is, in milliseconds; half a minute when absent. */
+  readonly askMs?: number | undefined;
   /** For tests; the one next to this product otherwise. */
   readonly program?: string | undefined;
 }
 
 const SCAN_ATTEMPTS = 5;
+/** As often as Cinder is asked about what is held. */
+const ASK_MS = 30_000;
 /** Removal waits for multipathd and udev, and has to be proven: it gets more time than connecting. */
 const DISCONNECT_FACTOR = 2;
 
@@ -153,8 +157,9 @@ export class BrickConnector implements Connector {
     await rename(`${link}.new`, link);
     const object = async (): Promise<string> => deviceIdentity(await this.#check(path));
     const proven = deviceIdentity(device);
+    const { askMs = ASK_MS } = this.#options;
     this.#watched.get(link)?.stop();
-    const watched = new DeviceWatch({ path, paths, identity: object }, proven);
+    const watched = new DeviceWatch({ path, paths, identity: object, askMs }, proven);
     this.#watched.set(link, watched);
     return {
       ...(await connectPath(link)),

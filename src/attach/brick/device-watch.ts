@@ -13,13 +13,16 @@ export interface Watched {
   readonly paths: readonly string[];
   /** Asks the device who it is; rejects while it does not answer. */
   readonly identity: () => Promise<string>;
+  /** It is asked at least this often, in milliseconds. */
+  readonly askMs: number;
 }
 
 /**
  * Notices that a device went away or became another volume, without our doing. It leaves /dev as soon as the kernel lets
  * go of it. A LUN that an array maps anew under a live path keeps its device: there the array raises a unit attention
  * with the next command, which the kernel swallows but counts as an error of the disk. So whenever that count grows the
- * device has to say again who it is.
+ * device has to say again who it is; and now and then without a reason, for a target that raises none (the kernel's own
+ * does so only for a session's other LUNs).
  */
 export class DeviceWatch {
   readonly lost: AbortSignal;
@@ -29,7 +32,8 @@ export class DeviceWatch {
   readonly #directory: ReturnType<typeof watch>;
   readonly #timer: ReturnType<typeof setInterval>;
   #errors: string | undefined;
-  #doubted = false;
+  #asking = false;
+  #askedAt = performance.now();
 
   constructor(watched: Watched, proven: string) {
     this.#watched = watched;
@@ -57,21 +61,23 @@ export class DeviceWatch {
       return;
     }
     const errors = (await Promise.all(paths.map(errorsOf))).join(' ');
-    if (this.#errors === undefined || errors === this.#errors || this.#doubted) this.#errors ??= errors;
-    else await this.#ask(errors);
+    this.#errors ??= errors;
+    const due = performance.now() - this.#askedAt >= this.#watched.askMs;
+    if ((due || errors !== this.#errors) && !this.#asking) await this.#ask(errors);
   }
 
   /** Silence proves nothing: a path that is down serves no byte either. It is asked again until it answers. */
   async #ask(errors: string): Promise<void> {
     const { path, identity } = this.#watched;
-    this.#doubted = true;
+    this.#asking = true;
+    this.#askedAt = performance.now();
     try {
       if ((await identity()) === this.#proven) this.#errors = errors;
       else this.#lose(new CinderfsError('identity_mismatch', `${path} is another volume now`, { path }));
     } catch {
       // Asked again at the next look.
     } finally {
-      this.#doubted = false;
+      this.#asking = false;
     }
   }
 
