@@ -4,10 +4,12 @@ import glob
 import os
 import re
 
+SYS = '/sys'  # tests have recorded trees
+
 
 def sysfs(path):
     try:
-        with open(f'/sys/{path}', encoding='ascii', errors='replace') as file:
+        with open(f'{SYS}/{path}', encoding='ascii', errors='replace') as file:
             return file.read().strip()
     except OSError:
         return ''
@@ -28,7 +30,7 @@ def iscsi_sessions(connection):
     """Session name -> its block devices by LUN, for each session with a target of this connection."""
     iqns = set(listed(connection, 'target_iqns', 'target_iqn'))
     sessions = {}
-    for path in glob.glob('/sys/class/iscsi_session/session*'):
+    for path in glob.glob(f'{SYS}/class/iscsi_session/session*'):
         name = os.path.basename(path)
         if sysfs(f'class/iscsi_session/{name}/targetname') in iqns:
             blocks = glob.glob(f'{path}/device/target*/*:*:*:*/block/*')
@@ -38,7 +40,7 @@ def iscsi_sessions(connection):
 
 def fc_devices(connection):
     wwns = {f'0x{wwn}'.lower() for wwn in listed(connection, 'target_wwns', 'target_wwn')}
-    for target in glob.glob('/sys/class/fc_transport/target*'):
+    for target in glob.glob(f'{SYS}/class/fc_transport/target*'):
         if sysfs(f'class/fc_transport/{os.path.basename(target)}/port_name').lower() in wwns:
             for block in glob.glob(f'{target}/device/*:*:*:*/block/*'):
                 yield int(block.split('/')[-3].rsplit(':', 1)[1]), block
@@ -51,18 +53,18 @@ def scan_fc(connection):
     nothing to scan again but everything (a wildcard scan imports other people's LUNs).
     """
     wwns = {f'0x{wwn}'.lower() for wwn in listed(connection, 'target_wwns', 'target_wwn')}
-    for port in map(os.path.basename, glob.glob('/sys/class/fc_remote_ports/rport-*')):
+    for port in map(os.path.basename, glob.glob(f'{SYS}/class/fc_remote_ports/rport-*')):
         if sysfs(f'class/fc_remote_ports/{port}/port_name').lower() in wwns:
             host, channel = re.match(r'rport-(\d+):(\d+)', port).groups()
             target = sysfs(f'class/fc_remote_ports/{port}/scsi_target_id')
             for lun in luns_of(connection) if target not in ('', '-1') else ():
-                with open(f'/sys/class/scsi_host/host{host}/scan', 'w', encoding='ascii') as file:
+                with open(f'{SYS}/class/scsi_host/host{host}/scan', 'w', encoding='ascii') as file:
                     file.write(f'{channel} {target} {lun}')
 
 
 def nvme_controllers(connection):
     nqn = connection.get('target_nqn') or connection.get('nqn')
-    names = [os.path.basename(path) for path in glob.glob('/sys/class/nvme/nvme*')]
+    names = [os.path.basename(path) for path in glob.glob(f'{SYS}/class/nvme/nvme*')]
     return [name for name in names if sysfs(f'class/nvme/{name}/subsysnqn') == nqn]
 
 
@@ -70,7 +72,7 @@ def nvme_namespaces(connection):
     """The namespaces of this volume: by uuid or nguid, or those of the whole subsystem if Cinder names neither."""
     wanted = {plain_id(connection.get(key)) for key in ('vol_uuid', 'volume_nguid', 'volume_uuid')} - {''}
     nqn = connection.get('target_nqn') or connection.get('nqn')
-    for path in glob.glob('/sys/class/block/nvme*n*'):
+    for path in glob.glob(f'{SYS}/class/block/nvme*n*'):
         block = os.path.basename(path)
         if re.fullmatch(r'nvme\d+n\d+', block) and sysfs(f'class/block/{block}/device/subsysnqn') == nqn:
             ids = {plain_id(sysfs(f'class/block/{block}/{key}')) for key in ('uuid', 'nguid')}
@@ -96,4 +98,4 @@ def block_devices(connection):
 
 
 def holders_of(names):
-    return sorted({os.path.basename(path) for name in names for path in glob.glob(f'/sys/class/block/{name}/holders/*')})
+    return sorted({os.path.basename(path) for name in names for path in glob.glob(f'{SYS}/class/block/{name}/holders/*')})
