@@ -1,6 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import type { Slots } from '../async/slots.js';
-import type { Attachments, ConnectorProperties, Volumes } from '../cinder/types.js';
+import type { Attachments, Clones, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
 import type { Connector } from './connector.js';
 import type { AttachCounters } from './figures.js';
@@ -22,6 +22,8 @@ export interface AttachTimes {
    * from reserving to naming its connector.
    */
   readonly orphanMs: number;
+  /** Cinder takes this long at most to make, or to delete, a clone. Some backends copy all of it. */
+  readonly cloneMs: number;
   /** A proof of identity is good this long for openers that join; a lingering attachment is always proven again. */
   readonly proofMs: number;
   /** Cinder's word that the attachment exists is good this long when an unused one is opened again. */
@@ -34,6 +36,7 @@ export const DEFAULT_TIMES: AttachTimes = {
   attachBudgetMs: 120_000,
   connectMs: 60_000,
   orphanMs: 30_000,
+  cloneMs: 600_000,
   proofMs: 1_000,
   recheckMs: 10_000,
 };
@@ -42,6 +45,9 @@ export const DEFAULT_TIMES: AttachTimes = {
 export interface AttachContext {
   readonly attachments: Attachments;
   readonly volumes: Volumes;
+  readonly clones: Clones;
+  /** How a volume is read that only one host may attach: itself, or through a clone of our own. */
+  readonly isolate: 'none' | 'clone';
   readonly journal: Journal;
   readonly pins: Pins;
   /** All there are: whoever connected a volume in an earlier life disconnects it, whatever is configured now. */

@@ -17,6 +17,8 @@ export interface AttachGauges {
   readonly queued: number;
   /** Volumes whose removal failed and is tried again. */
   readonly detach_retrying: number;
+  /** Clones that volumes are read through, those being made or deleted included. */
+  readonly clones: number;
   /** What the journal remembers, whole or not. */
   readonly journal_records: number;
 }

@@ -20,7 +20,7 @@ const KERNEL = ['brick', 'nfs'];
 
 /** Everything that attachments work with, as the options say. Opens the journal: the caller owns the state directory. */
 export async function contextOf(options: PoolOptions): Promise<AttachContext> {
-  const { attachments, volumes, log, stateDir } = options;
+  const { attachments, volumes, clones, isolate = 'none', log, stateDir } = options;
   const clock = options.clock ?? systemClock;
   const times = { ...DEFAULT_TIMES, ...options.times };
   const said = await hostProperties(options);
@@ -58,27 +58,24 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
       ? !KERNEL.includes(name) || options.connectors !== undefined
       : name === options.connector || (options.connector === 'brick' && KERNEL.includes(name));
   const choices = connectors.filter(({ name }) => wanted(name));
-  const random = options.random ?? Math.random;
-  const journal = options.journalled?.(records) ?? records;
-  const slots = new Slots(options.attachLimit ?? 16);
-  const counters = newCounters();
-  const guard = (locks: readonly string[]): Promise<() => Promise<void>> => brick.guard(locks);
   return {
     attachments,
     volumes,
-    journal,
+    clones,
+    isolate,
+    journal: options.journalled?.(records) ?? records,
     pins,
     connectors,
     choices,
     properties,
     times,
     inPlace: options.inPlace ?? false,
-    slots,
-    counters,
-    guard,
+    slots: new Slots(options.attachLimit ?? 16),
+    counters: newCounters(),
+    guard: (locks) => brick.guard(locks),
     clock,
     log,
-    random,
+    random: options.random ?? Math.random,
   };
 }
 

@@ -31,6 +31,8 @@ export interface AttachmentReport {
   readonly imageId: string;
   readonly imageName: string;
   readonly attachmentId: string | undefined;
+  /** The volume that the image's own is read through. */
+  readonly cloneId: string | undefined;
   readonly state: string;
   readonly leases: number;
   /** Milliseconds until a lingering attachment is detached. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../async/clock.js';
-import { CinderfsError } from '../errors.js';
-import type { Attachments, CatalogSnapshot, Volumes } from '../cinder/types.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { Attachments, CatalogSnapshot, Clones, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
 import type { KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
@@ -12,12 +12,15 @@ import type { Journal } from './journal/journal.js';
 import { OwnerLock } from './journal/owner-lock.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import { Pool } from './lifecycle/pool.js';
-import { type Leftover, reap, type ReapOptions } from './lifecycle/reap.js';
+import { type Leftover, reap, type ReapOptions, sweepClones } from './lifecycle/reap.js';
 import { Watcher } from './lifecycle/watcher.js';
 
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly attachments: Attachments;
   readonly volumes: Volumes;
+  readonly clones: Clones;
+  /** Default: none. */
+  readonly isolate?: AttachContext['isolate'] | undefined;
   /** Survives reboots: the journal and the pins. One daemon each. */
   readonly stateDir: string;
   /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
@@ -99,6 +102,7 @@ class Service implements PoolService {
       const context = await this.#own();
       this.#watcher = new Watcher(this.#recover(context), context, this.#options.watchMs ?? 30_000);
       this.#watcher.start();
+      void this.#sweep(context);
     } catch (error) {
       await this.close();
       throw error;
@@ -146,7 +150,7 @@ class Service implements PoolService {
 
   async reap(options: ReapOptions): Promise<readonly Leftover[]> {
     if (this.#context === undefined) throw notStarted();
-    return reap(this.#context, options);
+    return reap(this.#context, options, this.#end.signal);
   }
 
   async settle(options: ReapOptions & { readonly deadlineMs: number }): Promise<readonly Leftover[]> {
@@ -154,11 +158,11 @@ class Service implements PoolService {
       const context = await this.#own();
       const recorded = options.deadHost === undefined ? context.journal.list() : [];
       if (recorded.length > 0 && !options.dryRun) await this.#recover(context).drain(options);
-      const found = await reap(context, options);
+      const found = await reap(context, options, this.#end.signal);
       const owner = context.properties.mountpoint;
       const undone = recorded.map(({ volumeId, attachmentId }): Leftover => {
         const deleted = context.journal.get(volumeId) === undefined;
-        return { volumeId, attachmentId, owner, deleted };
+        return { what: 'attachment', volumeId, attachmentId, owner, deleted };
       });
       return [...undone, ...found];
     } finally {
@@ -193,6 +197,15 @@ class Service implements PoolService {
     this.#lock = await OwnerLock.take(stateDir, mountpoint);
     this.#context = await contextOf(this.#options);
     return this.#context;
+  }
+
+  /** What another life cloned and no journal tells of; the next start tries again what fails now. */
+  async #sweep(context: AttachContext): Promise<void> {
+    try {
+      await sweepClones(context, this.#end.signal);
+    } catch (error) {
+      context.log.warn({ reason: reasonOf(error) }, 'could not look for clones that nobody remembers');
+    }
   }
 
   #recover(context: AttachContext): Pool {

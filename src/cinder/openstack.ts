@@ -5,11 +5,12 @@ import type { Config } from '../config/options.js';
 import type { Log } from '../log.js';
 import { AttachmentsClient } from './attachments.js';
 import { ImageCatalog } from './catalog.js';
+import { ClonesClient } from './clones.js';
 import { Http } from './http.js';
 import { Images } from './images.js';
 import { VolumeEndpoint } from './microversion.js';
 import { Session } from './session.js';
-import type { Attachments } from './types.js';
+import type { Attachments, Clones } from './types.js';
 import { VolumesClient } from './volumes.js';
 
 export interface OpenstackOptions {
@@ -30,6 +31,7 @@ export interface Openstack {
   readonly images: Images;
   readonly volumes: VolumesClient;
   readonly attachments: Attachments;
+  readonly clones: Clones;
   /** Not started: whoever needs snapshots calls start(). */
   readonly catalog: ImageCatalog;
   /** Stops the catalog and closes all connections. Idempotent. */
@@ -68,6 +70,7 @@ export async function connectOpenstack(options: OpenstackOptions): Promise<Opens
     images,
     volumes,
     attachments: new AttachmentsClient({ endpoint, clock, timeoutMs }),
+    clones: new ClonesClient(endpoint),
     catalog,
     close,
   };

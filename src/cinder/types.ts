@@ -121,6 +121,28 @@ export interface Volumes {
   list(options?: CallOptions): Promise<readonly Volume[]>;
 }
 
+/** A clone to make; `type` undefined asks for the type of the source. */
+export interface CloneRequest {
+  readonly source: string;
+  /** Unique: a request whose answer was lost is found by it. */
+  readonly name: string;
+  readonly sizeGib: number;
+  readonly type: string | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Cinder's volumes API, the calls for reading through a clone. */
+export interface Clones {
+  /** Begins to clone; the answer is still `creating`. `conflict` while the source is in a state that passes. Not retried: an unanswered one may have taken effect. */
+  create(request: CloneRequest, options?: CallOptions): Promise<Volume>;
+  /** The volumes of exactly that name. */
+  named(name: string, options?: CallOptions): Promise<readonly Volume[]>;
+  /** Begins to delete; already gone is success. */
+  delete(volumeId: string, options?: CallOptions): Promise<void>;
+  /** Names of the volume types whose volumes several hosts may attach; none where we may not see them. */
+  multiattachTypes(options?: CallOptions): Promise<readonly string[]>;
+}
+
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for the whole call, retries included; the client's default when absent. */

@@ -1,5 +1,6 @@
 /** THE option table. Flags, --help, the configuration file, docs/configuration.md and the Config type come from it. */
 import { totalmem } from 'node:os';
+import { ATTACH_OPTIONS } from './attach-options.js';
 import { CLOUD_OPTIONS } from './cloud-options.js';
 import { MOUNT_OPTIONS } from './mount-options.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
@@ -92,90 +93,7 @@ export const OPTIONS = {
     doc: 'How often the list of images is refreshed. An unknown name is looked up at once.',
   },
 
-  connector: {
-    type: 'enum',
-    group: 'attach',
-    values: ['auto', 'local', 'qemu', 'brick'],
-    default: 'auto',
-    doc: 'How a volume is reached on this host; auto chooses local or qemu by its protocol. brick goes through the host kernel, as nova-compute does: by os-brick, and for NFS by a read-only mount of its own; it is young and never chosen by itself.',
-  },
-  linger: {
-    type: 'seconds',
-    group: 'attach',
-    default: 60,
-    max: 30 * 86400,
-    doc: 'How long a multiattach volume stays attached after its last close. Other volumes are detached at once.',
-  },
-  attach_budget: {
-    type: 'seconds',
-    group: 'attach',
-    default: 120,
-    min: 1,
-    max: 3600,
-    doc: 'Time for attaching a volume, waiting for other hosts included.',
-  },
-  attach_limit: {
-    type: 'integer',
-    group: 'attach',
-    default: 16,
-    min: 1,
-    max: 1024,
-    doc: 'How many volumes are attached at the same time; more wait their turn. Opens of one volume share one attach and count once.',
-  },
-  open_timeout: {
-    type: 'seconds',
-    group: 'attach',
-    default: 120,
-    min: 1,
-    max: 3600,
-    doc: 'Time after which an open(2) that waits for its volume fails with ETIMEDOUT.',
-  },
-  host: {
-    type: 'string',
-    group: 'attach',
-    defaultDoc: '`host` of nova.conf, else the host name',
-    metavar: 'NAME',
-    doc: 'The name this host gives Cinder; it must equal `host` of nova.conf where nova-compute runs here.',
-  },
-  my_ip: {
-    type: 'string',
-    group: 'attach',
-    defaultDoc: '`my_block_storage_ip` of nova.conf, else the first address that is not loopback',
-    metavar: 'ADDRESS',
-    doc: 'The address this host gives Cinder; it must equal `my_block_storage_ip` of nova.conf where nova-compute runs here.',
-  },
-  initiator_name: {
-    type: 'string',
-    group: 'attach',
-    defaultDoc: 'that of /etc/iscsi/initiatorname.iscsi, else one made for this host',
-    metavar: 'IQN',
-    doc: 'The iSCSI initiator name this host gives Cinder.',
-  },
-  multipath: {
-    type: 'boolean',
-    group: 'attach',
-    defaultDoc: '`volume_use_multipath` of nova.conf, else false',
-    doc: 'Reach volumes over all their paths, with dm-multipath or native NVMe multipath; it must be what nova-compute on this host does. For connector brick.',
-  },
-  enforce_multipath: {
-    type: 'boolean',
-    group: 'attach',
-    defaultDoc: '`volume_enforce_multipath` of nova.conf, else the value of multipath',
-    doc: 'Refuse a volume, rather than read it over a single path, where multipathd does not run. For connector brick.',
-  },
-  lock_directories: {
-    type: 'list',
-    group: 'attach',
-    defaultDoc: 'every `lock_path` that nova.conf, cinder.conf and glance-api.conf of this host name',
-    metavar: 'DIR,...',
-    doc: "Directories in which os-brick's locks are taken, those of all services that attach volumes to this host. For connector brick.",
-  },
-  wildcard_scan: {
-    type: 'boolean',
-    group: 'attach',
-    default: false,
-    doc: 'Let a scan for a Fibre Channel volume import every LUN that its targets show. For connector brick.',
-  },
+  ...ATTACH_OPTIONS,
 
   ...MOUNT_OPTIONS,
   allow_other: {

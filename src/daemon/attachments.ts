@@ -38,6 +38,8 @@ export function attachmentPool({
   return createAttachmentPool({
     attachments: openstack.attachments,
     volumes: openstack.volumes,
+    clones: openstack.clones,
+    isolate: config.isolate,
     stateDir: config.state_dir,
     runDir: runDirOf(config, mountpoint),
     mountpoint,

@@ -126,7 +126,7 @@ function sizeOf(asked: unknown, source: Volume | undefined): number {
     throw new ApiError(400, `Invalid input received: ${text}`);
   }
   if (source !== undefined && source.status !== 'available' && source.status !== 'in-use') {
-    const text = `Originating volume status must be one of 'available, in-use' values`;
+    const text = `Originating source volume status must be one of 'available, in-use' values`;
     throw new ApiError(400, `Invalid volume: ${text}`);
   }
   return size;

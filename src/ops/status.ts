@@ -58,6 +58,7 @@ export interface AttachmentStatus {
   readonly image_id: string;
   readonly image_name: string;
   readonly attachment_id: string | null;
+  readonly clone_id: string | null;
   readonly state: string;
   readonly leases: number;
   readonly linger_left_seconds: number | null;
@@ -75,6 +76,7 @@ export function attachmentStatus(report: AttachmentReport): AttachmentStatus {
     image_id: report.imageId,
     image_name: report.imageName,
     attachment_id: report.attachmentId ?? null,
+    clone_id: report.cloneId ?? null,
     state: report.state,
     leases: report.leases,
     linger_left_seconds: report.lingerLeftMs === undefined ? null : seconds(report.lingerLeftMs),

@@ -162,10 +162,11 @@ class World {
   }
 
   #newPool(home: string): PoolService {
-    const { attachments, volumes } = this.#openstack;
+    const { attachments, volumes, clones } = this.#openstack;
     return createAttachmentPool({
       attachments,
       volumes,
+      clones,
       stateDir: join(home, 'state'),
       runDir: join(home, 'run'),
       mountpoint: join(home, 'images'),

@@ -24,6 +24,7 @@ export async function poolOnCloud(
   const service = createAttachmentPool({
     attachments: openstack.attachments,
     volumes: openstack.volumes,
+    clones: openstack.clones,
     stateDir: join(directory, 'state'),
     runDir: join(directory, 'run'),
     mountpoint: join(directory, 'mnt'),

@@ -100,13 +100,13 @@ describe('reaping', () => {
     };
     const [ours, dead, other] = [await attach('host-1'), await attach('dead'), await attach('alive')];
     const context = { ...world.context, properties: { ...world.context.properties, ...of('host-1') } };
-    const named = await reap(context, { dryRun: true });
+    const named = await reap(context, { dryRun: true }, world.end.signal);
     assert.deepEqual(
       named.map(({ attachmentId, deleted }) => [attachmentId, deleted]),
       [[ours, false]],
     );
-    await reap(context, { dryRun: false });
-    await reap(context, { dryRun: false, deadHost: 'dead' });
+    await reap(context, { dryRun: false }, world.end.signal);
+    await reap(context, { dryRun: false, deadHost: 'dead' }, world.end.signal);
     assert.deepEqual([...world.cinder.stored.keys()], [lease.attachmentId, other]);
     assert.ok(!world.cinder.stored.has(dead));
   });
@@ -119,12 +119,12 @@ describe('reaping', () => {
       world.cinder.attachElsewhere('v2', 'attaching'),
     ];
     const alive = world.cinder.attachElsewhere('v3', 'reserved');
-    const named = await reap(world.context, { dryRun: true, deadHost: 'dead' });
+    const named = await reap(world.context, { dryRun: true, deadHost: 'dead' }, world.end.signal);
     assert.deepEqual(
       named.map(({ attachmentId }) => attachmentId),
       [...dead, alive],
     );
-    const reaping = reap(world.context, { dryRun: false, deadHost: 'dead' });
+    const reaping = reap(world.context, { dryRun: false, deadHost: 'dead' }, world.end.signal);
     await world.clock.advance(30_000);
     await world.cinder.update(alive, world.context.properties);
     await world.clock.advance(60_000);
@@ -138,6 +138,6 @@ describe('reaping', () => {
 
   it('does not believe that this host is dead', async () => {
     const world = new AttachWorld();
-    await rejectsWith('usage', reap(world.context, { dryRun: false, deadHost: 'host-1' }));
+    await rejectsWith('usage', reap(world.context, { dryRun: false, deadHost: 'host-1' }, world.end.signal));
   });
 });

@@ -81,7 +81,12 @@ describe('cinderfs attachments', { timeout: 300_000 }, () => {
     const reap = ['attachments', mounted.mountpoint, '--reap', '--dead-host', 'dead', '-f', 'json'];
     const named = await cinderfs([...reap, '--dry-run'], mounted.env);
     assert.equal(named.status, 0, named.stderr);
-    const wanted = { Volume: image.volume_id, Attachment: dead, Owner: 'cinderfs:dead:1' };
+    const wanted = {
+      What: 'attachment',
+      Volume: image.volume_id,
+      Attachment: dead,
+      Owner: 'cinderfs:dead:1',
+    };
     assert.deepEqual(JSON.parse(named.stdout), [{ ...wanted, Deleted: false }]);
     const reaped = await cinderfs(reap, mounted.env);
     assert.deepEqual(JSON.parse(reaped.stdout), [{ ...wanted, Deleted: true }], reaped.stderr);

@@ -6,13 +6,20 @@ import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryJournal, MemoryPins } from './memory-journal.js';
+import { SimulatedClones } from './simulated-clones.js';
 import { SimulatedCinder } from './simulated-cinder.js';
 import { SimulatedHost } from './simulated-host.js';
+
+interface WorldOptions {
+  readonly slots?: number;
+  readonly isolate?: AttachContext['isolate'];
+}
 
 /** A pool with everything around it simulated. */
 export class AttachWorld {
   readonly clock = new ManualClock();
   readonly cinder = new SimulatedCinder();
+  readonly clones = new SimulatedClones(this.cinder);
   readonly host = new SimulatedHost();
   readonly journal = new MemoryJournal();
   readonly pins = new MemoryPins();
@@ -20,10 +27,12 @@ export class AttachWorld {
   readonly context: AttachContext;
   readonly pool: Pool;
 
-  constructor(times: Partial<AttachTimes> = {}, { slots = 16 } = {}) {
+  constructor(times: Partial<AttachTimes> = {}, { slots = 16, isolate = 'none' }: WorldOptions = {}) {
     this.context = {
       attachments: this.cinder,
       volumes: this.cinder,
+      clones: this.clones,
+      isolate,
       journal: this.journal,
       pins: this.pins,
       connectors: [this.host],
@@ -37,6 +46,7 @@ export class AttachWorld {
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
     };
+    this.clones.onCreate = (source, id) => this.host.addVolume(id, this.host.content.get(source));
     this.pool = new Pool(this.context, this.end.signal);
   }
 
@@ -59,6 +69,7 @@ export class AttachWorld {
   leftovers(): readonly string[] {
     return [
       ...[...this.cinder.stored.keys()],
+      ...this.clones.of(),
       ...[...this.host.devices.keys()],
       ...this.journal.list().map(({ volumeId }) => `record of ${volumeId}`),
     ];

@@ -61,6 +61,7 @@ export class FakePool implements AttachmentPool {
       imageId: image.id,
       imageName: image.name,
       attachmentId,
+      cloneId: undefined,
       state: 'attached',
       leases,
       lingerLeftMs: undefined,

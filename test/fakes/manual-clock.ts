@@ -62,3 +62,8 @@ export class ManualClock implements Clock {
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** One turn of the event loop: what waits for promises only has run then. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -17,6 +17,10 @@ interface StoredVolume {
   readonly sizeGib: number;
   readonly multiattach: boolean;
   status: string;
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** It is a clone of that one. */
+  readonly sourceId: string | undefined;
 }
 
 interface StoredAttachment {
@@ -38,9 +42,19 @@ export class SimulatedCinder implements Attachments, Volumes {
   protocol = 'simulated';
   #next = 1;
 
-  addVolume(id: string, options: { multiattach?: boolean; sizeGib?: number } = {}): void {
-    const { multiattach = true, sizeGib = 1 } = options;
-    this.volumes.set(id, { id, sizeGib, multiattach, status: 'available' });
+  addVolume(id: string, options: Partial<Omit<StoredVolume, 'id' | 'status'>> = {}): void {
+    const { multiattach = true, sizeGib = 1, name = `image-of-${id}`, metadata = {}, sourceId } = options;
+    const status = sourceId === undefined ? 'available' : 'creating';
+    this.volumes.set(id, { id, sizeGib, multiattach, status, name, metadata, sourceId });
+  }
+
+  /** What one look at a volume shows; what Cinder is making or deleting is ready by the next. */
+  look(id: string): Volume {
+    const seen = this.#viewVolume(id);
+    const volume = this.volumes.get(id);
+    if (volume?.status === 'creating') volume.status = 'available';
+    if (volume?.status === 'deleting') this.volumes.delete(id);
+    return seen;
   }
 
   /** Another host's attachment, in the state it would have. */
@@ -87,7 +101,7 @@ export class SimulatedCinder implements Attachments, Volumes {
     const call = this.volumes.has(id) ? 'volume' : 'show';
     return this.#call(
       call,
-      () => (call === 'volume' ? this.#viewVolume(id) : this.#view(id)) as Attachment & Volume,
+      () => (call === 'volume' ? this.look(id) : this.#view(id)) as Attachment & Volume,
     );
   }
 
@@ -162,11 +176,9 @@ export class SimulatedCinder implements Attachments, Volumes {
     if (volume === undefined) throw new CinderfsError('not_found', `no volume ${id}`, { status: 404 });
     return {
       ...volume,
-      name: `image-of-${id}`,
       encrypted: false,
       projectId: undefined,
       volumeType: undefined,
-      metadata: {},
       sharedTargets: undefined,
       serviceUuid: undefined,
       attachments: this.#of(id)

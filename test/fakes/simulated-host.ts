@@ -21,7 +21,7 @@ export class SimulatedHost implements Connector {
   readonly calls: HostCall[] = [];
   gate: (call: HostCall) => Promise<CinderfsError | undefined> = () => Promise.resolve(undefined);
 
-  addVolume(id: string, content = Buffer.from(`bytes of ${id}`)): void {
+  addVolume(id: string, content: Buffer = Buffer.from(`bytes of ${id}`)): void {
     this.content.set(id, content);
   }
 

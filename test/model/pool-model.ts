@@ -1,38 +1,21 @@
 import type fc from 'fast-check';
 import type { Connector } from '../../src/attach/connector.js';
-import { DEFAULT_TIMES } from '../../src/attach/context.js';
-import type { AttachableImage, Lease } from '../../src/attach/lease.js';
+import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
+import type { Lease } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
+import type { CloneRequest } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 import { newCounters } from '../../src/attach/figures.js';
 import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
-import { ManualClock } from '../fakes/manual-clock.js';
+import { breathe, ManualClock } from '../fakes/manual-clock.js';
 import { MemoryJournal, MemoryPins } from '../fakes/memory-journal.js';
+import { SimulatedClones } from '../fakes/simulated-clones.js';
 import { SimulatedCinder } from '../fakes/simulated-cinder.js';
 import { SimulatedHost } from '../fakes/simulated-host.js';
 import { type Fate, MortalCalls } from './mortal-calls.js';
-
-export type Command =
-  | {
-      readonly do: 'open' | 'vanish' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
-      readonly volume: string;
-    }
-  | { readonly do: 'close'; readonly pick: number; readonly evict: boolean }
-  | { readonly do: 'give_up'; readonly pick: number }
-  | { readonly do: 'wait'; readonly ms: number }
-  | { readonly do: 'step'; readonly steps: number }
-  | { readonly do: 'look' | 'crash' };
-
-const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => ({
-  id: `image-${volumeId}`,
-  name: volumeId,
-  size: `bytes of ${volumeId}`.length,
-  volumeId,
-  multiattach: volumeId !== 'single',
-  diskFormat: 'raw',
-}));
+import { type Command, type Disturbance, IMAGES } from './pool-commands.js';
 
 /** One life of the daemon. */
 interface Life {
@@ -50,7 +33,9 @@ export class PoolModel {
   readonly #fates: Fate[];
   readonly #clock = new ManualClock();
   readonly #cinder = new SimulatedCinder();
+  readonly #clones = new SimulatedClones(this.#cinder);
   readonly #host = new SimulatedHost();
+  readonly #isolate: AttachContext['isolate'];
   readonly #journal = new MemoryJournal();
   readonly #pins = new MemoryPins();
   /** Attachments of other hosts: not ours to touch. */
@@ -60,13 +45,15 @@ export class PoolModel {
   #reuses = 0;
   #life: Life;
 
-  constructor(scheduler: fc.Scheduler, fates: readonly Fate[]) {
+  constructor(scheduler: fc.Scheduler, fates: readonly Fate[], isolate: AttachContext['isolate'] = 'none') {
+    this.#isolate = isolate;
     this.#scheduler = scheduler;
     this.#fates = [...fates];
     for (const { volumeId, multiattach } of IMAGES) {
       this.#cinder.addVolume(volumeId, { multiattach });
       this.#host.addVolume(volumeId);
     }
+    this.#clones.onCreate = (source, id) => this.#host.addVolume(id, this.#host.content.get(source));
     this.#life = this.#begin();
   }
 
@@ -103,14 +90,14 @@ export class PoolModel {
   }
 
   /** What others do to a volume. */
-  #disturb({ do: what, volume }: Extract<Command, { volume: string }>): void {
+  #disturb({ do: what, volume }: Disturbance): void {
     switch (what) {
       case 'vanish':
-        this.#host.vanish(volume);
+        for (const target of this.#targetsOf(volume)) this.#host.vanish(target);
         break;
       case 'reuse_lun':
         this.#reuses++;
-        this.#host.reuse(volume, volume === 'v1' ? 'v2' : 'v1');
+        for (const target of this.#targetsOf(volume)) this.#host.reuse(target, volume === 'v1' ? 'v2' : 'v1');
         break;
       case 'force_delete':
         for (const id of this.#oursOf(volume)) this.#cinder.forceDelete(id);
@@ -121,8 +108,6 @@ export class PoolModel {
         break;
       case 'other_host':
         this.#reserveElsewhere(volume);
-        break;
-      case 'open':
         break;
     }
   }
@@ -135,12 +120,14 @@ export class PoolModel {
     await this.#wait(0);
     for (let turn = 0; turn < 1_000; turn++) {
       for (const lease of leases.splice(0)) lease.release();
-      await this.#settle();
+      do await this.#step();
+      while (this.#scheduler.count() > 0);
       if (leases.length === 0 && !this.#clock.fireNext()) break;
     }
     this.#finishOthers();
     const left = [
       ...this.#cinder.stored.keys(),
+      ...this.#clones.of(),
       ...this.#host.devices.keys(),
       ...this.#journal.list().map(({ volumeId, step }) => `the record of ${volumeId} at ${step}`),
       ...pool.report().map(({ volumeId, state, lastError }) => `${volumeId} ${state} ${lastError ?? ''}`),
@@ -159,6 +146,8 @@ export class PoolModel {
     const context = {
       attachments: cinder,
       volumes: cinder,
+      clones: calls.wrap(this.#clones, 'late', (name, [asked]) => this.#judgeClone(name, asked)),
+      isolate: this.#isolate,
       journal: calls.wrap(this.#journal, 'never', () => undefined),
       pins: this.#pins,
       connectors: [host],
@@ -204,7 +193,8 @@ export class PoolModel {
   #judgeBytes({ volumeId, source }: Lease): void {
     const device = source.kind === 'nbd' ? '' : source.path;
     const shown = this.#host.devices.get(device)?.shows;
-    if (shown !== undefined && shown !== volumeId)
+    const bytes = (volume: string): string | undefined => this.#host.content.get(volume)?.toString();
+    if (shown !== undefined && bytes(shown) !== bytes(volumeId))
       this.violations.push(`a reader of ${volumeId} was shown ${shown}`);
   }
 
@@ -213,11 +203,26 @@ export class PoolModel {
     if (name === 'delete' && this.#others.has(id)) this.violations.push(`deleted ${id} of another host`);
     if (name === 'delete' && this.#readers().some(({ attachmentId }) => attachmentId === id))
       this.violations.push(`deleted ${id} under a reader`);
+    if (name === 'create' && this.#isolate === 'clone' && id === 'single')
+      this.violations.push('attached a volume that was to be read through a clone');
     if (name === 'create' && this.#oursOf(id).length > 0) {
       const status = this.#cinder.volumes.get(id)?.status;
       // Cinder itself refuses while one is on its way: only a second one that it admits would be ours twice.
       if (status === 'in-use') this.violations.push(`a second attachment for ${id}`);
     }
+  }
+
+  /** One clone per volume, never deleted under a reader, and the volume itself left alone. */
+  #judgeClone(name: string, asked: unknown): void {
+    if (name === 'create') {
+      const { source } = asked as CloneRequest;
+      const live = this.#clones
+        .of(source)
+        .filter((id) => this.#cinder.volumes.get(id)?.status !== 'deleting');
+      if (live.length > 0) this.violations.push(`a second clone of ${source} besides ${live.join(', ')}`);
+    }
+    if (name === 'delete' && this.#oursOf(String(asked)).length > 0)
+      this.violations.push(`deleted the clone ${String(asked)} while it was attached`);
   }
 
   #judgeDisconnect(device: string): void {
@@ -232,7 +237,12 @@ export class PoolModel {
 
   #oursOf(volumeId: string): readonly string[] {
     const ours = [...this.#cinder.stored.values()].filter(({ id }) => !this.#others.has(id));
-    return ours.filter((attachment) => attachment.volumeId === volumeId).map(({ id }) => id);
+    return ours.filter((one) => this.#targetsOf(volumeId).includes(one.volumeId)).map(({ id }) => id);
+  }
+
+  /** The volume and the clones that it is read through. */
+  #targetsOf(volumeId: string): readonly string[] {
+    return [volumeId, ...this.#clones.of(volumeId)];
   }
 
   #reserveElsewhere(volumeId: string): void {
@@ -269,14 +279,4 @@ export class PoolModel {
     if (this.#scheduler.count() > 0) await this.#scheduler.waitNext(1);
     await breathe();
   }
-
-  async #settle(): Promise<void> {
-    do await this.#step();
-    while (this.#scheduler.count() > 0);
-  }
-}
-
-/** Lets promises run until all wait for the scheduler or the clock. */
-function breathe(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -7,12 +7,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Fate } from './mortal-calls.js';
-import { type Command, PoolModel } from './pool-model.js';
+import type { Command } from './pool-commands.js';
+import { PoolModel } from './pool-model.js';
 
 const RUNS = Number(process.env.CINDERFS_MODEL_RUNS ?? 10_000);
 const SEED = Number(process.env.CINDERFS_MODEL_SEED ?? 20_260_101);
 
-const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single');
+const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single', 'single');
 const pick = fc.nat(7);
 
 function on(weight: number, name: Extract<Command, { volume: string }>['do']): fc.WeightedArbitrary<Command> {
@@ -58,8 +59,9 @@ describe('the pool, its journal, Cinder and the host', () => {
         fc.array(command, { minLength: 1, maxLength: 30 }),
         fates,
         fc.constantFrom('linger' as const, 'drain' as const),
-        async (scheduler, commands, next, how) => {
-          const model = new PoolModel(scheduler, next);
+        fc.constantFrom('none' as const, 'clone' as const),
+        async (scheduler, commands, next, how, isolate) => {
+          const model = new PoolModel(scheduler, next, isolate);
           for (const each of commands) await model.run(each);
           await model.finish(how);
           assert.deepEqual(model.violations, []);

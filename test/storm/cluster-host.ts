@@ -37,6 +37,7 @@ export async function clusterHost(options: ClusterHostOptions): Promise<ClusterH
   const pool = createAttachmentPool({
     attachments: openstack.attachments,
     volumes: openstack.volumes,
+    clones: openstack.clones,
     stateDir: path.join(home, 'state'),
     runDir: path.join(home, 'run'),
     mountpoint: path.join(home, 'images'),

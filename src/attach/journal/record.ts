@@ -2,6 +2,7 @@
 
 /** The step about to be taken; every step but `attached` changes the world right after it was recorded. */
 export const STEPS = [
+  'clone',
   'reserve',
   'export',
   'connect',
@@ -9,20 +10,32 @@ export const STEPS = [
   'attached',
   'disconnect',
   'delete',
+  'delete_clone',
 ] as const;
 export type AttachStep = (typeof STEPS)[number];
 
 /** What a connector needs to find and remove what it made on this host, after a crash too. */
 export type HostRecord = Readonly<Record<string, string | number>>;
 
+/** A volume that we made to read another one through it. */
+export interface CloneRecord {
+  /** Given by us, to this request alone: by it a clone is found whose id we were never told. */
+  readonly name: string;
+  /** Cinder answered the request, be it with an error. */
+  readonly answered: boolean;
+  readonly volumeId?: string | undefined;
+}
+
 export interface AttachmentRecord {
   readonly version: 1;
+  /** Of the image; with a clone, that is what is attached. */
   readonly volumeId: string;
+  readonly clone?: CloneRecord | undefined;
   readonly imageId: string;
   readonly imageName: string;
   /** Bytes. */
   readonly imageSize: number;
-  /** Of the volume; only such an attachment lingers. */
+  /** Of the volume that is attached. */
   readonly multiattach: boolean;
   readonly step: AttachStep;
   /** Wall clock, milliseconds: when the attachment was begun. */
@@ -39,6 +52,11 @@ export interface AttachmentRecord {
   readonly backend?: string | undefined;
   /** Held, in this order, while it is connected or removed: other services of this host take them too. */
   readonly locks?: readonly string[] | undefined;
+}
+
+/** The volume that is attached: the image's own, or the clone that it is read through. */
+export function targetOf({ volumeId, clone }: AttachmentRecord): string {
+  return clone?.volumeId ?? volumeId;
 }
 
 /** The record in `value`, or undefined when it is none that this version understands. */

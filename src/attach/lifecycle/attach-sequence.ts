@@ -6,7 +6,8 @@ import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
 import { backendName, judgeConnection } from './identity.js';
 import type { AttachableImage } from '../lease.js';
-import type { AttachmentRecord } from '../journal/record.js';
+import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { makeClone } from './clone.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 
@@ -24,8 +25,8 @@ export async function attach(
   context: AttachContext,
   signal: AbortSignal,
 ): Promise<Held> {
-  const volume = await usableVolume(image.volumeId, context);
-  const intent = await intentFor(image, volume, context);
+  const source = await usableVolume(image.volumeId, context);
+  const intent = await intentFor(image, source, context, signal);
   const { record, giveSlotBack } = await reserve(intent, context, signal);
   try {
     const release = await context.guard(record.locks ?? []);
@@ -41,7 +42,8 @@ async function connectReserved(
   signal: AbortSignal,
 ): Promise<Held> {
   const { journal, log } = context;
-  const { volumeId, multiattach } = reserved;
+  const { multiattach } = reserved;
+  const volumeId = targetOf(reserved);
   let record = reserved;
   const info = await exportVolume(record, context);
   judgeConnection(info, volumeId);
@@ -98,27 +100,39 @@ async function usableVolume(id: string, { volumes }: AttachContext): Promise<Vol
   return volume;
 }
 
+/** What is about to be attached: the image's volume, or a clone of it that is made now. */
 async function intentFor(
   image: AttachableImage,
-  volume: Volume,
+  source: Volume,
   context: AttachContext,
+  signal: AbortSignal,
 ): Promise<AttachmentRecord> {
-  const before = await context.attachments.listForVolume(volume.id).catch((error: unknown) => {
-    throw refused(error, volume.id);
-  });
-  return {
+  const intent: AttachmentRecord = {
     version: 1,
-    volumeId: volume.id,
+    volumeId: source.id,
     imageId: image.id,
     imageName: image.name,
     imageSize: image.size,
-    multiattach: volume.multiattach,
+    multiattach: source.multiattach,
     step: 'reserve',
     since: context.clock.wall(),
-    before: before.map(({ id }) => id),
+    before: [],
     answered: false,
-    locks: context.choices.some(({ sharesDevices }) => sharesDevices) ? await locksOf(volume) : [],
   };
+  const locks = (volume: Volume): readonly string[] | Promise<readonly string[]> =>
+    context.choices.some(({ sharesDevices }) => sharesDevices) ? locksOf(volume) : [];
+  if (context.isolate === 'none' || source.multiattach)
+    return { ...intent, before: await attachmentsOf(source.id, context), locks: await locks(source) };
+  const work = (): ReturnType<typeof makeClone> => makeClone(intent, source, context, signal);
+  const { volume, clone } = await context.slots.run(work, signal);
+  return { ...intent, clone, multiattach: volume.multiattach, locks: await locks(volume) };
+}
+
+async function attachmentsOf(volumeId: string, { attachments }: AttachContext): Promise<readonly string[]> {
+  const listed = await attachments.listForVolume(volumeId).catch((error: unknown) => {
+    throw refused(error, volumeId);
+  });
+  return listed.map(({ id }) => id);
 }
 
 /** Names this host to Cinder; answers with what it says about reaching the volume. */

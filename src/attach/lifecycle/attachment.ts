@@ -163,6 +163,7 @@ export class Attachment implements Claimable {
       imageId: this.imageId,
       imageName: this.#image.name,
       attachmentId: record?.attachmentId,
+      cloneId: record?.clone?.volumeId,
       state: this.#state.is,
       leases: this.leases,
       lingerLeftMs: this.#linger.leftMs,
@@ -189,10 +190,11 @@ export class Attachment implements Claimable {
     if (this.#state.is === 'detached' && this.#openers === 0) this.#onIdle();
   }
 
-  /** While we hold a volume that is not multiattach nobody else can use it: it never lingers. */
+  /** While we hold a volume that is not multiattach nobody else can use it: it never lingers, but a clone is ours alone. */
   #lingers(event: Event<Held>): boolean {
     const held = event.type === 'attached' ? event.held : this.held;
-    return !this.#draining && held?.record.multiattach === true && this.#context.times.lingerMs > 0;
+    const sharable = held?.record.multiattach === true || held?.record.clone !== undefined;
+    return !this.#draining && sharable && this.#context.times.lingerMs > 0;
   }
 
   #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {

@@ -76,11 +76,12 @@ export async function renewHeld(held: Held, context: AttachContext): Promise<voi
  */
 export async function proveHeld(held: Held, context: AttachContext): Promise<void> {
   const { clock, pins, times, log } = context;
-  const { volumeId, imageId, imageSize, backend } = held.record;
+  const { volumeId, imageId, imageSize, backend, clone } = held.record;
+  const cloned = clone !== undefined;
   const begun = clock.now();
   const work = async (): Promise<void> => {
     await judgeObject(held);
-    const pin = await prove(held.connected, { volumeId, imageId, imageSize, backend }, pins);
+    const pin = await prove(held.connected, { volumeId, imageId, imageSize, backend, cloned }, pins);
     const known = pins.get(volumeId);
     if (samePin(known, pin)) return;
     if (known?.backend !== pin.backend && known?.imageId === imageId)

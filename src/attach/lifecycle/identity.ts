@@ -30,6 +30,8 @@ export interface Subject {
   /** Bytes. */
   readonly imageSize: number;
   readonly backend: string | undefined;
+  /** It is read through a clone: the content must be that of the volume, the backend's name is another. */
+  readonly cloned: boolean;
 }
 
 const KiB = 1024;
@@ -69,7 +71,7 @@ export function judgeConnection(info: ConnectionInfo, volumeId: string): void {
  * `identity_mismatch`; whatever the connector throws when the volume cannot be read passes through.
  */
 export async function prove(connected: Connected, subject: Subject, pins: Pins): Promise<Pin> {
-  const { volumeId, imageId, imageSize, backend } = subject;
+  const { volumeId, imageId, imageSize, backend, cloned } = subject;
   const size = await connected.size();
   if (size < imageSize)
     throw mismatch(volumeId, `the source has ${size} bytes, fewer than the image's ${imageSize}`);
@@ -81,7 +83,7 @@ export async function prove(connected: Connected, subject: Subject, pins: Pins):
   // Another image on the same volume is new content by right: only the same image must look the same for ever.
   if (pin?.imageId === imageId && pin.fingerprint !== seen)
     throw mismatch(volumeId, 'its content is not what it was when the image was first proven');
-  return { volumeId, imageId, backend, fingerprint: seen };
+  return { volumeId, imageId, backend: cloned ? pin?.backend : backend, fingerprint: seen };
 }
 
 export function samePin(left: Pin | undefined, right: Pin): boolean {

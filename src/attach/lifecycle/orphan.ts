@@ -2,7 +2,7 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Attachment } from '../../cinder/types.js';
 import type { AttachContext } from '../context.js';
-import type { AttachmentRecord } from '../journal/record.js';
+import { type AttachmentRecord, targetOf } from '../journal/record.js';
 
 const LOOKS = 6;
 
@@ -48,7 +48,7 @@ export function couldBeOurs({ instanceId, attachMode }: Attachment): boolean {
 /** A volume that is gone took its attachments with it. */
 async function list(record: AttachmentRecord, context: AttachContext): Promise<readonly Attachment[]> {
   try {
-    return await context.attachments.listForVolume(record.volumeId);
+    return await context.attachments.listForVolume(targetOf(record));
   } catch (error) {
     if (CinderfsError.is(error) && error.code === 'not_found') return [];
     throw error;

@@ -79,6 +79,7 @@ export class Pool implements AttachmentPool {
       waiting: sum(({ waiting }) => waiting),
       queued: slots.waiting,
       detach_retrying: all.filter(({ detachRetrying }) => detachRetrying).length,
+      clones: journal.list().filter(({ clone }) => clone !== undefined).length,
       journal_records: journal.list().length,
     };
     return { gauges, counters: { ...counters } };

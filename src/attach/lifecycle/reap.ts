@@ -2,6 +2,8 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/types.js';
 import type { AttachContext } from '../context.js';
+import { targetOf } from '../journal/record.js';
+import { CLONE_PREFIX, OWNER_TAG, removeClone } from './clone.js';
 import { couldBeOurs } from './orphan.js';
 
 export interface ReapOptions {
@@ -13,6 +15,8 @@ export interface ReapOptions {
 
 /** Something of ours in Cinder that nobody here knows. */
 export interface Leftover {
+  readonly what: 'attachment' | 'clone';
+  /** The volume that is attached, or that is the clone. */
   readonly volumeId: string;
   /** Undefined where a journal remembers a reservation whose answer never came. */
   readonly attachmentId: string | undefined;
@@ -29,7 +33,11 @@ export interface Leftover {
  * nothing, and blocks the volume for everybody. With `deadHost` those go too that stay unfinished for as long as no
  * host that is alive takes. `usage` when the dead host is this one: what runs here settles its own on its next start.
  */
-export async function reap(context: AttachContext, options: ReapOptions): Promise<readonly Leftover[]> {
+export async function reap(
+  context: AttachContext,
+  options: ReapOptions,
+  signal: AbortSignal,
+): Promise<readonly Leftover[]> {
   const { properties, volumes } = context;
   const { deadHost } = options;
   if (deadHost === properties.host)
@@ -38,26 +46,53 @@ export async function reap(context: AttachContext, options: ReapOptions): Promis
     });
   const listed = await volumes.list();
   const found = listed.flatMap((volume) => completedOf(volume, context, options));
-  const unfinished = deadHost === undefined ? [] : await unfinishedOf(listed, context, options);
-  const leftovers = [...found, ...unfinished];
-  if (!options.dryRun)
-    for (const { attachmentId } of leftovers)
-      if (attachmentId !== undefined) await context.attachments.delete(attachmentId);
+  const clones = clonesIn(listed, context, options);
+  const unfinished = deadHost === undefined ? [] : await unfinishedOf(listed, context, options, signal);
+  // A clone can be deleted once nothing is attached to it.
+  const leftovers = [...found, ...unfinished, ...clones];
+  if (!options.dryRun) for (const leftover of leftovers) await remove(leftover, context, signal);
   return leftovers.map((leftover) => ({ ...leftover, deleted: !options.dryRun }));
 }
 
-function completedOf(
-  volume: Volume,
-  { journal, properties }: AttachContext,
-  options: ReapOptions,
-): Leftover[] {
-  const mine = properties.mountpoint;
-  const { deadHost } = options;
+/** Clones that say they are of this mount and that no journal knows; it must have read its journal. */
+export async function sweepClones(context: AttachContext, signal: AbortSignal): Promise<void> {
+  for (const clone of clonesIn(await context.volumes.list(), context, { dryRun: false })) {
+    context.log.warn({ volume: clone.volumeId }, 'deleting a clone that nobody remembers');
+    await removeClone(clone.volumeId, context, signal);
+  }
+}
+
+async function remove(
+  { what, volumeId, attachmentId }: Leftover,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
+  if (what === 'clone') await removeClone(volumeId, context, signal);
+  else if (attachmentId !== undefined) await context.attachments.delete(attachmentId);
+}
+
+/** Whether what says it belongs to `owner` is what we look for. */
+function isLeftover(owner: string, { properties }: AttachContext, { deadHost }: ReapOptions): boolean {
+  return deadHost === undefined ? owner === properties.mountpoint : owner.startsWith(`cinderfs:${deadHost}:`);
+}
+
+/** The tag alone proves nothing (whoever may write to a volume may write it): the name must be one of ours, too. */
+function clonesIn(listed: readonly Volume[], context: AttachContext, options: ReapOptions): Leftover[] {
+  const known = new Set(context.journal.list().map(({ clone }) => clone?.name));
+  return listed.flatMap(({ id: volumeId, name, metadata }) => {
+    const owner = metadata[OWNER_TAG];
+    if (owner === undefined || !name.startsWith(CLONE_PREFIX) || known.has(name)) return [];
+    const clone = { what: 'clone', volumeId, attachmentId: undefined, owner, deleted: false } as const;
+    return isLeftover(owner, context, options) ? [clone] : [];
+  });
+}
+
+function completedOf(volume: Volume, context: AttachContext, options: ReapOptions): Leftover[] {
+  // What the journal knows is held, or is being undone already.
+  const known = new Set(context.journal.list().map(({ attachmentId }) => attachmentId));
   return volume.attachments.flatMap(({ attachmentId, device: owner }) => {
-    // What the journal knows is held, or is being undone already.
-    if (owner === undefined || journal.get(volume.id)?.attachmentId === attachmentId) return [];
-    const isLeftover = deadHost === undefined ? owner === mine : owner.startsWith(`cinderfs:${deadHost}:`);
-    return isLeftover ? [{ volumeId: volume.id, attachmentId, owner, deleted: false }] : [];
+    if (owner === undefined || known.has(attachmentId) || !isLeftover(owner, context, options)) return [];
+    return [{ what: 'attachment', volumeId: volume.id, attachmentId, owner, deleted: false }];
   });
 }
 
@@ -69,15 +104,22 @@ async function unfinishedOf(
   listed: readonly Volume[],
   context: AttachContext,
   { dryRun }: ReapOptions,
+  signal: AbortSignal,
 ): Promise<Leftover[]> {
   const { clock, times } = context;
   const before = await unfinishedIn(listed, context);
   if (before.size === 0) return [];
-  if (!dryRun) await sleep(clock, times.orphanMs + times.connectMs);
+  if (!dryRun) await sleep(clock, times.orphanMs + times.connectMs, signal);
   const after = dryRun ? before : await unfinishedIn(listed, context);
   return [...before]
     .filter(([attachmentId, { status }]) => after.get(attachmentId)?.status === status)
-    .map(([attachmentId, { volumeId }]) => ({ volumeId, attachmentId, owner: undefined, deleted: false }));
+    .map(([attachmentId, { volumeId }]) => ({
+      what: 'attachment',
+      volumeId,
+      attachmentId,
+      owner: undefined,
+      deleted: false,
+    }));
 }
 
 async function unfinishedIn(
@@ -85,10 +127,10 @@ async function unfinishedIn(
   { attachments, journal }: AttachContext,
 ): Promise<ReadonlyMap<string, { readonly volumeId: string; readonly status: string }>> {
   const found = new Map<string, { volumeId: string; status: string }>();
+  const ours = new Set(journal.list().flatMap((record) => [record.volumeId, targetOf(record)]));
   for (const { id: volumeId, status } of listed) {
     // What we work on ourselves is in the journal, and not for us to guess about here.
-    if (journal.get(volumeId) !== undefined || !['reserved', 'attaching', 'in-use'].includes(status))
-      continue;
+    if (ours.has(volumeId) || !['reserved', 'attaching', 'in-use'].includes(status)) continue;
     for (const attachment of await attachments.listForVolume(volumeId))
       if (['reserved', 'attaching'].includes(attachment.status) && couldBeOurs(attachment))
         found.set(attachment.id, { volumeId, status: attachment.status });

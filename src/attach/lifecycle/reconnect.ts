@@ -1,4 +1,5 @@
 import { CinderfsError } from '../../errors.js';
+import { targetOf } from '../journal/record.js';
 import type { AttachContext } from '../context.js';
 import { type Held, proveHeld } from './held.js';
 
@@ -11,7 +12,8 @@ const SETTLED_MS = 5_000;
  */
 export async function reconnect(held: Held, context: AttachContext, signal: AbortSignal): Promise<void> {
   const { attachments, clock, journal, log } = context;
-  const { volumeId, attachmentId } = held.record;
+  const { attachmentId } = held.record;
+  const volumeId = targetOf(held.record);
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
   if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < SETTLED_MS) throw why;
   log.warn(

@@ -2,7 +2,7 @@ import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
-import type { AttachmentRecord } from '../journal/record.js';
+import { type AttachmentRecord, targetOf } from '../journal/record.js';
 import { refused } from './refusal.js';
 
 /**
@@ -54,7 +54,7 @@ async function reserveOnce(
   { attachments, journal }: AttachContext,
 ): Promise<AttachmentRecord> {
   await journal.write(intent);
-  const { id } = await attachments.create(intent.volumeId);
+  const { id } = await attachments.create(targetOf(intent));
   const record = { ...intent, answered: true, attachmentId: id, step: 'export' } as const;
   await journal.write(record);
   return record;
@@ -70,7 +70,9 @@ async function settleRefusal(
   // The record that carries the id could not be written: the older one, without it, is what undo() works from.
   if (error.code === 'journal_failed') return;
   const status = error.context.status;
-  if (status !== undefined && status < 500) await context.journal.remove(intent.volumeId);
+  const refused = status !== undefined && status < 500;
+  // With a clone there is something to remove all the same.
+  if (refused && intent.clone === undefined) await context.journal.remove(intent.volumeId);
   else if (status !== undefined) await context.journal.write({ ...intent, answered: true });
 }
 

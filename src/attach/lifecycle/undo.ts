@@ -1,7 +1,8 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
+import { deleteClone } from './clone.js';
 import { findOrphan } from './orphan.js';
-import type { AttachmentRecord } from '../journal/record.js';
+import { type AttachmentRecord, targetOf } from '../journal/record.js';
 
 /**
  * Removes whatever `record` may have made, from any step: the detach, the roll-back of a failed attach, and what is
@@ -16,7 +17,9 @@ export async function undo(
 ): Promise<void> {
   try {
     const release = await context.guard(record.locks ?? []);
-    await removeAll(record, context, signal).finally(release);
+    await detach(record, context, signal).finally(release);
+    await deleteClone(record, context, signal);
+    await context.journal.remove(record.volumeId);
   } catch (cause) {
     if (signal.aborted) throw cause;
     const { volumeId, attachmentId } = record;
@@ -30,14 +33,9 @@ export async function undo(
   }
 }
 
-async function removeAll(
-  record: AttachmentRecord,
-  context: AttachContext,
-  signal: AbortSignal,
-): Promise<void> {
+async function detach(record: AttachmentRecord, context: AttachContext, signal: AbortSignal): Promise<void> {
   await disconnect(record, context);
   await deleteAttachment(record, context, signal);
-  await context.journal.remove(record.volumeId);
 }
 
 async function disconnect(record: AttachmentRecord, context: AttachContext): Promise<void> {
@@ -58,7 +56,7 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
  * that we have, and the last of us removes it. As far as Cinder shows: silence is nobody.
  */
 async function usedBesides(record: AttachmentRecord, context: AttachContext): Promise<boolean> {
-  const volume = await context.volumes.show(record.volumeId).catch(() => undefined);
+  const volume = await context.volumes.show(targetOf(record)).catch(() => undefined);
   return (volume?.attachments ?? []).some(
     ({ attachmentId, hostName }) =>
       attachmentId !== record.attachmentId && hostName === context.properties.host,
@@ -70,6 +68,8 @@ async function deleteAttachment(
   context: AttachContext,
   signal: AbortSignal,
 ): Promise<void> {
+  // The clone was not there yet, or is not attached any more.
+  if (record.step === 'clone' || record.step === 'delete_clone') return;
   const id = record.attachmentId ?? (await findOrphan(record, context, signal));
   if (id === undefined) return;
   await context.journal.write({ ...record, attachmentId: id, host: undefined, step: 'delete' });

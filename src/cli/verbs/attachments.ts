@@ -15,6 +15,7 @@ const COLUMNS = [
   'Volume',
   'Image',
   'Name',
+  'Clone',
   'Attachment',
   'State',
   'Leases',
@@ -24,7 +25,7 @@ const COLUMNS = [
   'Last Error',
 ];
 
-const REAP_COLUMNS = ['Volume', 'Attachment', 'Owner', 'Deleted'];
+const REAP_COLUMNS = ['What', 'Volume', 'Attachment', 'Owner', 'Deleted'];
 
 /** `cinderfs attachments DIR`: what that daemon holds in Cinder, or with `--reap` what nobody holds any more. */
 export const attachments: Verb = {
@@ -122,8 +123,14 @@ async function refuseWhereServed(mountpoint: string): Promise<void> {
   });
 }
 
-function leftoverRow({ volumeId, attachmentId, owner, deleted }: Leftover): Row {
-  return { Volume: volumeId, Attachment: attachmentId ?? null, Owner: owner ?? null, Deleted: deleted };
+function leftoverRow({ what, volumeId, attachmentId, owner, deleted }: Leftover): Row {
+  return {
+    What: what,
+    Volume: volumeId,
+    Attachment: attachmentId ?? null,
+    Owner: owner ?? null,
+    Deleted: deleted,
+  };
 }
 
 function row(one: AttachmentStatus): Row {
@@ -131,6 +138,7 @@ function row(one: AttachmentStatus): Row {
     Volume: one.volume_id,
     Image: one.image_id,
     Name: one.image_name,
+    Clone: one.clone_id,
     Attachment: one.attachment_id,
     State: one.state,
     Leases: one.leases,

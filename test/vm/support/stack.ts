@@ -17,6 +17,7 @@ import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { SimulatedCinder } from '../../fakes/simulated-cinder.js';
 import { eventually } from '../../support/eventually.js';
 import { leftovers } from './leftovers.js';
+import { noClones } from '../../fakes/no-clones.js';
 import type { Volume } from './lifecycle.js';
 
 const LINGER_MS = 300;
@@ -80,6 +81,7 @@ export class Stack {
     const pool = createAttachmentPool({
       attachments: cinder,
       volumes: cinder,
+      clones: noClones,
       stateDir: join(home, 'state'),
       runDir: join(home, 'run'),
       mountId: 'test',

@@ -1,0 +1,27 @@
+import type { AttachableImage } from '../../src/attach/lease.js';
+
+/** What may happen to a pool and to the world around it. */
+export type Command =
+  | { readonly do: 'open'; readonly volume: string }
+  | {
+      readonly do: 'vanish' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
+      readonly volume: string;
+    }
+  | { readonly do: 'close'; readonly pick: number; readonly evict: boolean }
+  | { readonly do: 'give_up'; readonly pick: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'step'; readonly steps: number }
+  | { readonly do: 'look' | 'crash' };
+
+/** What others do to a volume. */
+export type Disturbance = Exclude<Extract<Command, { volume: string }>, { do: 'open' }>;
+
+/** Two images that may be attached twice, and one that may not. */
+export const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => ({
+  id: `image-${volumeId}`,
+  name: volumeId,
+  size: `bytes of ${volumeId}`.length,
+  volumeId,
+  multiattach: volumeId !== 'single',
+  diskFormat: 'raw',
+}));
