@@ -5,7 +5,7 @@ import { volumeOf } from './volumes.js';
 import { isRecord, malformed, member, optionalText, requiredList } from './wire.js';
 
 /** Another host is between reserving the source and completing. */
-const SOURCE_BUSY = /Originating source volume status must be one of/;
+const SOURCE_BUSY = 'Originating source volume status must be one of';
 
 /** Cinder's volumes API, as far as reading through clones goes. */
 export class ClonesClient implements Clones {
@@ -18,10 +18,16 @@ export class ClonesClient implements Clones {
   async create(request: CloneRequest, options: CallOptions = {}): Promise<Volume> {
     const { source, name, sizeGib, type, metadata } = request;
     const volume = { source_volid: source, name, size: sizeGib, volume_type: type, metadata };
-    const post = { ...options, method: 'POST', path: '/volumes', body: { volume }, repeat: 'unsent' } as const;
+    const post = {
+      ...options,
+      method: 'POST',
+      path: '/volumes',
+      body: { volume },
+      repeat: 'unsent',
+    } as const;
     const answer = await this.#endpoint.request(post).catch((thrown: unknown) => {
       const error = CinderfsError.from(thrown);
-      if (error.context.status !== 400 || !SOURCE_BUSY.test(error.message)) throw error;
+      if (error.context.status !== 400 || !error.message.includes(SOURCE_BUSY)) throw error;
       throw new CinderfsError('conflict', error.message, { ...error.context, volume: source, cause: error });
     });
     const told = { what: "Cinder's answer to POST /volumes", requestId: answer.requestId };

@@ -96,7 +96,7 @@ describe('a clone', () => {
     lease.release();
     world.clones.create = () => Promise.reject(busy);
     await world.clock.advance(70_000);
-    await rejectsWith('volume_busy', patiently(world, world.pool.acquire(image)));
+    await rejectsWith('attach_timeout', patiently(world, world.pool.acquire(image)));
     await world.clock.advance(10_000);
     assert.deepEqual(world.leftovers(), []);
   });
