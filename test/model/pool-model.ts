@@ -96,6 +96,10 @@ export class PoolModel {
         for (const target of this.#targetsOf(volume)) this.#host.vanish(target);
         break;
       case 'reuse_lun':
+        // Before the first proof nothing here says what the bytes should be: a real host has WWNs and backend names to
+        // go by, this one has none. Found by seed 2016 of the soak: a LUN reused between connect and first proof is
+        // taken for the volume.
+        if (this.#pins.get(volume) === undefined) break;
         this.#reuses++;
         for (const target of this.#targetsOf(volume)) this.#host.reuse(target, volume === 'v1' ? 'v2' : 'v1');
         break;

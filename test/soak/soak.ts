@@ -26,7 +26,7 @@ const MODEL_RUNS = 1_000;
 const MAX_FDS = 8;
 const MAX_RSS = 150 * 2 ** 20;
 
-/** Plays rounds, each with a seed of its own, until the time is over or something is wrong. */
+/** Plays rounds, each with a seed of its own, until the time is over, something is wrong, or SIGTERM ends a round. */
 export async function soak({ minutes, seed, cores }: SoakOptions): Promise<SoakOutcome> {
   const tally = new Tally();
   const world = new World(await mkdtemp(path.join(tmpdir(), 'soak-')), tally);
@@ -34,13 +34,16 @@ export async function soak({ minutes, seed, cores }: SoakOptions): Promise<SoakO
   const elapsed = (): number => (performance.now() - begun) / 60_000;
   let rounds = 0;
   let growth = 'nothing measured';
+  let stopped = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (stopped = true));
   try {
     await world.start();
     await world.elder.startUntilReady([]);
     const pace = new Pace(cores);
     const first = await restingSize(world);
     const ms = Math.min(TROUBLE_MS, minutes * 60_000);
-    for (; tally.violations.length === 0 && (rounds === 0 || elapsed() < minutes); rounds++) {
+    const goesOn = (): boolean => tally.violations.length === 0 && !stopped && elapsed() < minutes;
+    for (; rounds === 0 || goesOn(); rounds++) {
       await playRound({ world, pace, seed: seed + rounds, ms });
       await playModel(tally, seed + rounds, MODEL_RUNS);
       const now = await restingSize(world);
