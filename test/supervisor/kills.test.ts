@@ -1,0 +1,85 @@
+/**
+ * SIGKILL of the engine at random moments under every kind of reader: no digest wrong, no error, nothing hung, nothing
+ * left. CINDERFS_KILLS says how often (500 in docs/reliability.md), CINDERFS_TEST_CLOUD=lab where.
+ */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ControlClient } from '../../src/cli/control-client.js';
+import type { DaemonStatus } from '../../src/ops/status.js';
+import { eventually } from '../support/eventually.js';
+import { loadsOn } from './loads.js';
+import { endsClean, engineOf, supervisedWorld, type SupervisedWorld } from './world.js';
+
+const KILLS = Number(process.env.CINDERFS_KILLS ?? 15);
+/** Longest life of an engine; one in four is killed while it is still being started. */
+const PAUSE_MS = Number(process.env.CINDERFS_KILL_PAUSE ?? 1_500);
+const cannotMount = process.getuid?.() === 0 ? false : 'mounting needs root';
+
+describe('an engine that is killed', { skip: cannotMount, timeout: 7_200_000 }, () => {
+  it('while workers read', (t) => killed(t, share(0.5), ['--no-passthrough']));
+  it('while blocks come over NBD', (t) => killed(t, share(0.3), ['--connector=qemu']));
+  it('while the kernel reads by itself', (t) => killed(t, share(0.2), [], 'exact'));
+});
+
+function share(part: number): number {
+  return Math.round(KILLS * part);
+}
+
+async function killed(
+  t: TestContext,
+  kills: number,
+  args: readonly string[],
+  volumeBytes?: 'gib' | 'exact',
+): Promise<void> {
+  const world = await supervisedWorld(t, args, volumeBytes);
+  const loads = loadsOn(world.target, `${world.dir}/converted`);
+  let stopped = false;
+  world.undo.after(() => (stopped ? [] : Promise.all(loads.map((load) => load.stop()))));
+  await kill(world, kills, t);
+  const wrong = await Promise.all(loads.map((load) => load.stop()));
+  stopped = true;
+  assert.deepEqual(wrong.flat(), [], world.mounted.said.slice(-20).join('\n'));
+  for (const load of loads) assert.notEqual(load.passes(), 0, `${load.name} never finished a pass`);
+  t.diagnostic(loads.map((load) => `${load.name}: ${load.passes()}`).join(', '));
+  const { supervision } = await world.mounted.status();
+  assert.equal(supervision?.restarts, kills);
+  t.diagnostic(recoveries(world));
+  await endsClean(world);
+}
+
+async function kill(world: SupervisedWorld, kills: number, t: TestContext): Promise<void> {
+  const supervisor = world.mounted.child.pid ?? 0;
+  let last: number | undefined;
+  for (let done = 0; done < kills; done += 1) {
+    last = await eventually('there is another engine', async () => {
+      const engine = await engineOf(supervisor);
+      return engine === last ? undefined : engine;
+    });
+    if (done % 4 !== 3) await eventually('it serves', () => serves(world, last));
+    await delay(Math.random() * PAUSE_MS);
+    process.kill(last, 'SIGKILL');
+    if ((done + 1) % 50 === 0) t.diagnostic(`${done + 1} kills`);
+  }
+}
+
+async function serves(
+  { dir, mounted: { mountpoint } }: SupervisedWorld,
+  engine: number | undefined,
+): Promise<true | undefined> {
+  const client = ControlClient.forMountpoint(path.join(dir, 'run'), mountpoint);
+  const status = await client.get<DaemonStatus>('/status').catch(() => undefined);
+  return status?.state === 'serving' && status.engine_pid === engine ? true : undefined;
+}
+
+/** How long the mount was without an engine. */
+function recoveries({ mounted }: SupervisedWorld): string {
+  const times = mounted.said
+    .filter((line) => line.includes('the mount is served again'))
+    .map((line) => (JSON.parse(line) as { ms: number }).ms)
+    .sort((a, b) => a - b);
+  const at = (part: number): number =>
+    times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0;
+  return `served again after ${at(0.5)} ms (median), ${at(0.99)} ms (p99), ${at(1)} ms at most`;
+}
