@@ -1,6 +1,6 @@
-import { startDaemon, type Daemon } from '../daemon/daemon.js';
+import { startDaemon, type Daemon, type DaemonSettings } from '../daemon/daemon.js';
 import { CinderfsError, EXIT } from '../errors.js';
-import type { SupervisorLink } from '../supervisor/link.js';
+import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';
 import { cloudOf, settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';
@@ -9,8 +9,11 @@ import type { Invocation } from './verb.js';
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   const parent = link ?? reportToParent();
   try {
+    const settings = settingsOf(invocation);
+    const cloud = cloudOf(settings, invocation);
+    // A successor whose settings are wrong says so before the old engine is stopped.
     const turn = await link?.begin();
-    const daemon = await start(invocation, link, turn);
+    const daemon = await start({ ...settings, cloud, mountpoint: invocation.words[0] ?? '' }, link, turn);
     if ((turn?.generation ?? 0) === 0) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
     parent?.serving(daemon.handover);
     stopOnSignals(daemon);
@@ -23,16 +26,21 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   }
 }
 
+type Start = Pick<DaemonSettings, 'config' | 'cloud' | 'mountpoint' | 'log'>;
+
 async function start(
-  invocation: Invocation,
+  { config, cloud, mountpoint, log }: Start,
   link: SupervisorLink | undefined,
-  turn: Awaited<ReturnType<SupervisorLink['begin']>> | undefined,
+  turn: Turn | undefined,
 ): Promise<Daemon> {
-  const settings = settingsOf(invocation);
-  const { config, log } = settings;
-  const cloud = cloudOf(settings, invocation);
+  link?.onGone(() =>
+    log.warn(
+      { pid: process.pid },
+      'the supervisor died; this process serves on, but a crash or an upgrade now ends the mount',
+    ),
+  );
   const supervised = link === undefined || turn === undefined ? undefined : { link, turn };
-  return startDaemon({ config, cloud, mountpoint: invocation.words[0] ?? '', log, supervised });
+  return startDaemon({ config, cloud, mountpoint, log, supervised });
 }
 
 /** The first SIGTERM or SIGINT drains; the second no longer waits for open files. */

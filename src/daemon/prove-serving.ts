@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, reasonOf } from '../errors.js';
@@ -6,11 +6,11 @@ import { CinderfsError, reasonOf } from '../errors.js';
 const DEADLINE_MS = 10_000;
 
 /**
- * Stats the mount point through the kernel, so that READY is said by a mount that answers and by no other
+ * Asks the file system for its figures through the kernel, which never answers that from its caches as it may a stat: so that READY is said by a mount that answers and by no other
  * (s3fs-fuse#445: "happily starts and backgrounds").
  */
 export async function proveServing(mountpoint: string, clock: Clock): Promise<void> {
-  const answer = stat(mountpoint).catch((error: unknown) => {
+  const answer = statfs(mountpoint).catch((error: unknown) => {
     throw new CinderfsError(
       'fuse_failed',
       `${mountpoint} was mounted but does not answer: ${reasonOf(error)}`,

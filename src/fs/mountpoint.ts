@@ -1,6 +1,6 @@
 /** The mount point: is it fit, healing one that a dead daemon left, and taking a mount down. Shared by the transports. */
 import { execFile } from 'node:child_process';
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../errors.js';
@@ -92,7 +92,8 @@ async function absolutePath(directory: string): Promise<string> {
 
 /** Whether whoever served a mount is gone for good (ENOTCONN). Waits for one that is being started again. */
 export async function isDead(path: string): Promise<boolean> {
-  return stat(path).then(
+  // Not stat: the kernel may answer that from what it has cached, also for the dead.
+  return statfs(path).then(
     () => false,
     (error: unknown) => codeOf(error) === 'ENOTCONN',
   );

@@ -47,6 +47,11 @@ export class SupervisorLink {
     return new SupervisorLink();
   }
 
+  /** Calls `listener` when the supervisor dies: the mount lives on, but not longer than this process. */
+  onGone(listener: () => void): void {
+    process.once('disconnect', listener);
+  }
+
   /** How this mount is supervised; undefined before begin(), and when the supervisor is dead. */
   get supervision(): Supervision | undefined {
     return process.connected ? this.#supervision : undefined;

@@ -1,11 +1,13 @@
 import { sleep, type Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
+import { hasResend } from '../fs/fuse/negotiation.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
 import type { ServedMount, Supervision, ToSupervisor } from './messages.js';
+import { unpackAgreement } from './messages.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
@@ -66,6 +68,10 @@ export class Supervisor {
       await this.#upgrading;
       if (this.#engine.alive) continue;
       if (!this.#ready || this.#engine.said('ending') || ending.status === 0) return ending;
+      if (!this.#survives()) {
+        this.#parts.log.error({ ...ending }, 'the engine died, and this kernel lets no other one take over');
+        return ending;
+      }
       await this.#restart(ending);
     }
   }
@@ -144,6 +150,14 @@ export class Supervisor {
     this.#ready = true;
   }
 
+  /**
+   * Whether another engine can go on. Where the kernel does not send requests again, those that the dead engine had in
+   * hand would wait for ever: there the mount ends with it, and readers get ENOTCONN.
+   */
+  #survives(): boolean {
+    return this.#mount !== undefined && hasResend(unpackAgreement(this.#mount.agreement));
+  }
+
   async #restart(ending: Ending): Promise<void> {
     const { log, clock } = this.#parts;
     const died = clock.now();
@@ -165,6 +179,14 @@ export class Supervisor {
 
   async #handOver(id: string): Promise<void> {
     const { log, clock } = this.#parts;
+    if (!this.#survives()) {
+      this.#tellUpgrade({
+        id,
+        pause_ms: 0,
+        failed: 'this kernel lets no other engine take over (Linux 6.9 does)',
+      });
+      return;
+    }
     const old = this.#engine;
     this.#handingOver = true;
     const report = await handOver({
@@ -184,6 +206,10 @@ export class Supervisor {
       clock,
     });
     this.#handingOver = false;
+    this.#tellUpgrade(report);
+  }
+
+  #tellUpgrade(report: UpgradeReport): void {
     this.#upgrade = report;
     this.#engine.tell({ kind: 'news', supervision: this.#supervision });
   }

@@ -80,3 +80,8 @@ export function encodeAgreement(agreement: Agreement, offer: Offer): Buffer {
 export function hasPassthrough(agreement: Agreement): boolean {
   return (agreement.flags & InitFlag.PASSTHROUGH) !== 0n;
 }
+
+/** Whether the kernel asks again for what a dead engine had read and not answered (Linux 6.9). */
+export function hasResend(agreement: Agreement): boolean {
+  return (agreement.flags & InitFlag.HAS_RESEND) !== 0n;
+}

@@ -1,0 +1,115 @@
+/** Who may die of those that hold a mount, and what the next start finds. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
+import { describe, it, type TestContext } from 'node:test';
+import { eventually } from '../support/eventually.js';
+import { mountsBelow } from '../support/leftovers.js';
+import { cinderfs, Mounted, run } from '../support/program.js';
+import { endsClean, engineOf, supervisedWorld, type SupervisedWorld } from './world.js';
+
+const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
+
+describe('the supervisor is killed', { skip, timeout: 120_000 }, () => {
+  it('and the engine serves on, without a gap, until it is unmounted', async (t) => {
+    const { world, engine } = await orphaned(t);
+    const { mounted, target } = world;
+    assert.equal((await mounted.status()).supervision, null);
+    assert.equal((await run('sha256sum', [target.file])).stdout.slice(0, 64), target.sha256);
+    const second = await cinderfs(['mount', mounted.mountpoint], mounted.env);
+    assert.equal(second.status, 5, second.stderr);
+    const upgrade = await cinderfs(['upgrade', mounted.mountpoint], mounted.env);
+    assert.match(upgrade.stderr, /no supervisor/);
+    assert.equal((await cinderfs(['umount', mounted.mountpoint], mounted.env)).status, 0);
+    await eventually('the engine has ended', () => ended(engine));
+    assert.equal(await world.attachments(), 0);
+  });
+
+  it('and then the engine: readers get ENOTCONN, the next start heals the mount and what is attached', async (t) => {
+    const { world, engine } = await orphaned(t);
+    const { mounted, target, dir, undo } = world;
+    const file = await open(target.file);
+    undo.after(() => file.close().catch(() => undefined));
+    process.kill(engine, 'SIGKILL');
+    await eventually('readers get ENOTCONN', async () =>
+      (await run('cat', [target.file])).stderr.includes('not connected') ? true : undefined,
+    );
+    assert.equal(await world.attachments(), 1);
+    const next = await Mounted.start({ dir, env: mounted.env, test: undo });
+    assert.equal(next.said.filter((line) => line.includes('whose daemon had died')).length, 1);
+    assert.equal((await run('sha256sum', [target.file])).stdout.slice(0, 64), target.sha256);
+    assert.equal(await world.attachments(), 1, 'the attachment was adopted');
+    await endsClean({ ...world, mounted: next });
+  });
+
+  async function orphaned(t: TestContext): Promise<{ world: SupervisedWorld; engine: number }> {
+    const world = await supervisedWorld(t, ['--no-passthrough']);
+    await readFile(world.target.file);
+    const engine = await engineOf(world.mounted.child.pid ?? 0);
+    assert.ok(engine);
+    world.undo.after(() => {
+      try {
+        process.kill(engine, 'SIGKILL');
+      } catch {
+        // It has ended, as it should.
+      }
+    });
+    const gone = once(world.mounted.child, 'exit');
+    world.mounted.child.kill('SIGKILL');
+    await gone;
+    return { world, engine };
+  }
+});
+
+describe('cinderfs umount', { skip, timeout: 120_000 }, () => {
+  it('--drain refuses new opens and waits for the last close', async (t) => {
+    const { world, holder, file } = await held(t);
+    const { mounted, target } = world;
+    const short = await cinderfs(['umount', mounted.mountpoint, '--drain=1'], mounted.env);
+    assert.equal(short.status, 6, short.stderr);
+    assert.match(short.stderr, /sleep/);
+    const gone = once(mounted.child, 'exit');
+    const draining = cinderfs(['umount', '--drain', mounted.mountpoint], mounted.env);
+    await eventually('it drains', async () =>
+      (await mounted.status()).state === 'draining' ? true : undefined,
+    );
+    assert.match((await run('cat', [target.file])).stderr, /temporarily unavailable/);
+    await file.close();
+    holder.kill();
+    assert.equal((await draining).status, 0);
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(await world.attachments(), 0);
+  });
+
+  it('--lazy hides the mount at once and serves on until the last close', async (t) => {
+    const { world, holder, file } = await held(t);
+    const { mounted, dir } = world;
+    const gone = once(mounted.child, 'exit');
+    assert.equal((await cinderfs(['umount', '--lazy', mounted.mountpoint], mounted.env)).status, 0);
+    assert.deepEqual(await mountsBelow(dir), []);
+    assert.equal(await world.attachments(), 1);
+    const expected = await readFile(world.target.source);
+    assert.ok((await file.readFile()).equals(expected));
+    await file.close();
+    holder.kill();
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(await world.attachments(), 0);
+  });
+
+  /** A process that holds the image open. */
+  async function held(t: TestContext) {
+    const world = await supervisedWorld(t, ['--no-passthrough']);
+    const file = await open(world.target.file);
+    const holder = spawn('sleep', ['1000'], { stdio: [file.fd, 'ignore', 'ignore'] });
+    world.undo.after(() => holder.kill());
+    await once(holder, 'spawn');
+    world.undo.after(() => file.close().catch(() => undefined));
+    return { world, holder, file };
+  }
+});
+
+async function ended(pid: number): Promise<true | undefined> {
+  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
+  return state.includes(') Z') ? true : Promise.resolve(undefined);
+}
