@@ -36,6 +36,11 @@ export function loadsOn(target: Target, scratch: string): readonly Load[] {
   return [...passes, new Reader('map', target), new Reader('random', target)];
 }
 
+/** Eight threads that read pieces of any length anywhere, buffered and O_DIRECT. */
+export function eightReaders(target: Target): Load {
+  return new Reader('random', target);
+}
+
 /** Repeats a pass, which answers with what was wrong. */
 class Passes implements Load {
   readonly name: string;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { it } from 'node:test';
 import { cinderfs, run } from '../support/program.js';
-import { loadsOn } from './loads.js';
+import { eightReaders } from './loads.js';
 import { endsClean, engineOf, supervisedWorld } from './world.js';
 
 const UPGRADES = Number(process.env.CINDERFS_UPGRADES ?? 2);
@@ -16,10 +16,7 @@ it(
     const world = await supervisedWorld(t, ['--no-passthrough']);
     const { mounted, target } = world;
     const supervisor = mounted.child.pid ?? 0;
-    // Eight threads each.
-    const loads = [...loadsOn(target, `${world.dir}/a`), ...loadsOn(target, `${world.dir}/b`)].filter(
-      ({ name }) => name === 'random reader',
-    );
+    const loads = [eightReaders(target), eightReaders(target)];
     world.undo.after(() => Promise.all(loads.map((load) => load.stop())));
     const pauses: number[] = [];
     for (let done = 0; done < UPGRADES; done += 1) {
