@@ -11,7 +11,7 @@ import { endsClean, engineOf, supervisedWorld, type SupervisedWorld } from './wo
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
 
-describe('the supervisor is killed', { skip, timeout: 120_000 }, () => {
+describe('the supervisor is killed', { skip, timeout: 600_000 }, () => {
   it('and the engine serves on, without a gap, until it is unmounted', async (t) => {
     const { world, engine } = await orphaned(t);
     const { mounted, target } = world;
@@ -62,7 +62,7 @@ describe('the supervisor is killed', { skip, timeout: 120_000 }, () => {
   }
 });
 
-describe('cinderfs umount', { skip, timeout: 120_000 }, () => {
+describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
   it('--drain refuses new opens and waits for the last close', async (t) => {
     const { world, holder, file } = await held(t);
     const { mounted, target } = world;

@@ -41,7 +41,7 @@ it(
 
 it(
   'a successor that does not take over leaves the old engine serving',
-  { skip: cannotMount, timeout: 120_000 },
+  { skip: cannotMount, timeout: 600_000 },
   async (t) => {
     const world = await supervisedWorld(t);
     const { mounted, target, dir } = world;
