@@ -1,5 +1,5 @@
 /** What processes have used, from /proc. A process that has ended counts as nothing. */
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, readlink } from 'node:fs/promises';
 
 /** USER_HZ: fixed at 100 in the kernel's interface to user space on every architecture Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -45,14 +45,34 @@ export function bytesRead(pids: readonly number[]): Promise<number> {
   return sum(pids, (pid) => field(`${pid}/io`, /^rchar: (\d+)$/m));
 }
 
-/** Resident bytes now. Pages that processes share are counted for each of them. */
-export function residentBytes(pids: readonly number[]): Promise<number> {
-  return sum(pids, async (pid) => 1024 * (await field(`${pid}/status`, /^VmRSS:\s+(\d+) kB$/m)));
+/** Resident bytes now. The file pages that processes of one program share (its text) are counted once. */
+export async function residentBytes(pids: readonly number[]): Promise<number> {
+  const resident = await sum(pids, (pid) => kilobytes(`${pid}/status`, /^VmRSS:\s+(\d+) kB$/m));
+  return resident - (await countedAgain(pids));
 }
 
-/** The most bytes each process was ever resident with, added up. */
-export function peakResidentBytes(pids: readonly number[]): Promise<number> {
-  return sum(pids, async (pid) => 1024 * (await field(`${pid}/status`, /^VmHWM:\s+(\d+) kB$/m)));
+/** The most bytes each process was ever resident with, added up; shared pages as above. */
+export async function peakResidentBytes(pids: readonly number[]): Promise<number> {
+  const resident = await sum(pids, (pid) => kilobytes(`${pid}/status`, /^VmHWM:\s+(\d+) kB$/m));
+  return resident - (await countedAgain(pids));
+}
+
+/** What processes of one program share, for all of them but one: a supervisor and its engine are one Node in memory. */
+async function countedAgain(pids: readonly number[]): Promise<number> {
+  const byProgram = new Map<string, number[]>();
+  for (const pid of pids) {
+    const program = await readlink(`/proc/${pid}/exe`).catch(() => '');
+    const shared = await kilobytes(`${pid}/smaps_rollup`, /^Shared_Clean:\s+(\d+) kB$/m);
+    byProgram.set(program, [...(byProgram.get(program) ?? []), shared]);
+  }
+  return [...byProgram.values()].reduce((total, shared) => {
+    const all = shared.reduce((one, other) => one + other, 0);
+    return total + all - Math.max(...shared);
+  }, 0);
+}
+
+async function kilobytes(path: string, pattern: RegExp): Promise<number> {
+  return 1024 * (await field(path, pattern));
 }
 
 async function sum(pids: readonly number[], ofOne: (pid: number) => Promise<number>): Promise<number> {

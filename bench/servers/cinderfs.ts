@@ -69,7 +69,7 @@ async function start(way: Way, image: Image, { cloud }: Backing, room: Room): Pr
         way.passthrough ? '--passthrough' : '--no-passthrough',
       ],
       ...[`--config-file=${configuration}`, `--state-dir=${room.directory}/state`],
-      ...[`--run-dir=${room.directory}/run`, '--no-supervise', '--linger=0', '--log-level=warn'],
+      ...[`--run-dir=${room.directory}/run`, '--linger=0', '--log-level=warn'],
     ],
     { env: cloud.environment, isReady: (said) => /^READY /m.test(said) },
   );
@@ -84,8 +84,9 @@ async function start(way: Way, image: Image, { cloud }: Backing, room: Room): Pr
 /** Who reads the volume: the kernel, one of our qemu-nbd, or we. */
 async function sourcePids(pid: number, passthrough: boolean, connector: string): Promise<readonly number[]> {
   if (passthrough) return [];
-  if (connector === 'local') return [pid];
+  // The supervisor, and the engine below it.
   const pids = await withDescendants([pid]);
+  if (connector === 'local') return pids;
   const commands = await Promise.all(pids.map(commandOf));
   return pids.filter((_, index) => commands[index] === 'qemu-nbd');
 }
