@@ -6,12 +6,16 @@ const MEANING = {
   conflict: 'volume_busy',
 } as const;
 
+/** Without an answer there is no request id to look up. */
+const UNREACHABLE = 'Check that Cinder answers from this host; the open may be tried again.';
+
 /** A failure of Cinder in the words of an attach; request id and status are kept, other errors pass through. */
 export function refused(error: unknown, volume: string): unknown {
   if (!CinderfsError.is(error) || !(error.code in MEANING)) return error;
   const code = MEANING[error.code as keyof typeof MEANING];
   return new CinderfsError(code, `Cinder did not attach volume ${volume}: ${reasonOf(error)}`, {
     ...error.context,
+    ...(error.code === 'http_failed' && error.context.status === undefined ? { remedy: UNREACHABLE } : {}),
     volume,
     cause: error,
   });
