@@ -70,8 +70,8 @@ describe('workers on NBD exports', { skip: cannotMount, timeout: 60_000 }, () =>
   it('serve exactly the bytes of the image and leave no connection behind', async (t) => {
     // A worker that a busy machine holds up for long leaves its reads to the file system, which has the bytes, too.
     const { mount, content } = await mountExported(t, {}, () => Promise.resolve());
-    const before = await socketCount();
     const reader = new ReaderProcess(t);
+    const before = await socketCount();
     const fd = await reader.ask('open', mount.at('exported'));
     assert.deepEqual(
       mount.transport.served().map(({ how }) => how),

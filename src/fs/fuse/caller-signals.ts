@@ -41,5 +41,6 @@ export function followCaller(pid: number, { clock, patienceMs, waits, leaves }: 
     if (leaving) leaves();
     else clock.after(SIGNALS_MS, () => void ask());
   };
-  clock.after(patienceMs, () => void ask());
+  if (patienceMs === 0) void ask();
+  else clock.after(patienceMs, () => void ask());
 }
