@@ -266,9 +266,9 @@ export class Attachment implements Claimable {
     whenLost(held, () => this.#onLost(held));
   }
 
-  /** One that nobody reads is detached; a reader sees at most a delay. */
+  /** One that nobody reads is detached; a reader sees at most a delay. Once we are closed the journal is another's. */
   #onLost(held: Held): void {
-    if (this.held !== held) return;
+    if (this.held !== held || this.#end.aborted) return;
     if (this.#state.is === 'lingering') {
       this.letGo();
       return;
