@@ -30,6 +30,9 @@ async function scene(t: TestContext): Promise<Scene> {
   return { cloud, dir, undo, image };
 }
 
+/** Killed, it is dead: no supervisor, no engine that serves on. */
+const ALONE = { CINDERFS_SUPERVISE: 'false' };
+
 function mount({ cloud, dir, undo }: Scene, env: NodeJS.ProcessEnv = {}): Promise<Mounted> {
   return Mounted.start({ dir, env: { ...cloud.env, CINDERFS_ISOLATE: 'clone', ...env }, test: undo });
 }
@@ -90,7 +93,7 @@ describe('reading through a clone', { timeout: 600_000 }, () => {
 
   it('takes up, or removes, the clone of a daemon that was killed', async (t) => {
     const stage = await scene(t);
-    const first = await mount(stage);
+    const first = await mount(stage, ALONE);
     await read(first, stage.image);
     await first.stop('SIGKILL');
     assert.equal((await clones(stage)).length, 1);
@@ -103,7 +106,7 @@ describe('reading through a clone', { timeout: 600_000 }, () => {
 
   it('removes a clone of this mount whose journal is lost, at the next start', async (t) => {
     const stage = await scene(t);
-    const first = await mount(stage);
+    const first = await mount(stage, ALONE);
     await read(first, stage.image);
     const [lost] = await clones(stage);
     await first.stop('SIGKILL');
