@@ -70,11 +70,11 @@ describe('ending a mount', { timeout: 300_000 }, () => {
 
   it('cinderfs umount refuses a busy mount, names the holder, and goes on serving', async (t) => {
     const { mounted, image, undo } = await scene(t);
-    const holder = spawn('sleep', ['1000'], {
-      stdio: [(await open(mounted.at(image.id))).fd, 'ignore', 'ignore'],
-    });
+    const file = await open(mounted.at(image.id));
+    const holder = spawn('sleep', ['1000'], { stdio: [file.fd, 'ignore', 'ignore'] });
     undo.after(() => holder.kill());
     await once(holder, 'spawn');
+    await file.close();
     const { status, stderr } = await cinderfs(['umount', mounted.mountpoint], mounted.env);
     assert.equal(status, 6, stderr);
     assert.match(stderr, new RegExp(`\\b${holder.pid ?? 0}\\b.*sleep|sleep.*\\b${holder.pid ?? 0}\\b`));
