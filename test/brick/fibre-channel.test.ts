@@ -36,7 +36,7 @@ const TREE: Readonly<Record<string, string>> = {
   'class/block/sde/holders/dm-3/dev': '253:3',
 };
 
-async function recorded(test: TestContext): Promise<string> {
+async function handWritten(test: TestContext): Promise<string> {
   const root = await temporaryFolder(test);
   for (const [path, text] of Object.entries(TREE)) {
     await mkdir(dirname(join(root, path)), { recursive: true });
@@ -59,9 +59,9 @@ print(json.dumps(host.${expression.replace('CONNECTION', `json.loads(${JSON.stri
 
 const connection = (more: object): object => ({ driver_volume_type: 'fibre_channel', ...more });
 
-describe('Fibre Channel on a recorded host', () => {
+describe('Fibre Channel on a hand-written sysfs tree', () => {
   it('finds the disks of a volume on every fabric, and no other', async (test) => {
-    const root = await recorded(test);
+    const root = await handWritten(test);
     const both = connection({ target_wwn: [TARGET, OTHER_TARGET.toUpperCase()], target_lun: 1 });
     assert.deepEqual(ask(root, 'block_devices(CONNECTION)', both), ['sdb', 'sde']);
     assert.deepEqual(ask(root, "holders_of(['sdb', 'sde'])", {}), ['dm-3']);
@@ -72,13 +72,13 @@ describe('Fibre Channel on a recorded host', () => {
   });
 
   it('knows a LUN from 256 by its flat address', async (test) => {
-    const root = await recorded(test);
+    const root = await handWritten(test);
     const high = connection({ target_wwns: [TARGET], target_luns: [256] });
     assert.deepEqual(ask(root, 'block_devices(CONNECTION)', high), ['sdc']);
   });
 
   it('scans for its own LUN at its own targets alone, and asks no port that has logged out', async (test) => {
-    const root = await recorded(test);
+    const root = await handWritten(test);
     const volume = connection({ target_wwns: [TARGET, OTHER_TARGET], target_luns: [7] });
     ask(root, 'scan_fc(CONNECTION)', volume);
     assert.equal(await readFile(join(root, 'class/scsi_host/host2/scan'), 'utf8'), '0 0 7');

@@ -1,8 +1,8 @@
-import type { DaemonStatus } from '../../ops/status.js';
 import { CinderfsError } from '../../errors.js';
 import { ControlClient } from '../control-client.js';
 import { renderOne } from '../output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
+import { runningDaemons } from '../running-daemons.js';
 import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
 
@@ -32,16 +32,12 @@ export const release: Verb = {
 
 /** The daemon of this host, when there is no doubt which. */
 async function onlyDaemon(runDir: string): Promise<ControlClient> {
-  const running: { client: ControlClient; mountpoint: string }[] = [];
-  for (const client of await ControlClient.all(runDir)) {
-    const report = await client.get<DaemonStatus>('/status').catch(() => undefined);
-    if (report !== undefined) running.push({ client, mountpoint: report.mountpoint });
-  }
+  const running = await runningDaemons(runDir);
   const [first] = running;
   if (first === undefined) throw new CinderfsError('not_running', 'no cinderfs daemon runs here');
   if (running.length > 1)
     throw new CinderfsError('usage', `${running.length} daemons run here`, {
       remedy: `Name the mount, one of ${running.map(({ mountpoint }) => mountpoint).join(', ')}.`,
     });
-  return first.client;
+  return ControlClient.forMountpoint(runDir, first.mountpoint);
 }

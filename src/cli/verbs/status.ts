@@ -1,8 +1,8 @@
-import { CinderfsError } from '../../errors.js';
 import type { DaemonStatus } from '../../ops/status.js';
 import { ControlClient } from '../control-client.js';
 import { renderList, renderOne, type Row } from '../output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
+import { runningDaemons } from '../running-daemons.js';
 import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
 
@@ -22,7 +22,7 @@ export const status: Verb = {
     const { config } = settingsOf(invocation);
     const [mountpoint] = invocation.words;
     if (mountpoint === undefined) {
-      const rows = (await running(config.run_dir)).map(summary);
+      const rows = (await runningDaemons(config.run_dir)).map(summary);
       invocation.stdout(renderList(rows, COLUMNS, output));
     } else {
       const report = await ControlClient.forMountpoint(config.run_dir, mountpoint).get<DaemonStatus>(
@@ -33,20 +33,6 @@ export const status: Verb = {
     return 0;
   },
 };
-
-/** The daemons that answer; the socket of one that died is not worth an error here. */
-async function running(runDir: string): Promise<readonly DaemonStatus[]> {
-  const clients = await ControlClient.all(runDir);
-  const reports = await Promise.all(
-    clients.map((client) =>
-      client.get<DaemonStatus>('/status').catch((error: unknown) => {
-        if (CinderfsError.is(error) && error.code === 'not_running') return undefined;
-        throw error;
-      }),
-    ),
-  );
-  return reports.filter((report) => report !== undefined);
-}
 
 function summary(report: DaemonStatus): Row {
   return {
