@@ -54,7 +54,10 @@ export async function writeSample({ size, data = [[0, size]] }: Recipe, file: st
 }
 
 /** qemu-img convert rounds a raw image up to a whole sector: the copy is cut to size before it is compared. */
-export async function sameAfterConvert(copy: string, image: SoakImage): Promise<boolean> {
+export async function sameAfterConvert(
+  copy: string,
+  image: Pick<SoakImage, 'size' | 'source'>,
+): Promise<boolean> {
   await run('truncate', ['-s', String(image.size), copy]);
   return (await run('cmp', [copy, image.source])).status === 0;
 }

@@ -18,7 +18,7 @@ export interface Reading {
 
 export interface ReadJob {
   readonly file: string;
-  readonly image: SoakImage;
+  readonly image: Pick<SoakImage, 'size' | 'source'>;
   /** For copies. */
   readonly dir: string;
   readonly random: Random;

@@ -4,10 +4,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
+import { engineOf, hasEnded } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { mountsBelow } from '../support/leftovers.js';
 import { cinderfs, Mounted, run } from '../support/program.js';
-import { endsClean, engineOf, supervisedWorld, type SupervisedWorld } from './world.js';
+import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
 
@@ -22,7 +23,7 @@ describe('the supervisor is killed', { skip, timeout: 600_000 }, () => {
     const upgrade = await cinderfs(['upgrade', mounted.mountpoint], mounted.env);
     assert.match(upgrade.stderr, /no supervisor/);
     assert.equal((await cinderfs(['umount', mounted.mountpoint], mounted.env)).status, 0);
-    await eventually('the engine has ended', () => ended(engine));
+    await eventually('the engine has ended', () => hasEnded(engine));
     assert.equal(await world.attachments(), 0);
   });
 
@@ -108,8 +109,3 @@ describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
     return { world, holder, file };
   }
 });
-
-async function ended(pid: number): Promise<true | undefined> {
-  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
-  return state.includes(') Z') ? true : Promise.resolve(undefined);
-}

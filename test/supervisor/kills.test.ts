@@ -8,9 +8,10 @@ import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ControlClient } from '../../src/cli/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
+import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { loadsOn } from './loads.js';
-import { endsClean, engineOf, supervisedWorld, type SupervisedWorld } from './world.js';
+import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
 
 const KILLS = Number(process.env.CINDERFS_KILLS ?? 15);
 /** Longest life of an engine; one in four is killed while it is still being started. */

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { it } from 'node:test';
 import { cinderfs, run } from '../support/program.js';
+import { engineOf } from '../support/engines.js';
 import { eightReaders } from './loads.js';
-import { endsClean, engineOf, supervisedWorld } from './world.js';
+import { endsClean, supervisedWorld } from './world.js';
 
 const UPGRADES = Number(process.env.CINDERFS_UPGRADES ?? 2);
 const cannotMount = process.getuid?.() === 0 ? false : 'mounting needs root';

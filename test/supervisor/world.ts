@@ -1,6 +1,6 @@
 /** A mount under a supervisor, with images worth reading, and whoever kills its engines. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { startDevcloud } from '../../src/devcloud/devcloud.js';
@@ -72,16 +72,6 @@ async function lab(undo: Undo, dir: string): Promise<Cloud> {
     image: { ...image, byFio: false },
     attachments: async () => (await cloud.openstack.attachments.listForVolume(image.volume_id)).length,
   };
-}
-
-/** The engine that the supervisor `pid` runs now, if it runs one. */
-export async function engineOf(pid: number): Promise<number | undefined> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  for (const child of children.trim().split(' ').map(Number)) {
-    const words = (await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (words.includes('engine')) return child;
-  }
-  return undefined;
 }
 
 /** Waits until nothing is open, ends the mount, and fails for whatever is left. */

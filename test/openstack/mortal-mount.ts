@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import path from 'node:path';
+import { ControlClient } from '../../src/cli/control-client.js';
+import type { DaemonStatus } from '../../src/ops/status.js';
+import { engineOf, enginesOn, hasEnded } from '../support/engines.js';
+import { eventually } from '../support/eventually.js';
+import { cinderfs, Mounted, run } from '../support/program.js';
+import type { Undo } from '../support/undo.js';
+
+/** Who is killed. `host`: supervisor and engine at once, as when a machine loses its power. */
+export type Victim = 'engine' | 'supervisor' | 'host';
+
+export interface MortalMountOptions {
+  readonly dir: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly undo: Undo;
+}
+
+/** A supervised mount whose processes are killed one after the other; it is started again when both are dead. */
+export class MortalMount {
+  readonly #options: MortalMountOptions;
+  /** The supervisor, while it lives. */
+  #mounted: Mounted | undefined;
+  /** The engine that was killed last: a supervisor may not have noticed yet. */
+  #dead: number | undefined;
+  /** Its supervisor is dead. */
+  #orphaned = false;
+
+  constructor(options: MortalMountOptions) {
+    this.#options = options;
+    options.undo.after(() => this.#settle());
+  }
+
+  get mountpoint(): string {
+    return path.join(this.#options.dir, 'images');
+  }
+
+  /** Those who can be killed now. An orphan is all there is of its host. */
+  get victims(): readonly Victim[] {
+    return this.#orphaned ? ['host'] : ['engine', 'host', 'supervisor'];
+  }
+
+  /** Starts a mount if none is left; waits until an engine runs, and (`serving`) until it serves. */
+  async revive(serving: boolean): Promise<Mounted | undefined> {
+    if (this.#orphaned) return undefined;
+    const { dir, env, undo } = this.#options;
+    this.#mounted ??= await Mounted.start({ dir, env, test: undo });
+    const supervisor = this.#mounted.child.pid ?? 0;
+    const engine = await eventually('there is another engine', async () => {
+      const pid = await engineOf(supervisor);
+      return pid === this.#dead ? undefined : pid;
+    });
+    if (serving) await eventually('it serves', () => this.#serves(engine));
+    return this.#mounted;
+  }
+
+  async kill(victim: Victim): Promise<void> {
+    if (victim !== 'engine') await this.#killSupervisor();
+    if (victim !== 'supervisor') await this.#killEngines();
+    this.#orphaned = victim === 'supervisor';
+  }
+
+  /** After a test that failed half way: the journal is about to go, and with it what is known of the attachments. */
+  async #settle(): Promise<void> {
+    await this.kill('host');
+    const { dir, env } = this.#options;
+    const settings = {
+      CINDERFS_STATE_DIR: path.join(dir, 'state'),
+      CINDERFS_RUN_DIR: path.join(dir, 'run'),
+      ...env,
+    };
+    await run('umount', ['-l', this.mountpoint]);
+    await cinderfs(['attachments', this.mountpoint, '--reap'], settings);
+  }
+
+  async #killSupervisor(): Promise<void> {
+    const child = this.#mounted?.child;
+    this.#mounted = undefined;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  async #killEngines(): Promise<void> {
+    for (const pid of await enginesOn(this.mountpoint)) {
+      process.kill(pid, 'SIGKILL');
+      await eventually('the engine is dead', () => hasEnded(pid));
+      this.#dead = pid;
+    }
+  }
+
+  async #serves(engine: number): Promise<true | undefined> {
+    const client = ControlClient.forMountpoint(path.join(this.#options.dir, 'run'), this.mountpoint);
+    const status = await client.get<DaemonStatus>('/status').catch(() => undefined);
+    return status?.state === 'serving' && status.engine_pid === engine ? true : undefined;
+  }
+}
