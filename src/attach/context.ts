@@ -48,6 +48,8 @@ export interface AttachContext {
   readonly clones: Clones;
   /** How a volume is read that only one host may attach: itself, or through a clone of our own. */
   readonly isolate: 'none' | 'clone';
+  /** Images of more bytes are not compared with Glance's hash of them (identity.ts). */
+  readonly verifyLimit: number;
   readonly journal: Journal;
   readonly pins: Pins;
   /** All there are: whoever connected a volume in an earlier life disconnects it, whatever is configured now. */

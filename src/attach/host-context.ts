@@ -63,6 +63,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     volumes,
     clones,
     isolate,
+    verifyLimit: options.verifyLimit ?? 0,
     journal: options.journalled?.(records) ?? records,
     pins,
     connectors,

@@ -5,7 +5,8 @@ import type { Source } from './source.js';
 export type AttachableImage = Pick<
   CatalogImage,
   'id' | 'name' | 'size' | 'volumeId' | 'multiattach' | 'diskFormat'
->;
+> &
+  Partial<Pick<CatalogImage, 'hashAlgorithm' | 'hashValue'>>;
 
 /** One opener's claim on an attachment. The volume stays attached while any lease is held. */
 export interface Lease {

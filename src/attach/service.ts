@@ -21,6 +21,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly clones: Clones;
   /** Default: none. */
   readonly isolate?: AttachContext['isolate'] | undefined;
+  /** Bytes; default: 0, no image is compared with its hash. */
+  readonly verifyLimit?: number | undefined;
   /** Survives reboots: the journal and the pins. One daemon each. */
   readonly stateDir: string;
   /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */

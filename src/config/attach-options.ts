@@ -16,6 +16,12 @@ export const ATTACH_OPTIONS = {
     default: 'none',
     doc: 'How a volume is read that only one host may attach. none attaches it while it is open, so that nobody else can use it; clone reads a copy-on-write clone, made for this host and deleted after the linger.',
   },
+  verify_limit: {
+    type: 'bytes',
+    group: 'attach',
+    default: 256 * 2 ** 20,
+    doc: "The largest image that is read whole and compared with Glance's hash of it before this host serves it for the first time, when the backend gives its volume no name of its own (WWN, NGUID, rbd name, IQN with the volume's id); and again when its content is not what it was. Larger ones are trusted the first time.",
+  },
   linger: {
     type: 'seconds',
     group: 'attach',

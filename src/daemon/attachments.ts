@@ -40,6 +40,7 @@ export function attachmentPool({
     volumes: openstack.volumes,
     clones: openstack.clones,
     isolate: config.isolate,
+    verifyLimit: config.verify_limit,
     stateDir: config.state_dir,
     runDir: runDirOf(config, mountpoint),
     mountpoint,

@@ -95,7 +95,8 @@ export async function isDead(path: string): Promise<boolean> {
   // Not stat: the kernel may answer that from what it has cached, also for the dead.
   return statfs(path).then(
     () => false,
-    (error: unknown) => codeOf(error) === 'ENOTCONN',
+    // The second: it died while it was asked.
+    (error: unknown) => ['ENOTCONN', 'ECONNABORTED'].includes(codeOf(error) ?? ''),
   );
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import type { AttachableImage } from '../../src/attach/lease.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
@@ -46,6 +48,56 @@ describe('identity', () => {
     assert.deepEqual(world.leftovers(), []);
   });
 
+  it('is judged by the hash that Glance has when the LUN was reused before the first proof ever', async () => {
+    const world = new AttachWorld();
+    const image = withHash(world.addImage('v1'), 'bytes of v1');
+    world.addImage('v2');
+    reuseAtConnect(world, 'v1', 'v2');
+    await rejectsWith('identity_mismatch', world.pool.acquire(image));
+    await world.pool.quiet();
+    assert.deepEqual([world.leftovers(), world.pins.get('v1')], [[], undefined]);
+    world.host.gate = () => Promise.resolve(undefined);
+    (await world.pool.acquire(image)).release();
+  });
+
+  it('is pinned anew when the pin was wrong and the content is what Glance has', async () => {
+    const world = new AttachWorld({ lingerMs: 0 });
+    const image = world.addImage('v1');
+    world.addImage('v2');
+    reuseAtConnect(world, 'v1', 'v2');
+    (await world.pool.acquire(image)).release();
+    await world.pool.quiet();
+    world.host.gate = () => Promise.resolve(undefined);
+    await rejectsWith('identity_mismatch', world.pool.acquire(image));
+    await world.pool.quiet();
+    (await world.pool.acquire(withHash(image, 'bytes of v1'))).release();
+    await world.pool.quiet();
+    (await world.pool.acquire(image)).release();
+  });
+
+  it('is not judged by a hash that is too much to read, or of a kind nobody here knows', async () => {
+    for (const [limit, algorithm] of [
+      [4, 'sha512'],
+      [1_000, 'md6'],
+    ] as const) {
+      const world = new AttachWorld({}, { verifyLimit: limit });
+      const image = { ...withHash(world.addImage('v1'), 'other bytes'), hashAlgorithm: algorithm };
+      (await world.pool.acquire(image)).release();
+    }
+  });
+
+  it('asks Cinder once more about a volume that was completed before its first proof', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    world.addImage('v2');
+    world.host.gate = (call) => {
+      if (call === 'read') for (const id of world.cinder.stored.keys()) world.cinder.forceDelete(id);
+      return Promise.resolve(undefined);
+    };
+    await rejectsWith('attachment_lost', world.pool.acquire(image));
+    assert.equal(world.pins.get('v1'), undefined);
+  });
+
   it('refuses a volume that is smaller than its image', async () => {
     const world = new AttachWorld();
     const image = world.addImage('v1');
@@ -54,6 +106,19 @@ describe('identity', () => {
     assert.deepEqual(world.leftovers(), []);
   });
 });
+
+/** The image, with the hash that Glance has of `content`. */
+function withHash(image: AttachableImage, content: string): AttachableImage {
+  return { ...image, hashAlgorithm: 'sha512', hashValue: createHash('sha512').update(content).digest('hex') };
+}
+
+/** Between the connection and its proof the LUN is given to another volume. */
+function reuseAtConnect(world: AttachWorld, volume: string, shows: string): void {
+  world.host.gate = (call) => {
+    if (call === 'read') world.host.reuse(volume, shows);
+    return Promise.resolve(undefined);
+  };
+}
 
 describe('what is held', () => {
   it('is connected again when the device vanishes under a reader, at the same path', async () => {

@@ -112,8 +112,8 @@ describe('the attachment pool', () => {
       world.host.gate = (call) => Promise.resolve(void order.push(call));
       await world.pool.acquire(world.addImage('v1', { multiattach }));
       const expected = multiattach
-        ? ['create', 'update', 'complete', 'connect', 'read']
-        : ['create', 'update', 'connect', 'read', 'complete'];
+        ? ['create', 'update', 'complete', 'connect', 'read', 'show']
+        : ['create', 'update', 'connect', 'read', 'show', 'complete'];
       assert.deepEqual(
         order.filter((call) => call !== 'volume' && call !== 'list'),
         expected,

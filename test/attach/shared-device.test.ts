@@ -57,6 +57,6 @@ describe('a device that other services of this host may have', () => {
     (await world.pool.acquire(image)).release();
     await world.pool.quiet();
     const name = `glance_store-${id}`;
-    assert.deepEqual(held, [`${name}: update complete`, `${name}: volume delete`]);
+    assert.deepEqual(held, [`${name}: update complete show`, `${name}: volume delete`]);
   });
 });

@@ -13,6 +13,8 @@ import { SimulatedHost } from './simulated-host.js';
 interface WorldOptions {
   readonly slots?: number;
   readonly isolate?: AttachContext['isolate'];
+  /** Bytes. */
+  readonly verifyLimit?: number;
 }
 
 /** A pool with everything around it simulated. */
@@ -27,12 +29,16 @@ export class AttachWorld {
   readonly context: AttachContext;
   readonly pool: Pool;
 
-  constructor(times: Partial<AttachTimes> = {}, { slots = 16, isolate = 'none' }: WorldOptions = {}) {
+  constructor(
+    times: Partial<AttachTimes> = {},
+    { slots = 16, isolate = 'none', verifyLimit = 2 ** 20 }: WorldOptions = {},
+  ) {
     this.context = {
       attachments: this.cinder,
       volumes: this.cinder,
       clones: this.clones,
       isolate,
+      verifyLimit,
       journal: this.journal,
       pins: this.pins,
       connectors: [this.host],

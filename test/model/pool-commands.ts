@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { AttachableImage } from '../../src/attach/lease.js';
 
 /** What may happen to a pool and to the world around it. */
@@ -16,12 +17,22 @@ export type Command =
 /** What others do to a volume. */
 export type Disturbance = Exclude<Extract<Command, { volume: string }>, { do: 'open' }>;
 
-/** Two images that may be attached twice, and one that may not. */
-export const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => ({
-  id: `image-${volumeId}`,
-  name: volumeId,
-  size: `bytes of ${volumeId}`.length,
-  volumeId,
-  multiattach: volumeId !== 'single',
-  diskFormat: 'raw',
-}));
+/** Two images that may be attached twice, of which Glance has no hash of one, and one that may not. */
+export const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => {
+  const content = `bytes of ${volumeId}`;
+  return {
+    id: `image-${volumeId}`,
+    name: volumeId,
+    size: content.length,
+    volumeId,
+    multiattach: volumeId !== 'single',
+    diskFormat: 'raw',
+    hashAlgorithm: 'sha256',
+    hashValue: volumeId === 'v2' ? undefined : createHash('sha256').update(content).digest('hex'),
+  };
+});
+
+/** Glance says what its bytes are. */
+export function hasHash(volume: string): boolean {
+  return IMAGES.find(({ volumeId }) => volumeId === volume)?.hashValue !== undefined;
+}

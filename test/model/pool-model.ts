@@ -15,7 +15,7 @@ import { SimulatedClones } from '../fakes/simulated-clones.js';
 import { SimulatedCinder } from '../fakes/simulated-cinder.js';
 import { SimulatedHost } from '../fakes/simulated-host.js';
 import { type Fate, MortalCalls } from './mortal-calls.js';
-import { type Command, type Disturbance, IMAGES } from './pool-commands.js';
+import { type Command, type Disturbance, hasHash, IMAGES } from './pool-commands.js';
 
 /** One life of the daemon. */
 interface Life {
@@ -96,10 +96,8 @@ export class PoolModel {
         for (const target of this.#targetsOf(volume)) this.#host.vanish(target);
         break;
       case 'reuse_lun':
-        // Before the first proof nothing here says what the bytes should be: a real host has WWNs and backend names to
-        // go by, this one has none. Found by seed 2016 of the soak: a LUN reused between connect and first proof is
-        // taken for the volume.
-        if (this.#pins.get(volume) === undefined) break;
+        // Without a hash nothing says before the first proof what the bytes should be.
+        if (this.#pins.get(volume) === undefined && !hasHash(volume)) break;
         this.#reuses++;
         for (const target of this.#targetsOf(volume)) this.#host.reuse(target, volume === 'v1' ? 'v2' : 'v1');
         break;
@@ -152,6 +150,7 @@ export class PoolModel {
       volumes: cinder,
       clones: calls.wrap(this.#clones, 'late', (name, [asked]) => this.#judgeClone(name, asked)),
       isolate: this.#isolate,
+      verifyLimit: 1_000,
       journal: calls.wrap(this.#journal, 'never', () => undefined),
       pins: this.#pins,
       connectors: [host],

@@ -63,11 +63,8 @@ export class Mounted {
   /** Resolves at READY; throws with all it said when it ends before. */
   static async start({ dir, env, args = [], test }: MountOptions): Promise<Mounted> {
     const mountpoint = path.join(dir, 'images');
-    await mkdir(mountpoint, { recursive: true }).catch((error: unknown) => {
-      // A dead or dying mount is there already: the program's to heal.
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') throw error;
-    });
+    // What is there may be a dead mount, which is the program's to heal; if it could not be made, the program says so.
+    await mkdir(mountpoint, { recursive: true }).catch(() => undefined);
     const settings = {
       PATH: process.env.PATH,
       CINDERFS_STATE_DIR: path.join(dir, 'state'),

@@ -26,6 +26,12 @@ export interface CloneRecord {
   readonly volumeId?: string | undefined;
 }
 
+export interface ImageHash {
+  readonly algorithm: string;
+  /** Hexadecimal. */
+  readonly value: string;
+}
+
 export interface AttachmentRecord {
   readonly version: 1;
   /** Of the image; with a clone, that is what is attached. */
@@ -35,6 +41,8 @@ export interface AttachmentRecord {
   readonly imageName: string;
   /** Bytes. */
   readonly imageSize: number;
+  /** What Glance says its bytes are. */
+  readonly hash?: ImageHash | undefined;
   /** Of the volume that is attached. */
   readonly multiattach: boolean;
   readonly step: AttachStep;
@@ -50,6 +58,8 @@ export interface AttachmentRecord {
   readonly host?: HostRecord | undefined;
   /** The backend's own name of the volume, where it proves something (identity.ts). */
   readonly backend?: string | undefined;
+  /** Cinder told that name, and what is connected goes by it: so it was known before there was a device. */
+  readonly named?: boolean | undefined;
   /** Held, in this order, while it is connected or removed: other services of this host take them too. */
   readonly locks?: readonly string[] | undefined;
 }

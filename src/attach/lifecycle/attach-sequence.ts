@@ -1,12 +1,12 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { ConnectionInfo, Volume } from '../../cinder/types.js';
 import { locksOf } from '../brick/volume-guard.js';
-import type { Connector } from '../connector.js';
+import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
 import { backendName, judgeConnection } from './identity.js';
 import type { AttachableImage } from '../lease.js';
-import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
 import { makeClone } from './clone.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
@@ -51,10 +51,11 @@ async function connectReserved(
   if (multiattach) record = await complete(record, context);
   signal.throwIfAborted();
   const plan = connector.plan({ volumeId, info });
-  record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
+  const backend = backendName(info);
+  record = { ...record, step: 'connect', connector: connector.name, host: plan, backend };
   await journal.write(record);
   const connected = await connector.connect({ volumeId, info, signal, exclusive: !multiattach }, plan);
-  record = { ...record, host: connected.host, backend: record.backend ?? connected.deviceName };
+  record = { ...record, host: connected.host, ...nameOf(backend, connected) };
   const held = hold(record, connector, connected);
   await proveHeld(held, context);
   if (!multiattach) record = await complete(record, context);
@@ -113,6 +114,7 @@ async function intentFor(
     imageId: image.id,
     imageName: image.name,
     imageSize: image.size,
+    hash: hashOf(image),
     multiattach: source.multiattach,
     step: 'reserve',
     since: context.clock.wall(),
@@ -126,6 +128,19 @@ async function intentFor(
   const work = (): ReturnType<typeof makeClone> => makeClone(intent, source, context, signal);
   const { volume, clone } = await context.slots.run(work, signal);
   return { ...intent, clone, multiattach: volume.multiattach, locks: await locks(volume) };
+}
+
+/** An IQN or an rbd name is what was connected to; a WWN proves something where the device could be asked for it. */
+function nameOf(
+  told: string | undefined,
+  { deviceName }: Connected,
+): Pick<AttachmentRecord, 'backend' | 'named'> {
+  const named = told !== undefined && (deviceName !== undefined || !told.startsWith('wwn:'));
+  return { backend: told ?? deviceName, named };
+}
+
+function hashOf({ hashAlgorithm: algorithm, hashValue: value }: AttachableImage): ImageHash | undefined {
+  return algorithm === undefined || value === undefined ? undefined : { algorithm, value };
 }
 
 async function attachmentsOf(volumeId: string, { attachments }: AttachContext): Promise<readonly string[]> {

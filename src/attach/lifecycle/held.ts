@@ -2,7 +2,7 @@ import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
 import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
-import { prove, samePin } from './identity.js';
+import { prove, samePin, type Subject } from './identity.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
 /** An opener waits this long for Cinder's word on an attachment that is there already. */
@@ -76,12 +76,13 @@ export async function renewHeld(held: Held, context: AttachContext): Promise<voi
  */
 export async function proveHeld(held: Held, context: AttachContext): Promise<void> {
   const { clock, pins, times, log } = context;
-  const { volumeId, imageId, imageSize, backend, clone } = held.record;
-  const cloned = clone !== undefined;
+  const { volumeId, imageId } = held.record;
   const begun = clock.now();
   const work = async (): Promise<void> => {
     await judgeObject(held);
-    const pin = await prove(held.connected, { volumeId, imageId, imageSize, backend, cloned }, pins);
+    const { pin, trusted } = await prove(held.connected, subjectOf(held.record, context), pins);
+    // What was ours before and after it was read was not given to somebody else in between, unless behind Cinder's back.
+    if (trusted) await checkHeld(held, context, CHECK_MS, ['attaching', 'attached']);
     const known = pins.get(volumeId);
     if (samePin(known, pin)) return;
     if (known?.backend !== pin.backend && known?.imageId === imageId)
@@ -102,11 +103,22 @@ export async function proveHeld(held: Held, context: AttachContext): Promise<voi
   held.provenAt = begun;
 }
 
+function subjectOf(record: AttachmentRecord, { verifyLimit }: AttachContext): Subject {
+  const { volumeId, imageId, imageSize, backend, named = false, clone } = record;
+  const hash = imageSize <= verifyLimit ? record.hash : undefined;
+  return { volumeId, imageId, imageSize, hash, backend, named, cloned: clone !== undefined };
+}
+
 /**
- * Asks Cinder whether the attachment is still there and attached. `attachment_lost` when it is not; silence proves
+ * Asks Cinder whether the attachment is still there and in one of `statuses`. `attachment_lost` when it is not; silence proves
  * nothing, so an unreachable Cinder changes nothing.
  */
-export async function checkHeld(held: Held, context: AttachContext, deadlineMs: number): Promise<void> {
+export async function checkHeld(
+  held: Held,
+  context: AttachContext,
+  deadlineMs: number,
+  statuses: readonly string[] = ['attached'],
+): Promise<void> {
   const { volumeId: volume, attachmentId: attachment } = held.record;
   if (attachment === undefined) return;
   const lost = (why: string, cause?: CinderfsError): CinderfsError =>
@@ -118,7 +130,7 @@ export async function checkHeld(held: Held, context: AttachContext, deadlineMs: 
     });
   try {
     const { status } = await context.attachments.show(attachment, { deadlineMs });
-    if (status !== 'attached') throw lost(`is ${status} in Cinder`);
+    if (!statuses.includes(status)) throw lost(`is ${status} in Cinder`);
   } catch (error) {
     if (!CinderfsError.is(error)) throw error;
     if (error.code === 'not_found') throw lost('was removed from Cinder', error);

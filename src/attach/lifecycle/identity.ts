@@ -2,10 +2,11 @@
  * Whether a source is the volume it should be, before a byte of it is served (CVE-2023-2088: a LUN that was reused
  * under a lingering device shows another tenant's data). Absence of a fact is "unknown", a mismatch is fatal.
  */
-import { createHash } from 'node:crypto';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import type { Connected } from '../connector.js';
+import type { ImageHash } from '../journal/record.js';
+import { canVerify, fingerprint, hasHash } from './content.js';
 
 /** What one image on one volume looked like when it was first proven. */
 export interface Pin {
@@ -29,13 +30,15 @@ export interface Subject {
   readonly imageId: string;
   /** Bytes. */
   readonly imageSize: number;
+  /** What Glance says the image's bytes are; undefined where it does not, or where they are too many to read. */
+  readonly hash: ImageHash | undefined;
   readonly backend: string | undefined;
+  /** That name was known before the volume was connected. */
+  readonly named: boolean;
   /** It is read through a clone: the content must be that of the volume, the backend's name is another. */
   readonly cloned: boolean;
 }
 
-const KiB = 1024;
-const SAMPLE = 64 * KiB;
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
 /**
@@ -63,15 +66,21 @@ export function judgeConnection(info: ConnectionInfo, volumeId: string): void {
     throw mismatch(volumeId, `Cinder connected volume ${told} instead`);
 }
 
+export interface Proof {
+  readonly pin: Pin;
+  /** Nothing was known to compare with: neither a name, nor earlier content, nor a hash of it. */
+  readonly trusted: boolean;
+}
+
 /**
- * Proves that `connected` is the volume of `subject`: size, content of the image against the pin, the backend's name
- * against every pin. Answers with the pin to keep.
+ * Proves that `connected` is the volume of `subject`: size, the backend's name against every pin, the image's content
+ * against the pin. Where that is the first ever and there is no name, or where it differs, Glance's hash decides.
  *
  * A backend name that changed while the content is the same is a migrated volume: it is pinned anew. Throws
  * `identity_mismatch`; whatever the connector throws when the volume cannot be read passes through.
  */
-export async function prove(connected: Connected, subject: Subject, pins: Pins): Promise<Pin> {
-  const { volumeId, imageId, imageSize, backend, cloned } = subject;
+export async function prove(connected: Connected, subject: Subject, pins: Pins): Promise<Proof> {
+  const { volumeId, imageId, imageSize, backend, named, cloned } = subject;
   const size = await connected.size();
   if (size < imageSize)
     throw mismatch(volumeId, `the source has ${size} bytes, fewer than the image's ${imageSize}`);
@@ -81,9 +90,27 @@ export async function prove(connected: Connected, subject: Subject, pins: Pins):
   const seen = await fingerprint(connected, imageSize);
   const pin = pins.get(volumeId);
   // Another image on the same volume is new content by right: only the same image must look the same for ever.
-  if (pin?.imageId === imageId && pin.fingerprint !== seen)
-    throw mismatch(volumeId, 'its content is not what it was when the image was first proven');
-  return { volumeId, imageId, backend: cloned ? pin?.backend : backend, fingerprint: seen };
+  const known = pin?.imageId === imageId ? pin.fingerprint : undefined;
+  const sure = known === seen || (known === undefined && named);
+  if (!sure) await judgeContent(connected, subject, known !== undefined);
+  return {
+    pin: { volumeId, imageId, backend: cloned ? pin?.backend : backend, fingerprint: seen },
+    trusted: !sure && !verifiable(subject),
+  };
+}
+
+/** `differs`: from what was pinned, which may itself have been another volume's. */
+async function judgeContent(connected: Connected, subject: Subject, differs: boolean): Promise<void> {
+  const { volumeId, imageSize, hash } = subject;
+  if (verifiable(subject) && hash !== undefined) {
+    if (await hasHash(connected, imageSize, hash)) return;
+    throw mismatch(volumeId, 'its content is not what Glance says the image is');
+  }
+  if (differs) throw mismatch(volumeId, 'its content is not what it was when the image was first proven');
+}
+
+function verifiable({ hash }: Subject): boolean {
+  return hash !== undefined && canVerify(hash);
 }
 
 export function samePin(left: Pin | undefined, right: Pin): boolean {
@@ -92,14 +119,6 @@ export function samePin(left: Pin | undefined, right: Pin): boolean {
     left.backend === right.backend &&
     left.fingerprint === right.fingerprint
   );
-}
-
-/** Digest of the head and the tail of the image: cheap enough for every open, and two volumes hardly share both. */
-async function fingerprint(connected: Connected, imageSize: number): Promise<string> {
-  const head = await connected.read(0, Math.min(SAMPLE, imageSize));
-  const from = Math.max(head.length, imageSize - SAMPLE);
-  const tail = from < imageSize ? await connected.read(from, imageSize - from) : Buffer.alloc(0);
-  return createHash('sha256').update(head).update(tail).digest('hex');
 }
 
 function mismatch(volume: string, why: string): CinderfsError {
