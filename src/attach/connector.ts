@@ -32,6 +32,10 @@ export interface Connector {
   adopt(host: HostRecord): Promise<Connected | undefined>;
   /** Idempotent; already gone is success. Rejects when removal cannot be proven. */
   disconnect(host: HostRecord): Promise<void>;
+  /** Whether the process that read it is gone and closed nothing: its backend may count it as a reader for a while. */
+  abandoned?(host: HostRecord): Promise<boolean>;
+  /** Ends what still reads this volume though no journal says so. */
+  endStray?(volumeId: string): Promise<void>;
   /** Instead of disconnect(), where somebody else on this host uses the device: forgets it without removing it. */
   leave?(host: HostRecord): Promise<void>;
 }

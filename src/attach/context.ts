@@ -24,6 +24,8 @@ export interface AttachTimes {
   readonly orphanMs: number;
   /** Cinder takes this long at most to make, or to delete, a clone. Some backends copy all of it. */
   readonly cloneMs: number;
+  /** A backend counts a client that died as a reader this long at most (Ceph's watch: 30 s), and deletes nothing it reads. */
+  readonly forgetMs: number;
   /** A proof of identity is good this long for openers that join; a lingering attachment is always proven again. */
   readonly proofMs: number;
   /** Cinder's word that the attachment exists is good this long when an unused one is opened again. */
@@ -37,6 +39,7 @@ export const DEFAULT_TIMES: AttachTimes = {
   connectMs: 60_000,
   orphanMs: 30_000,
   cloneMs: 600_000,
+  forgetMs: 35_000,
   proofMs: 1_000,
   recheckMs: 10_000,
 };

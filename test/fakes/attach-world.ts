@@ -22,7 +22,7 @@ export class AttachWorld {
   readonly clock = new ManualClock();
   readonly cinder = new SimulatedCinder();
   readonly clones = new SimulatedClones(this.cinder);
-  readonly host = new SimulatedHost();
+  readonly host = new SimulatedHost(this.clock);
   readonly journal = new MemoryJournal();
   readonly pins = new MemoryPins();
   readonly end = new AbortController();
@@ -53,6 +53,7 @@ export class AttachWorld {
       random: () => 0.5,
     };
     this.clones.onCreate = (source, id) => this.host.addVolume(id, this.host.content.get(source));
+    this.clones.isWatched = (id) => this.host.isWatched(id);
     this.pool = new Pool(this.context, this.end.signal);
   }
 

@@ -10,6 +10,8 @@ export class SimulatedClones implements Clones {
   types: readonly string[] = ['multi'];
   /** Told of each clone: its bytes are those of the source. */
   onCreate: (source: string, id: string) => void = () => undefined;
+  /** Whether the backend counts somebody as its reader: then it is not deleted, and only an administrator mends that. */
+  isWatched: (id: string) => boolean = () => false;
   readonly #cinder: SimulatedCinder;
   #next = 1;
 
@@ -44,7 +46,7 @@ export class SimulatedClones implements Clones {
           status: 400,
         }),
       );
-    volume.status = 'deleting';
+    volume.status = this.isWatched(id) ? 'error_deleting' : 'deleting';
     return Promise.resolve();
   }
 

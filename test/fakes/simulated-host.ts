@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/async/clock.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 import type { Connected, Connector, ConnectRequest } from '../../src/attach/connector.js';
@@ -15,11 +16,18 @@ interface Device {
 /** A host with devices in memory. They outlive the pool that connected them, as a real host's outlive the daemon. */
 export class SimulatedHost implements Connector {
   readonly name = 'simulated';
+  readonly #clock: Clock;
   readonly devices = new Map<string, Device>();
   /** Bytes of each volume. */
   readonly content = new Map<string, Buffer>();
   readonly calls: HostCall[] = [];
+  /** Readers that closed nothing when they died: when, by volume. */
+  readonly died = new Map<string, number>();
   gate: (call: HostCall) => Promise<CinderfsError | undefined> = () => Promise.resolve(undefined);
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   addVolume(id: string, content: Buffer = Buffer.from(`bytes of ${id}`)): void {
     this.content.set(id, content);
@@ -59,12 +67,29 @@ export class SimulatedHost implements Connector {
     this.devices.delete(String(host.device));
   }
 
+  abandoned(host: HostRecord): Promise<boolean> {
+    return Promise.resolve(!this.devices.has(String(host.device)));
+  }
+
+  async endStray(volumeId: string): Promise<void> {
+    await this.disconnect(this.plan({ volumeId }));
+  }
+
   /** Somebody else took the device away. */
   vanish(volumeId: string): void {
     const name = `device-of-${volumeId}`;
+    if (this.devices.has(name)) this.died.set(volumeId, this.#clock.now());
     const device = this.devices.get(name);
     this.devices.delete(name);
     device?.lost.abort(new CinderfsError('connector_failed', `${name} vanished`));
+  }
+
+  /** Ceph counts a client for 30 s after it died, and for as long as it lives. */
+  isWatched(volumeId: string): boolean {
+    const died = this.died.get(volumeId);
+    return (
+      this.devices.has(`device-of-${volumeId}`) || (died !== undefined && this.#clock.now() - died < 30_000)
+    );
   }
 
   /** The LUN-reuse attack: the path of one volume shows another's bytes. */

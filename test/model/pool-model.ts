@@ -34,7 +34,7 @@ export class PoolModel {
   readonly #clock = new ManualClock();
   readonly #cinder = new SimulatedCinder();
   readonly #clones = new SimulatedClones(this.#cinder);
-  readonly #host = new SimulatedHost();
+  readonly #host = new SimulatedHost(this.#clock);
   readonly #isolate: AttachContext['isolate'];
   readonly #journal = new MemoryJournal();
   readonly #pins = new MemoryPins();
@@ -54,6 +54,7 @@ export class PoolModel {
       this.#host.addVolume(volumeId);
     }
     this.#clones.onCreate = (source, id) => this.#host.addVolume(id, this.#host.content.get(source));
+    this.#clones.isWatched = (id) => this.#host.isWatched(id);
     this.#life = this.#begin();
   }
 
@@ -96,8 +97,8 @@ export class PoolModel {
         for (const target of this.#targetsOf(volume)) this.#host.vanish(target);
         break;
       case 'reuse_lun':
-        // Without a hash nothing says before the first proof what the bytes should be.
-        if (this.#pins.get(volume) === undefined && !hasHash(volume)) break;
+        // Without a hash nothing says before the first proof what they should be.
+        if (!hasHash(volume) && this.#pins.get(volume) === undefined) break;
         this.#reuses++;
         for (const target of this.#targetsOf(volume)) this.#host.reuse(target, volume === 'v1' ? 'v2' : 'v1');
         break;
@@ -174,8 +175,7 @@ export class PoolModel {
     const { calls, pool, openings, leases } = this.#life;
     const image = IMAGES.find((known) => known.volumeId === volumeId);
     if (image === undefined) return;
-    const caller = new AbortController();
-    const reuses = this.#reuses;
+    const [caller, reuses] = [new AbortController(), this.#reuses];
     openings.add(caller);
     pool
       .acquire(image, { signal: caller.signal })

@@ -60,6 +60,8 @@ export interface AttachmentRecord {
   readonly backend?: string | undefined;
   /** Cinder told that name, and what is connected goes by it: so it was known before there was a device. */
   readonly named?: boolean | undefined;
+  /** Wall clock, milliseconds: a process that read it died then at the latest, and closed nothing. */
+  readonly abandonedAt?: number | undefined;
   /** Held, in this order, while it is connected or removed: other services of this host take them too. */
   readonly locks?: readonly string[] | undefined;
 }

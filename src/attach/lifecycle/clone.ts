@@ -49,23 +49,30 @@ export async function makeClone(
   });
 }
 
-/** Deletes the clone that `record` may have made; resolves when it is gone for certain. */
+/**
+ * Deletes the clone that `record` may have made, as soon as its backend counts nobody as its reader: asked earlier,
+ * Cinder leaves it in error_deleting, which only an administrator can mend. Resolves when it is gone for certain.
+ */
 export async function deleteClone(
   record: AttachmentRecord,
   context: AttachContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clone } = record;
-  if (clone === undefined) return;
-  const id = clone.volumeId ?? (await findClone(clone, context, signal));
+  const { clone: made } = record;
+  const { clock, times } = context;
+  if (made === undefined) return;
+  const id = made.volumeId ?? (await findClone(made, context, signal));
   if (id === undefined) return;
   const without = { attachmentId: undefined, host: undefined, answered: true };
   await context.journal.write({
     ...record,
     ...without,
     step: 'delete_clone',
-    clone: { ...clone, volumeId: id },
+    clone: { ...made, volumeId: id },
   });
+  const left = (record.abandonedAt ?? -Infinity) + times.forgetMs - clock.wall();
+  // A wall clock that was set back does not make it longer.
+  if (left > 0) await sleep(clock, Math.min(left, times.forgetMs), signal);
   await removeClone(id, context, signal);
 }
 

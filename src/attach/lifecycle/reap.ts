@@ -50,24 +50,41 @@ export async function reap(
   const unfinished = deadHost === undefined ? [] : await unfinishedOf(listed, context, options, signal);
   // A clone can be deleted once nothing is attached to it.
   const leftovers = [...found, ...unfinished, ...clones];
-  if (!options.dryRun) for (const leftover of leftovers) await remove(leftover, context, signal);
+  const begun = context.clock.now();
+  if (!options.dryRun) for (const leftover of leftovers) await remove(leftover, begun, context, signal);
   return leftovers.map((leftover) => ({ ...leftover, deleted: !options.dryRun }));
 }
 
 /** Clones that say they are of this mount and that no journal knows; it must have read its journal. */
 export async function sweepClones(context: AttachContext, signal: AbortSignal): Promise<void> {
+  const begun = context.clock.now();
   for (const clone of clonesIn(await context.volumes.list(), context, { dryRun: false })) {
     context.log.warn({ volume: clone.volumeId }, 'deleting a clone that nobody remembers');
-    await removeClone(clone.volumeId, context, signal);
+    await removeStray(clone.volumeId, begun, context, signal);
   }
+}
+
+/** Who read it may have died a moment before `begun`, or read it still: see deleteClone(). */
+async function removeStray(
+  cloneId: string,
+  begun: number,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, connectors, times } = context;
+  for (const connector of connectors) await connector.endStray?.(cloneId);
+  const left = begun + times.forgetMs - clock.now();
+  if (left > 0) await sleep(clock, left, signal);
+  await removeClone(cloneId, context, signal);
 }
 
 async function remove(
   { what, volumeId, attachmentId }: Leftover,
+  begun: number,
   context: AttachContext,
   signal: AbortSignal,
 ): Promise<void> {
-  if (what === 'clone') await removeClone(volumeId, context, signal);
+  if (what === 'clone') await removeStray(volumeId, begun, context, signal);
   else if (attachmentId !== undefined) await context.attachments.delete(attachmentId);
 }
 

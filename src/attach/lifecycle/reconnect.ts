@@ -12,7 +12,7 @@ const SETTLED_MS = 5_000;
  */
 export async function reconnect(held: Held, context: AttachContext, signal: AbortSignal): Promise<void> {
   const { attachments, clock, journal, log } = context;
-  const { attachmentId } = held.record;
+  const { attachmentId, clone } = held.record;
   const volumeId = targetOf(held.record);
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
   if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < SETTLED_MS) throw why;
@@ -20,6 +20,8 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
     { volume: volumeId, reason: why.message },
     'the connection of a volume vanished; connecting again',
   );
+  const record = clone === undefined ? held.record : { ...held.record, abandonedAt: clock.wall() };
+  if (clone !== undefined) await journal.write(record);
   const { deviceName } = held.connected;
   // What there is by now may be the device of another service, that just attached the same volume.
   if (held.connector.sharesDevices !== true) await held.connector.disconnect(held.connected.host);
@@ -37,5 +39,5 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   held.connections++;
   held.reconnectedAt = clock.now();
   context.counters.reconnects++;
-  await journal.write({ ...held.record, host: held.connected.host });
+  await journal.write({ ...record, host: held.connected.host });
 }

@@ -18,7 +18,7 @@ export async function undo(
   try {
     const release = await context.guard(record.locks ?? []);
     await detach(record, context, signal).finally(release);
-    await deleteClone(record, context, signal);
+    await deleteClone(context.journal.get(record.volumeId) ?? record, context, signal);
     await context.journal.remove(record.volumeId);
   } catch (cause) {
     if (signal.aborted) throw cause;
@@ -34,21 +34,24 @@ export async function undo(
 }
 
 async function detach(record: AttachmentRecord, context: AttachContext, signal: AbortSignal): Promise<void> {
-  await disconnect(record, context);
-  await deleteAttachment(record, context, signal);
+  await deleteAttachment(await disconnect(record, context), context, signal);
 }
 
-async function disconnect(record: AttachmentRecord, context: AttachContext): Promise<void> {
-  if (record.host === undefined) return;
+async function disconnect(record: AttachmentRecord, context: AttachContext): Promise<AttachmentRecord> {
+  if (record.host === undefined) return record;
   const connector = context.connectors.find(({ name }) => name === record.connector);
   if (connector === undefined)
     throw new CinderfsError(
       'connector_missing',
       `it was connected by ${record.connector ?? '?'}, which is not enabled`,
     );
-  await context.journal.write({ ...record, step: 'disconnect' });
+  const abandoned = record.clone !== undefined && (await connector.abandoned?.(record.host)) === true;
+  const abandonedAt = abandoned ? context.clock.wall() : record.abandonedAt;
+  const parting = { ...record, abandonedAt, step: 'disconnect' } as const;
+  await context.journal.write(parting);
   const shared = connector.sharesDevices === true && (await usedBesides(record, context));
   await (shared ? connector.leave?.(record.host) : connector.disconnect(record.host));
+  return parting;
 }
 
 /**

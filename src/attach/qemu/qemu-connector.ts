@@ -103,6 +103,14 @@ export class QemuConnector implements Connector {
     await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
   }
 
+  async abandoned(host: HostRecord): Promise<boolean> {
+    return (await this.#servers(host)).length === 0;
+  }
+
+  async endStray(volumeId: string): Promise<void> {
+    await this.disconnect(this.plan({ volumeId }));
+  }
+
   get #program(): string {
     return this.#options.program ?? 'qemu-nbd';
   }
