@@ -4,6 +4,11 @@ export interface Clock {
   now(): number;
   /** Milliseconds since the epoch, for humans and token expiry. */
   wall(): number;
+  /**
+   * Milliseconds of a clock that every process of this host shares and nobody sets, from the start of the machine on.
+   * A difference across a restart of the machine is too small, never too large.
+   */
+  uptime(): number;
   /** Calls `callback` once after `ms`; the returned function cancels it and is idempotent. */
   after(ms: number, callback: () => void): () => void;
 }
@@ -12,6 +17,7 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
+  uptime: () => Number(process.hrtime.bigint() / 1_000_000n),
   after(ms, callback) {
     // setTimeout overflows to 1 ms beyond 2^31-1; a linger of 30 days must not fire at once.
     const timer = setTimeout(callback, Math.min(ms, 2 ** 31 - 1));

@@ -10,6 +10,7 @@ function heldClock(): Clock & { fire: () => void; readonly armed: boolean } {
   return {
     now: () => 0,
     wall: () => 0,
+    uptime: () => 0,
     after(_ms, then) {
       callback = then;
       return () => (callback = undefined);

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Clock } from '../../src/async/clock.js';
+import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
+import { settle } from '../fakes/manual-clock.js';
 import { broken, count, once, rejectsWith, timeout } from './attach-testing.js';
 
 describe('a failed attach', () => {
@@ -100,6 +103,36 @@ describe('a reservation whose answer was lost', () => {
     await world.clock.advance(30_000);
     assert.deepEqual(world.leftovers(), []);
   });
+
+  it('is removed in the end though the process is killed every few seconds', async () => {
+    const world = new AttachWorld({ orphanMs: 30_000 });
+    const image = world.addImage('v1');
+    once(world, 'create', timeout());
+    const first = beginLife(world);
+    first.pool.acquire(image).catch(() => undefined);
+    await settle();
+    first.end();
+    for (let lives = 1; lives <= 12; lives++) {
+      const { end } = beginLife(world);
+      await world.clock.advance(3_000);
+      end();
+    }
+    assert.deepEqual(world.leftovers(), []);
+  });
+
+  /** Another process on the same journal, until its end. */
+  function beginLife({ context, clock, journal, end }: AttachWorld): { pool: Pool; end: () => void } {
+    const life = { over: false };
+    const mortal: Clock = {
+      now: () => clock.now(),
+      wall: () => clock.wall(),
+      uptime: () => clock.uptime(),
+      after: (ms, callback) => clock.after(ms, () => !life.over && callback()),
+    };
+    const pool = new Pool({ ...context, clock: mortal }, end.signal);
+    pool.recover(journal.list());
+    return { pool, end: () => void (life.over = true) };
+  }
 
   it('is not confused with one that another host makes and completes meanwhile', async () => {
     const world = new AttachWorld({ orphanMs: 30_000 });

@@ -14,6 +14,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  uptime(): number {
+    return this.now();
+  }
+
   wall(): number {
     return Date.UTC(2026, 10, 22) + this.#now;
   }

@@ -14,6 +14,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  uptime(): number {
+    return this.now();
+  }
+
   wall(): number {
     return 1_800_000_000_000 + this.#now;
   }

@@ -56,6 +56,7 @@ export class MortalCalls {
     return {
       now: () => clock.now(),
       wall: () => clock.wall(),
+      uptime: () => clock.uptime(),
       after: (ms, callback) => clock.after(ms, () => !this.dead && callback()),
     };
   }

@@ -32,6 +32,13 @@ export interface ImageHash {
   readonly value: string;
 }
 
+/** Times are of Clock.uptime(). */
+export interface Search {
+  readonly begun: number;
+  /** When each reservation that may be ours was seen first. */
+  readonly seen: Readonly<Record<string, number>>;
+}
+
 export interface AttachmentRecord {
   readonly version: 1;
   /** Of the image; with a clone, that is what is attached. */
@@ -53,6 +60,8 @@ export interface AttachmentRecord {
   /** Cinder answered the reservation, be it with an error: what it did, it has done by now. */
   readonly answered: boolean;
   readonly attachmentId?: string | undefined;
+  /** Looks that were taken for what an unanswered reservation made (orphan.ts). */
+  readonly search?: Search | undefined;
   readonly connector?: string | undefined;
   /** Planned before the connector starts, completed after it. */
   readonly host?: HostRecord | undefined;

@@ -1,8 +1,8 @@
-import { sleep } from '../../async/clock.js';
+import { type Clock, sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Attachment } from '../../cinder/types.js';
 import type { AttachContext } from '../context.js';
-import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, type Search, targetOf } from '../journal/record.js';
 
 const LOOKS = 6;
 
@@ -20,24 +20,34 @@ export async function findOrphan(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { clock, times } = context;
-  const begun = clock.now();
-  let seen = new Map<string, number>();
-  for (;;) {
-    const now = clock.now();
-    const candidates = (await list(record, context)).filter(
-      (attachment) =>
-        attachment.status === 'reserved' &&
-        attachment.connectionInfo === undefined &&
-        couldBeOurs(attachment) &&
-        !record.before.includes(attachment.id),
-    );
-    seen = new Map(candidates.map(({ id }) => [id, seen.get(id) ?? now]));
-    const settled = [...seen].filter(([, since]) => now - since >= times.orphanMs).map(([id]) => id);
+  for (let search = begunOr(record.search, clock); ;) {
+    const now = clock.uptime();
+    const candidates = (await list(record, context)).filter((attachment) => isCandidate(attachment, record));
+    search = {
+      ...search,
+      seen: Object.fromEntries(candidates.map(({ id }) => [id, search.seen[id] ?? now])),
+    };
+    const settled = candidates.filter(({ id }) => now - (search.seen[id] ?? now) >= times.orphanMs);
     if (settled.length > 1) throw ambiguous(record.volumeId, settled);
-    if (settled[0] !== undefined) return settled[0];
-    if (seen.size === 0 && (record.answered || now - begun >= times.orphanMs)) return undefined;
+    if (settled[0] !== undefined) return settled[0].id;
+    if (candidates.length === 0 && (record.answered || now - search.begun >= times.orphanMs))
+      return undefined;
+    // Whoever is killed again and again while he looks must find some day.
+    await context.journal.write({ ...record, search });
     await sleep(clock, times.orphanMs / LOOKS, signal);
   }
+}
+
+/** The search of an earlier life goes on; one that began before the machine started says nothing. */
+function begunOr(search: Search | undefined, clock: Clock): Search {
+  const now = clock.uptime();
+  return search !== undefined && search.begun <= now ? search : { begun: now, seen: {} };
+}
+
+function isCandidate(attachment: Attachment, { before }: AttachmentRecord): boolean {
+  const { id, status, connectionInfo } = attachment;
+  const unnamed = status === 'reserved' && connectionInfo === undefined;
+  return unnamed && couldBeOurs(attachment) && !before.includes(id);
 }
 
 /** Ours are read-only and belong to no virtual machine. */
@@ -55,8 +65,9 @@ async function list(record: AttachmentRecord, context: AttachContext): Promise<r
   }
 }
 
-function ambiguous(volume: string, ids: readonly string[]): CinderfsError {
-  return new CinderfsError('detach_failed', `cannot tell which reservation is ours: ${ids.join(', ')}`, {
+function ambiguous(volume: string, found: readonly Attachment[]): CinderfsError {
+  const ids = found.map(({ id }) => id).join(', ');
+  return new CinderfsError('detach_failed', `cannot tell which reservation is ours: ${ids}`, {
     volume,
     remedy: 'Delete the one that no host uses with `cinder attachment-delete`.',
   });
