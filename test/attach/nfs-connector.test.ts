@@ -19,6 +19,9 @@ const CONTENT = Buffer.alloc(2 ** 20, 'a volume on a share');
 /** A connector whose mount(8) binds a directory in place of the share; a kernel mount all the same. */
 async function make(test: TestContext): Promise<{ connector: NfsConnector; mounts: string; asked: string }> {
   const undo = new Undo(test);
+  // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
+  const alive = setInterval(() => undefined, 60_000);
+  undo.after(() => clearInterval(alive));
   const folder = await temporaryFolder(undo);
   const [share, mounts, asked] = ['share', 'mounts', 'asked'].map((name) => join(folder, name)) as [
     string,
