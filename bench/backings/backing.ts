@@ -41,7 +41,7 @@ export interface Cloud {
   /** The OS_* environment that reaches it. */
   readonly environment: Readonly<Record<string, string>>;
   /** The connector that can attach its volumes here. */
-  readonly connector: 'local' | 'qemu';
+  readonly connector: 'local' | 'rbd';
   /** The image's file under a cinderfs mount point. */
   fileName(image: Image): string;
 }

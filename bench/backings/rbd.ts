@@ -40,7 +40,7 @@ export const prepareRbd: PrepareBacking = async ({ options }) => {
     sparse: undefined,
     cloud: {
       environment: { OS_CLIENT_CONFIG_FILE: lab.clouds_yaml, OS_CLOUD: lab.cloud },
-      connector: 'qemu',
+      connector: 'rbd',
       fileName: () => found.id,
     },
   };

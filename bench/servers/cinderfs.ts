@@ -16,11 +16,11 @@ const LAUNCHER = fileURLToPath(new URL('../../../bin/cinderfs.cjs', import.meta.
 interface Way {
   readonly fuse: 'engine' | 'native';
   readonly passthrough: boolean;
-  /** `qemu`: over qemu-nbd even where the kernel could read the volume; undefined: what fits the cloud. */
+  /** `qemu`: over the qemu-nbd that cinderfs starts; undefined: what fits the cloud. */
   readonly connector?: 'qemu';
 }
 
-/** Our FUSE engine; on RBD, which the kernel does not read, over the qemu-nbd that cinderfs starts. */
+/** Our FUSE engine; RBD it reads by librbd, in its own process. */
 export const engine = cinderfs('engine', { fuse: 'engine', passthrough: false }, () => true);
 
 /** The kernel reads the file itself. Regular files of exactly the image's size only. */
@@ -33,7 +33,7 @@ export const enginePassthrough = cinderfs(
 export const engineNbd = cinderfs(
   'engine-nbd',
   { fuse: 'engine', passthrough: false, connector: 'qemu' },
-  (image) => image.target.kind === 'path',
+  () => true,
 );
 
 /** The portable transport. */
@@ -45,8 +45,9 @@ function cinderfs(name: string, way: Way, serves: Server['serves']): Server {
     name,
     isPeer: false,
     needs: way.connector === 'qemu' ? [QEMU_NBD] : [],
-    // Of what comes over NBD it keeps blocks; files and devices it reads for each request.
-    hasOwnCache: (image) => way.connector === 'qemu' || image.target.kind === 'rbd',
+    // What its main thread reads over NBD or from RBD it keeps in blocks; all else it reads for each request.
+    hasOwnCache: (image) =>
+      way.connector === 'qemu' || (way.fuse === 'native' && image.target.kind === 'rbd'),
     serves,
     start: (image, backing, room) => start(way, image, backing, room),
   };
@@ -86,7 +87,7 @@ async function sourcePids(pid: number, passthrough: boolean, connector: string):
   if (passthrough) return [];
   // The supervisor, and the engine below it.
   const pids = await withDescendants([pid]);
-  if (connector === 'local') return pids;
+  if (connector !== 'qemu') return pids;
   const commands = await Promise.all(pids.map(commandOf));
   return pids.filter((_, index) => commands[index] === 'qemu-nbd');
 }

@@ -2,21 +2,14 @@ import { join } from 'node:path';
 import { systemClock } from '../async/clock.js';
 import { Slots } from '../async/slots.js';
 import { brickConnector } from './brick/kernel.js';
-import type { Connector } from './connector.js';
+import { choicesOf, connectorsOf } from './connectors.js';
 import { type AttachContext, DEFAULT_TIMES } from './context.js';
 import { newCounters } from './figures.js';
 import { hostProperties } from './host-properties.js';
 import { parseRecord } from './journal/record.js';
 import { RecordStore } from './journal/record-store.js';
 import type { Pin } from './lifecycle/identity.js';
-import { LocalConnector } from './local-connector.js';
-import { NfsConnector } from './nfs/nfs-connector.js';
-import { NfsMounts } from './nfs/nfs-mounts.js';
-import { QemuConnector } from './qemu/qemu-connector.js';
 import type { PoolOptions } from './service.js';
-
-/** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
-const KERNEL = ['brick', 'nfs'];
 
 /** Everything that attachments work with, as the options say. Opens the journal: the caller owns the state directory. */
 export async function contextOf(options: PoolOptions): Promise<AttachContext> {
@@ -42,22 +35,11 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     keyOf: ({ volumeId }) => volumeId,
     log,
   });
-  const qemu = new QemuConnector({
-    directory: join(options.runDir, 'nbd'),
-    initiator: said.initiator,
-    cephDirectory: options.cephDirectory ?? '/etc/ceph',
+  const connectors = connectorsOf(options, brick, {
     clock,
-    startMs: times.connectMs,
+    initiator: said.initiator,
+    connectMs: times.connectMs,
   });
-  const mounts = new NfsMounts({ directory: join(options.runDir, 'nfs'), timeoutMs: times.connectMs });
-  const nfs = new NfsConnector(mounts, qemu);
-  const connectors: readonly Connector[] = options.connectors ?? [new LocalConnector(), qemu, nfs, brick];
-  // Through this host's kernel only when asked: there a volume meets everything else that uses it.
-  const wanted = (name: string): boolean =>
-    options.connector === 'auto'
-      ? !KERNEL.includes(name) || options.connectors !== undefined
-      : name === options.connector || (options.connector === 'brick' && KERNEL.includes(name));
-  const choices = connectors.filter(({ name }) => wanted(name));
   return {
     attachments,
     volumes,
@@ -67,7 +49,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     journal: options.journalled?.(records) ?? records,
     pins,
     connectors,
-    choices,
+    choices: choicesOf(connectors, options),
     properties,
     times,
     inPlace: options.inPlace ?? false,

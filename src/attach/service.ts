@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Attachments, CatalogSnapshot, Clones, Volumes } from '../cinder/types.js';
+import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Log } from '../log.js';
 import type { KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
@@ -30,7 +31,7 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   /** Named to a second daemon that wants the same state directory. */
   readonly mountpoint: string;
   /** A connector's name, or `auto`: the first that can reach the volume. */
-  readonly connector: 'auto' | 'local' | 'qemu' | 'brick';
+  readonly connector: 'auto' | 'local' | 'rbd' | 'qemu' | 'brick';
   /** Of the brick connector; as nova-compute here does it when absent. */
   readonly kernel?: KernelOptions | undefined;
   /** How many volumes are attached at once. */
@@ -39,6 +40,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
   readonly cephDirectory?: string | undefined;
+  /** The process's; default: images of the pool's own. */
+  readonly rbdImages?: RbdImages | undefined;
   /** Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first. */
   readonly inPlace?: boolean | undefined;
   readonly log: Log;

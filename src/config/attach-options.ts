@@ -5,9 +5,9 @@ export const ATTACH_OPTIONS = {
   connector: {
     type: 'enum',
     group: 'attach',
-    values: ['auto', 'local', 'qemu', 'brick'],
+    values: ['auto', 'local', 'rbd', 'qemu', 'brick'],
     default: 'auto',
-    doc: 'How a volume is reached on this host; auto chooses local or qemu by its protocol. brick goes through the host kernel, as nova-compute does: by os-brick, and for NFS by a read-only mount of its own; it is young and never chosen by itself.',
+    doc: 'How a volume is reached on this host; auto chooses the first of local, rbd and qemu that can: rbd reads Ceph volumes by librbd in this process, qemu, with a qemu-nbd per volume, reads the others, and Ceph volumes where librbd or koffi is missing. brick goes through the host kernel, as nova-compute does: by os-brick, and for NFS by a read-only mount of its own; it is young and never chosen by itself.',
   },
   isolate: {
     type: 'enum',

@@ -1,9 +1,11 @@
 import type { Cleanup } from '../async/cleanup.js';
-import type { Clock } from '../async/clock.js';
+import { sleep, type Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
+import { cephLibrary } from '../ceph/library.js';
+import { RbdImages } from '../ceph/rbd-images.js';
 import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
 import { requireVolumeAccess } from '../cinder/volume-access.js';
-import { createImageFs } from '../fs/create-image-fs.js';
+import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
 import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
 import { OpenJournal } from '../fs/fuse/open-journal.js';
 import type { ImageFs } from '../fs/image-fs.js';
@@ -36,6 +38,9 @@ export interface Assembled {
   readonly calls: AttachmentCalls;
 }
 
+/** Milliseconds for closing RBD images that nobody reads any more. */
+const CLOSE_MS = 5_000;
+
 /** Milliseconds for detaching everything when the mount goes; what is left then is in the journal. */
 const DETACH_MS = 30_000;
 
@@ -51,7 +56,8 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   const openstack = await connect(settings, ground);
   const supervised = await survival(settings, ground);
 
-  const pool = attachmentPool({ openstack, config, mountpoint, log, clock, inPlace });
+  const rbdImages = rbdImagesOf(settings, ground);
+  const pool = attachmentPool({ openstack, config, mountpoint, log, clock, rbdImages, inPlace });
   await pool.start();
   cleanup.defer('detach the volumes', () => detachAll(pool, DETACH_MS));
   cleanup.defer(
@@ -61,11 +67,11 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   if (!inPlace) await openstack.catalog.start();
 
   const gate = new OpenGate(pool);
-  const filesystem = imageFs(settings, ground, { openstack, pool, gate });
+  const filesystem = imageFs(settings, ground, { openstack, pool, gate, rbdImages });
   cleanup.defer('close the file system', () => filesystem.close());
 
   // Nothing may be awaited between pool.start() and this when a mount is taken over (supervised-mount.ts).
-  const transport = await mountTransport(filesystem, settings, supervised, clock);
+  const transport = await mountTransport(filesystem, { ...settings, rbdImages }, supervised, clock);
   const shutdown = shutdownOf(settings, ground, { transport, gate });
   await proveServing(mountpoint, clock);
   status.serving({
@@ -80,6 +86,15 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
     handover: new DaemonHandover({ pool, gate, transport, control, clock }),
     calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot },
   };
+}
+
+/** The RBD images of this process; closed before it goes. */
+function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: Ground): RbdImages {
+  const timeoutMs = config.read_timeout * 1000;
+  const images = new RbdImages({ library: cephLibrary, timeoutMs, slots: defaultSlotsPerSource() });
+  // One whose cluster hangs is left to the end of the process.
+  cleanup.defer('close the RBD images', () => Promise.race([images.quiet(), sleep(clock, CLOSE_MS)]));
+  return images;
 }
 
 /** Logged in, with a list of images: OpenStack's, or in place the one that the mount has shown so far. */
@@ -120,7 +135,12 @@ async function survival(
 function imageFs(
   { config, log }: DaemonSettings,
   { status, clock }: Ground,
-  { openstack, pool, gate }: Readonly<{ openstack: Openstack; pool: PoolService; gate: OpenGate }>,
+  {
+    openstack,
+    pool,
+    gate,
+    rbdImages,
+  }: Readonly<{ openstack: Openstack; pool: PoolService; gate: OpenGate; rbdImages: RbdImages }>,
 ): ImageFs {
   return createImageFs({
     catalog: openstack.catalog,
@@ -134,6 +154,7 @@ function imageFs(
       cacheBytes: config.cache_size,
     },
     seekFile: seekFileWith(systemCalls()),
+    rbdImages,
     onReadError: noteReadError(pool, log),
     log,
     clock,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Clock } from '../async/clock.js';
 import type { Leftover, ReapOptions } from '../attach/lifecycle/reap.js';
 import { createAttachmentPool, type PoolService } from '../attach/service.js';
+import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Openstack } from '../cinder/openstack.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError } from '../errors.js';
@@ -18,6 +19,7 @@ export interface AttachmentSettings {
   readonly log: Log;
   readonly clock: Clock;
   /** See PoolOptions. */
+  readonly rbdImages?: RbdImages | undefined;
   readonly inPlace?: boolean | undefined;
 }
 
@@ -33,6 +35,7 @@ export function attachmentPool({
   mountpoint,
   log,
   clock,
+  rbdImages,
   inPlace,
 }: AttachmentSettings): PoolService {
   return createAttachmentPool({
@@ -61,6 +64,7 @@ export function attachmentPool({
       openMs: config.open_timeout * 1000,
       attachBudgetMs: config.attach_budget * 1000,
     },
+    rbdImages,
     inPlace,
     log,
     clock,

@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
+import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Config } from '../config/options.js';
 import type { Filesystem } from '../fs/filesystem.js';
 import { mountEngine } from '../fs/fuse/engine.js';
@@ -18,6 +19,7 @@ export interface MountSettings {
   readonly cloud: CloudConfig;
   readonly mountpoint: string;
   readonly log: Log;
+  readonly rbdImages: RbdImages;
 }
 
 /** Mounts `filesystem` by the transport that the configuration names, or serves what a supervisor holds. */
@@ -33,7 +35,7 @@ export function mountTransport(
     : mountSupervised(filesystem, options, supervised, clock);
 }
 
-function optionsOf({ config, cloud, mountpoint, log }: MountSettings): TransportOptions {
+function optionsOf({ config, cloud, mountpoint, log, rbdImages }: MountSettings): TransportOptions {
   return {
     mountpoint,
     fsname: `cinderfs:${cloud.name}`,
@@ -42,6 +44,7 @@ function optionsOf({ config, cloud, mountpoint, log }: MountSettings): Transport
     openTimeoutMs: config.open_timeout * 1000,
     attributeTtlSeconds: config.attribute_ttl,
     passthrough: config.passthrough,
+    rbdImages,
     log,
   };
 }

@@ -1,6 +1,7 @@
 /** Wires the file system from its parts: what the composition root calls. */
 import type { AttachmentPool, Lease } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
+import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import type { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -11,6 +12,7 @@ import type { SeekFile } from './file-reader.js';
 import { ImageFs } from './image-fs.js';
 import { openNbdReader } from './nbd-reader.js';
 import { OpenFiles } from './open-files.js';
+import { openRbdReader } from './rbd-reader.js';
 import { ReaderPool } from './reader-pool.js';
 import type { SourceReader } from './reader.js';
 
@@ -56,13 +58,15 @@ export interface ImageFsDependencies {
   readonly options?: Partial<ImageFsOptions>;
   /** SEEK_DATA / SEEK_HOLE on a path; without it files and devices are all data. */
   readonly seekFile?: SeekFile | undefined;
+  /** The process's, for sources that are RBD images. */
+  readonly rbdImages?: RbdImages | undefined;
   /** Told of every read that failed. */
   readonly onReadError?: (imageId: string, error: CinderfsError) => void;
 }
 
 /** Builds the file system. Call `close()` on it once no transport serves it any more. */
 export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
-  const { catalog, pool, clock, log, status, seekFile, onReadError } = dependencies;
+  const { catalog, pool, clock, log, status, seekFile, rbdImages, onReadError } = dependencies;
   const options = { ...DEFAULT_IMAGE_FS_OPTIONS, ...dependencies.options };
   const { readTimeoutMs, lookupTimeoutMs, slotsPerSource } = options;
   const cache = new BlockCache({
@@ -71,17 +75,16 @@ export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
     requestBytes: REQUEST_BYTES,
   });
   const openReader = async ({ source, volumeId: volume }: Lease, size: number): Promise<SourceReader> => {
-    if (source.kind !== 'nbd') return openFileReader(source, { size, slots: slotsPerSource, seekFile });
     const { nbdConnections: connections, readAheadBytes } = options;
-    return openNbdReader(source, {
-      clock,
-      requestMs: readTimeoutMs,
-      connections,
-      volume,
-      size,
-      cache,
-      readAheadBytes,
-    });
+    const cached = { volume, size, cache, readAheadBytes };
+    switch (source.kind) {
+      case 'nbd':
+        return openNbdReader(source, { clock, requestMs: readTimeoutMs, connections, ...cached });
+      case 'rbd':
+        return openRbdReader(source, rbdImages, cached);
+      default:
+        return openFileReader(source, { size, slots: slotsPerSource, seekFile });
+    }
   };
   const readers = new ReaderPool(openReader);
   const distrust = (volume: string): void => cache.purge(volume);
@@ -100,7 +103,7 @@ function changedVolumes(before: CatalogSnapshot, now: CatalogSnapshot): string[]
 }
 
 /** A quarter of libuv's pool (UV_THREADPOOL_SIZE, 4 by default), so that one hung volume cannot take it all (F4). */
-function defaultSlotsPerSource(): number {
+export function defaultSlotsPerSource(): number {
   const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
   return Math.min(8, Math.max(1, Math.floor(threads / 4)));
 }

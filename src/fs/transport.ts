@@ -1,10 +1,11 @@
+import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Log } from '../log.js';
 import type { Filesystem } from './filesystem.js';
 
 /** How open files are served, for `cinderfs status`. */
 export interface ServedFile {
   readonly handle: number;
-  readonly how: 'read' | 'worker' | 'passthrough' | 'nbd';
+  readonly how: 'read' | 'worker' | 'passthrough' | 'nbd' | 'rbd';
 }
 
 export interface TransportOptions {
@@ -20,6 +21,8 @@ export interface TransportOptions {
   readonly attributeTtlSeconds: number;
   /** Whether the kernel may read a backing file by itself, where it can. */
   readonly passthrough: boolean;
+  /** The process's, for sources that are RBD images. */
+  readonly rbdImages?: RbdImages | undefined;
   readonly log: Log;
 }
 

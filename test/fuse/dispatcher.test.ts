@@ -24,6 +24,7 @@ import {
 } from '../../src/fs/fuse/messages.js';
 import { OpenFiles } from '../../src/fs/fuse/open-files.js';
 import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared-images.js';
 import { Opcode } from '../../src/fs/fuse/protocol.js';
 import { silentLog } from '../../src/log.js';
 import { eventually } from '../support/eventually.js';
@@ -38,7 +39,7 @@ function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
   const nodes = new KnownNodes();
   const directories = new Map<number, never>();
   const files = new OpenFiles({
-    descriptors: new Descriptors(new SharedExports(1)),
+    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
     backings: new Backings(undefined, silentLog),
     onFenced: () => undefined,
   });

@@ -194,7 +194,7 @@ export class PoolModel {
 
   /** The bytes that a reader sees are those of the image. */
   #judgeBytes({ volumeId, source }: Lease): void {
-    const device = source.kind === 'nbd' ? '' : source.path;
+    const device = 'path' in source ? source.path : '';
     const shown = this.#host.devices.get(device)?.shows;
     const bytes = (volume: string): string | undefined => this.#host.content.get(volume)?.toString();
     if (shown !== undefined && bytes(shown) !== bytes(volumeId))
@@ -230,7 +230,7 @@ export class PoolModel {
 
   #judgeDisconnect(device: string): void {
     const connected = this.#host.devices.has(device);
-    if (connected && this.#readers().some(({ source }) => source.kind !== 'nbd' && source.path === device))
+    if (connected && this.#readers().some(({ source }) => 'path' in source && source.path === device))
       this.violations.push(`disconnected ${device} under a reader`);
   }
 

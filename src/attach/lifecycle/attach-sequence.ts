@@ -76,7 +76,9 @@ export async function choose(
     const refusal = await connector.refusal(info);
     if (refusal === undefined) {
       const passed = refusals.map(reasonOf);
-      context.log.debug(
+      // A better way that only a package is missing for is worth knowing.
+      const level = refusals.some(({ code }) => code === 'connector_missing') ? 'info' : 'debug';
+      context.log[level](
         { volume, protocol: info.driver_volume_type, connector: connector.name, passed },
         'chose a connector',
       );

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { absolutePath, lunOf, shaped, textOf } from '../backend-values.js';
+import { rbdVolumeOf } from '../rbd/rbd-volume.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
 export interface QemuBlock {
@@ -61,39 +62,19 @@ export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<
 }
 
 async function rbdBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
-  const parts = (typeof info.name === 'string' ? info.name : '')
-    .split('/')
-    .map((part) => shaped(part, 'name', 'ceph_name'));
-  const [pool, image] = [parts[0], parts.at(-1)];
-  if (parts.length < 2 || parts.length > 3)
-    throw new CinderfsError('connector_failed', 'connection_info.name is not pool/image');
-  const cluster = info.cluster_name === undefined ? 'ceph' : textOf(info, 'cluster_name', 'ceph_name');
-  const user = info.auth_enabled === false ? undefined : textOf(info, 'auth_username', 'user');
-  const conf = `${host.cephDirectory}/${cluster}.conf`;
-  const key =
-    user === undefined ? undefined : await keyOf(`${host.cephDirectory}/${cluster}.client.${user}.keyring`);
+  const { pool, namespace, image, user, conf, keyring, monitors } = rbdVolumeOf(info, host.cephDirectory);
+  const key = keyring === undefined ? undefined : await keyOf(keyring);
   const options = {
     driver: 'rbd',
     pool,
     image,
-    ...(parts.length === 3 ? { namespace: parts[1] } : {}),
-    ...((await readable(conf)) ? { conf } : {}),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(conf === undefined ? {} : { conf }),
     ...(user === undefined ? {} : { user }),
     ...(key === undefined ? {} : { 'key-secret': SECRET_ID }),
-    ...monitorsOf(info),
+    ...(monitors.length === 0 ? {} : { server: monitors }),
   };
   return [{ options, secret: key === undefined ? undefined : { value: key, format: 'base64' } }];
-}
-
-function monitorsOf({ hosts, ports }: ConnectionInfo): {
-  server?: readonly { host: string; port: string }[];
-} {
-  if (!Array.isArray(hosts) || !Array.isArray(ports) || hosts.length === 0) return {};
-  const server = hosts.map((host: unknown, index) => ({
-    host: shaped(host, 'hosts', 'host').replace(/^\[|\]$/g, ''),
-    port: shaped(ports[index] ?? ports[0], 'ports', 'port'),
-  }));
-  return { server };
 }
 
 function iscsiBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
@@ -145,11 +126,4 @@ async function localBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> 
 async function keyOf(keyring: string): Promise<string | undefined> {
   const text = await readFile(keyring, 'utf8').catch(() => '');
   return /^\s*key\s*=\s*([A-Za-z0-9+/=]+)\s*$/m.exec(text)?.[1];
-}
-
-async function readable(path: string): Promise<boolean> {
-  return readFile(path).then(
-    () => true,
-    () => false,
-  );
 }

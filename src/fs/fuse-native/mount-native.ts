@@ -62,7 +62,7 @@ class NativeMount implements MountedTransport {
   served(): ReturnType<MountedTransport['served']> {
     return this.#adapter.openFiles().map(({ handle, source }) => ({
       handle,
-      how: source?.kind === 'nbd' ? 'nbd' : 'read',
+      how: source?.kind === 'nbd' || source?.kind === 'rbd' ? source.kind : 'read',
     }));
   }
 

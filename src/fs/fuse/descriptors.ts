@@ -1,15 +1,18 @@
 import type { FileHandle } from 'node:fs/promises';
 import { constants, open } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { FileSource, NbdSource, Source } from '../../attach/source.js';
+import type { FileSource, NbdSource, RbdSource, Source } from '../../attach/source.js';
+import { rbdName } from '../../ceph/address.js';
+import type { RbdImages } from '../../ceph/rbd-images.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import type { SharedExports } from './shared-exports.js';
 import type { SharedHandle } from './shared-handles.js';
+import type { SharedImages } from './shared-images.js';
 
 /** A source that workers read themselves, shared by every open file of it. */
 export interface Descriptor extends Omit<SharedHandle, 'size'> {
-  /** The path or the socket, for the log. */
+  /** The path, the socket or the image's name, for the log. */
   readonly path: string;
   readonly regular: boolean;
   /** Bytes; 0 where only reading tells. */
@@ -22,40 +25,42 @@ interface Opened {
 }
 
 interface Entry {
-  readonly opened: Promise<Opened>;
+  readonly opened: Promise<Opened | undefined>;
   holders: number;
 }
 
 /** Opens each source once, closes it with its last holder. */
 export class Descriptors {
   readonly #exports: SharedExports;
+  readonly #images: SharedImages;
+  readonly #rbdImages: RbdImages | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #byDescriptor = new Map<Descriptor, Entry>();
 
-  constructor(exports: SharedExports) {
+  constructor(exports: SharedExports, images: SharedImages, rbdImages: RbdImages | undefined) {
     this.#exports = exports;
+    this.#images = images;
+    this.#rbdImages = rbdImages;
   }
 
   /**
-   * Undefined when workers cannot read that source: an NBD export without koffi, or one too many.
+   * Undefined when workers cannot read that source: an NBD export without koffi, or an export or image too many.
    *
    * @throws CinderfsError `read_failed` when the source cannot be opened.
    */
   async acquire(source: Source): Promise<Descriptor | undefined> {
     const key = keyOf(source);
     // Joining an open that hangs keeps a dead source from taking one pool thread per caller.
-    const opened = this.#entries.get(key)?.opened ?? this.#open(source);
-    if (opened === undefined) return undefined;
-    const entry = this.#entries.get(key) ?? { opened, holders: 0 };
+    const entry = this.#entries.get(key) ?? { opened: this.#open(source), holders: 0 };
     this.#entries.set(key, entry);
     entry.holders += 1;
+    let descriptor: Descriptor | undefined;
     try {
-      const { descriptor } = await entry.opened;
-      this.#byDescriptor.set(descriptor, entry);
+      descriptor = (await entry.opened)?.descriptor;
+      if (descriptor !== undefined) this.#byDescriptor.set(descriptor, entry);
       return descriptor;
-    } catch (error) {
-      this.#entries.delete(key);
-      throw error;
+    } finally {
+      if (descriptor === undefined && this.#entries.get(key) === entry) this.#entries.delete(key);
     }
   }
 
@@ -73,7 +78,7 @@ export class Descriptors {
     if (entry.holders > 0) return;
     this.retire(descriptor);
     this.#byDescriptor.delete(descriptor);
-    entry.opened.then(({ close }) => close()).catch(() => undefined);
+    entry.opened.then((opened) => opened?.close()).catch(() => undefined);
   }
 
   /** Fenced: whoever opens this path from now on gets a fresh descriptor, for the path may name another volume. */
@@ -82,19 +87,36 @@ export class Descriptors {
     for (const [key, known] of this.#entries) if (known === entry) this.#entries.delete(key);
   }
 
-  #open(source: Source): Promise<Opened> | undefined {
+  async #open(source: Source): Promise<Opened | undefined> {
+    if (source.kind === 'rbd') return this.#openImage(source);
     if (source.kind !== 'nbd') return openSource(source);
     const place = systemCalls() === undefined ? undefined : this.#exports.publish(source);
-    return place === undefined ? undefined : Promise.resolve(this.#exported(source, place));
+    return place === undefined ? undefined : this.#exported(source, place);
   }
 
   #exported({ socket: path }: NbdSource, place: number): Opened {
     return {
-      descriptor: { path, fd: -1, cachedFd: -1, direct: false, place, regular: false, size: 0 },
+      descriptor: { ...NO_FILE, path, place },
       close: () => this.#exports.withdraw(place).forEach((socket) => systemCalls()?.closeSocket(socket)),
     };
   }
+
+  /** The claim is ours until no worker is inside a read of the image. */
+  async #openImage({ address, id }: RbdSource): Promise<Opened | undefined> {
+    const claim = await this.#rbdImages?.share(address, id);
+    const image = claim === undefined ? undefined : this.#images.publish(claim.image.pointer);
+    if (claim === undefined || image === undefined) {
+      claim?.release();
+      return undefined;
+    }
+    return {
+      descriptor: { ...NO_FILE, path: rbdName(address), image },
+      close: () => this.#images.withdraw(image, () => claim.release()),
+    };
+  }
 }
+
+const NO_FILE = { fd: -1, cachedFd: -1, direct: false, place: 0, image: 0, regular: false, size: 0 };
 
 async function openSource(source: FileSource): Promise<Opened> {
   const { file, direct } = await openReadOnly(source);
@@ -111,6 +133,7 @@ async function openSource(source: FileSource): Promise<Opened> {
       cachedFd: cached.fd,
       direct,
       place: 0,
+      image: 0,
       regular: stats.isFile(),
       size: stats.isFile() ? stats.size : 0,
     },
@@ -155,7 +178,12 @@ function cannotOpen({ path }: FileSource, error: unknown): CinderfsError {
 }
 
 function keyOf(source: Source): string {
-  return source.kind === 'nbd'
-    ? `nbd:${source.socket}:${source.exportName}`
-    : `${source.kind}:${source.path}`;
+  switch (source.kind) {
+    case 'nbd':
+      return `nbd:${source.socket}:${source.exportName}`;
+    case 'rbd':
+      return `rbd:${source.id}:${JSON.stringify(source.address)}`;
+    default:
+      return `${source.kind}:${source.path}`;
+  }
 }

@@ -1,6 +1,7 @@
 import { constants, open } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { CinderfsError } from '../../errors.js';
+import type { Koffi, Library } from '../../koffi.js';
+import { errnoName, loadKoffi } from '../../koffi.js';
 import { struct } from './struct.js';
 
 /**
@@ -56,19 +57,6 @@ const PATH_ROOM = 108;
 const SHUT_RDWR = 2;
 const WHENCE = { data: 3, hole: 4 } as const;
 
-interface Koffi {
-  load(library: string): { func(prototype: string): KoffiFunction };
-  struct(name: string, fields: Record<string, string>): unknown;
-  errno(): number;
-  os: { errno: Record<string, number> };
-}
-
-interface KoffiFunction {
-  (...values: unknown[]): number | bigint;
-  /** The same on a pool thread; the last argument is called back. */
-  async(...values: unknown[]): void;
-}
-
 let loaded: SystemCalls | null | undefined;
 
 /** The system calls, or undefined where koffi is not installed. Loads it at the first call. */
@@ -78,19 +66,15 @@ export function systemCalls(): SystemCalls | undefined {
 }
 
 function load(): SystemCalls | null {
-  let koffi: Koffi;
-  try {
-    koffi = createRequire(import.meta.url)('koffi') as Koffi;
-  } catch {
-    return null;
-  }
+  const koffi = loadKoffi();
+  if (koffi === undefined) return null;
   const libc = koffi.load('libc.so.6');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
   const lseek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)');
   const call = (what: string, fd: number, request: number, argument: Buffer): number => {
     const result = Number(ioctl(fd, request, argument));
     if (result >= 0) return result;
-    throw new CinderfsError('fuse_failed', `${what}: ${errnoName(koffi)}`);
+    throw new CinderfsError('fuse_failed', `${what}: ${errnoName(koffi, koffi.errno())}`);
   };
   return {
     openBacking(fuseFd, fd) {
@@ -115,13 +99,13 @@ function load(): SystemCalls | null {
 /** lseek's result: Infinity when there is neither data nor hole, undefined where the file cannot tell. */
 function sought(koffi: Koffi, result: number | bigint): number | undefined {
   if (result >= 0) return Number(result);
-  return errnoName(koffi) === 'ENXIO' ? Infinity : undefined;
+  return errnoName(koffi, koffi.errno()) === 'ENXIO' ? Infinity : undefined;
 }
 
 /** What it takes to be sent a descriptor. */
 function socketCalls(
   koffi: Koffi,
-  libc: ReturnType<Koffi['load']>,
+  libc: Library,
 ): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'closeSocket' | 'shutdown'> {
   koffi.struct('iovec', { iov_base: 'void *', iov_len: 'size_t' });
   koffi.struct('msghdr', {
@@ -143,7 +127,7 @@ function socketCalls(
     socketPair() {
       const pair: [number, number] = [-1, -1];
       if (socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) === 0) return pair;
-      throw new CinderfsError('fuse_failed', `socketpair: ${errnoName(koffi)}`);
+      throw new CinderfsError('fuse_failed', `socketpair: ${errnoName(koffi, koffi.errno())}`);
     },
     connectUnix(path) {
       const socket = Number(openSocket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0));
@@ -151,7 +135,7 @@ function socketCalls(
       const used = address.write(path, SOCKADDR_UN.offsets.path);
       if (socket >= 0 && used < PATH_ROOM && Number(connect(socket, address, address.length)) === 0)
         return socket;
-      const reason = used < PATH_ROOM ? errnoName(koffi) : 'the path is too long';
+      const reason = used < PATH_ROOM ? errnoName(koffi, koffi.errno()) : 'the path is too long';
       if (socket >= 0) close(socket);
       throw new CinderfsError('fuse_failed', `cannot connect to ${path}: ${reason}`);
     },
@@ -176,11 +160,6 @@ function socketCalls(
       return level === SOL_SOCKET && type === SCM_RIGHTS ? fd : undefined;
     },
   };
-}
-
-function errnoName(koffi: Koffi): string {
-  const number = koffi.errno();
-  return Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
 }
 
 /** `SeekFile` of the file reader: lseek(2) on a path. Undefined without koffi. */

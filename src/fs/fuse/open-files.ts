@@ -188,5 +188,6 @@ export class OpenFiles {
 function howServed({ file, descriptor, backingId }: Opened): ServedFile['how'] {
   if (backingId !== undefined) return 'passthrough';
   if (descriptor !== undefined) return 'worker';
-  return file.source?.kind === 'nbd' ? 'nbd' : 'read';
+  const kind = file.source?.kind;
+  return kind === 'nbd' || kind === 'rbd' ? kind : 'read';
 }

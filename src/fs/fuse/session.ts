@@ -18,6 +18,7 @@ import type { OpenJournal } from './open-journal.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { SharedExports } from './shared-exports.js';
+import { SharedImages } from './shared-images.js';
 import { StallWatch } from './stall-watch.js';
 import type { ReadJob } from './worker-messages.js';
 import { WorkerPool } from './worker-pool.js';
@@ -54,7 +55,8 @@ export class Session {
   readonly #parts: SessionParts;
   readonly #nodes: KnownNodes;
   readonly #exports = new SharedExports(WORKERS + SPARE_WORKERS);
-  readonly #descriptors = new Descriptors(this.#exports);
+  readonly #images = new SharedImages(WORKERS + SPARE_WORKERS);
+  readonly #descriptors: Descriptors;
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
   readonly #lanes: ReadLanes;
@@ -70,6 +72,7 @@ export class Session {
     this.#parts = parts;
     this.#nodes = new KnownNodes(this.#inherited);
     this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
+    this.#descriptors = new Descriptors(this.#exports, this.#images, options.rbdImages);
     this.#files = new OpenFiles({
       descriptors: this.#descriptors,
       backings: new Backings(this.#passthrough(), log),
@@ -159,13 +162,18 @@ export class Session {
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       exports: this.#exports.memory,
+      images: this.#images.memory,
       count: WORKERS,
       limit: WORKERS + SPARE_WORKERS,
       log: options.log,
       onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
       onWaiting: (seat) => this.#lanes.waiting(seat),
       onRefused: (job) => this.#dispatcher.read(job),
-      onLeft: (seat) => this.#exports.vacate(seat).forEach((socket) => systemCalls()?.closeSocket(socket)),
+      onLeftImage: (place) => this.#images.settle(place),
+      onLeft: (seat) => {
+        this.#exports.vacate(seat).forEach((socket) => systemCalls()?.closeSocket(socket));
+        this.#images.vacate(seat);
+      },
       onAbandoned: (unique) => device.fail(unique, 'EIO'),
     });
   }

@@ -20,20 +20,22 @@ export type HandleState = (typeof HandleState)[keyof typeof HandleState];
 export interface SharedHandle {
   /** Bytes of the image: no byte beyond is ever served, however long the source is. */
   readonly size: number;
-  /** -1 when the source is an NBD export. */
+  /** -1 when the source is an NBD export or an RBD image. */
   readonly fd: number;
   /** `fd` was opened O_DIRECT: offsets, lengths and memory must be aligned. */
   readonly direct: boolean;
   /** For readers that have the file open O_DIRECT: reads through the host's page cache. -1: they are not served here. */
   readonly cachedFd: number;
-  /** The place of the NBD export (shared-exports.ts); 0 when the source is a descriptor. */
+  /** The place of the NBD export (shared-exports.ts); 0 when the source is something else. */
   readonly place: number;
+  /** The place of the RBD image (shared-images.ts); 0 when the source is something else. */
+  readonly image: number;
 }
 
 const ENTRIES = 2 ** 15;
 /** Entries there could be in an `fh`; its generation counts in these. */
 export const FH_ENTRIES = 2 ** 16;
-const WORDS = 8;
+const WORDS = 10;
 const STATE = 0;
 const GENERATION = 1;
 const FD = 2;
@@ -42,6 +44,7 @@ const DIRECT = 3;
 const SIZE = 4;
 const CACHED_FD = 6;
 const PLACE = 7;
+const IMAGE = 8;
 
 export class SharedHandles {
   readonly memory: SharedArrayBuffer;
@@ -66,6 +69,7 @@ export class SharedHandles {
     this.#words[at + DIRECT] = handle.direct ? 1 : 0;
     this.#words[at + CACHED_FD] = handle.cachedFd;
     this.#words[at + PLACE] = handle.place;
+    this.#words[at + IMAGE] = handle.image;
     this.#doubles[(at + SIZE) / 2] = handle.size;
     Atomics.store(this.#words, at + STATE, state);
   }
@@ -95,6 +99,10 @@ export class SharedHandles {
 
   place(fh: number): number {
     return this.#words[wordOf(fh) + PLACE] ?? 0;
+  }
+
+  image(fh: number): number {
+    return this.#words[wordOf(fh) + IMAGE] ?? 0;
   }
 
   size(fh: number): number {

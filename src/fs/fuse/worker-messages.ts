@@ -4,10 +4,11 @@
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
-  /** Memory of Claims, SharedHandles and SharedExports, the last for so many seats. */
+  /** Memory of Claims, SharedHandles, SharedExports and SharedImages, the last two for so many seats. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
   readonly exports: SharedArrayBuffer;
+  readonly images: SharedArrayBuffer;
   readonly seats: number;
 }
 
@@ -30,6 +31,8 @@ export type FromWorker =
   | { readonly kind: 'waiting' }
   /** The worker cannot serve a job: the file is fenced, or the source failed. */
   | { readonly kind: 'refused'; readonly job: ReadJob }
+  /** It is no longer inside of an image that was withdrawn (shared-images.ts). */
+  | { readonly kind: 'left'; readonly place: number }
   /** The source failed under a READ, which the main thread now tries. */
   | { readonly kind: 'failed'; readonly fh: number; readonly offset: number; readonly reason: string };
 

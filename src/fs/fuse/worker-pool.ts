@@ -31,6 +31,7 @@ export interface WorkerPoolParts {
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
   readonly exports: SharedArrayBuffer;
+  readonly images: SharedArrayBuffer;
   /** Workers that should be at /dev/fuse at any time. */
   readonly count: number;
   /** Workers there may be, the stalled ones counted. */
@@ -39,6 +40,8 @@ export interface WorkerPoolParts {
   readonly onRequest: (bytes: Buffer) => void;
   readonly onWaiting: (seat: Seat) => void;
   readonly onRefused: (job: ReadJob) => void;
+  /** A worker left an image that was withdrawn. */
+  readonly onLeftImage: (place: number) => void;
   /** A worker is gone; what it had open is to be closed. */
   readonly onLeft: (seat: number) => void;
   /** A worker died with this request unanswered. */
@@ -112,6 +115,7 @@ export class WorkerPool {
       claims: this.claims.memory,
       handles: this.#parts.handles,
       exports: this.#parts.exports,
+      images: this.#parts.images,
       seats: this.#parts.limit,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
@@ -139,6 +143,7 @@ export class WorkerPool {
       this.#parts.onRequest(Buffer.from(message.buffer, message.byteOffset, message.length));
     else if (message.kind === 'waiting') this.#parts.onWaiting(seat);
     else if (message.kind === 'refused') this.#parts.onRefused(message.job);
+    else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
     else this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
   }
 

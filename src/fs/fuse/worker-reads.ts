@@ -5,6 +5,7 @@ import { MAX_READ, PAGE_SIZE } from './protocol.js';
 import type { SharedHandles } from './shared-handles.js';
 import { HandleState } from './shared-handles.js';
 import type { WorkerExports } from './worker-exports.js';
+import type { WorkerImages } from './worker-images.js';
 import type { ReadJob } from './worker-messages.js';
 import type { WorkerReplies } from './worker-replies.js';
 
@@ -14,6 +15,7 @@ export interface WorkerReadsParts {
   readonly handles: SharedHandles;
   readonly reader: AlignedReader;
   readonly exports: WorkerExports;
+  readonly images: WorkerImages;
   readonly replies: WorkerReplies;
   /** The source failed; `reason` is for the log. */
   readonly failed: (read: ReadJob, reason: string) => void;
@@ -36,7 +38,7 @@ export class WorkerReads {
     const { seat, claims, handles, replies } = this.#parts;
     const state = handles.state(read.fh);
     if (state === HandleState.free || state > worst || read.length > MAX_READ) return false;
-    // O_DIRECT readers of an export have no page cache to share; the main thread's block cache serves them all.
+    // O_DIRECT readers of an export or an RBD image have no page cache to share; the main thread's block cache serves them all.
     if (read.uncached && handles.cachedFd(read.fh) === -1) return false;
     const length = Math.max(0, Math.min(read.length, handles.size(read.fh) - read.offset));
     const claim = claims.open(seat, read);
@@ -50,12 +52,14 @@ export class WorkerReads {
 
   /** Where in memory the bytes start; undefined when the source failed. */
   #fill(read: ReadJob, length: number): number | undefined {
-    const { handles, reader, exports, failed } = this.#parts;
+    const { handles, reader, exports, images, failed } = this.#parts;
     const { fh, offset, uncached } = read;
     try {
       if (length === 0) return PAGE_SIZE;
       const place = handles.place(fh);
       if (place !== 0) return exports.read(place, reader.memory, PAGE_SIZE, offset, length);
+      const image = handles.image(fh);
+      if (image !== 0) return images.read(image, reader.memory, PAGE_SIZE, offset, length);
       if (uncached) return reader.read(handles.cachedFd(fh), offset, length, false);
       return reader.read(handles.fd(fh), offset, length, handles.direct(fh));
     } catch (error) {

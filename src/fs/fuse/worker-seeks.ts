@@ -38,7 +38,7 @@ export class WorkerSeeks {
   serve({ unique, fh, pid, offset, whence }: Seek): boolean {
     const { seat, claims, handles, replies, calls } = this.#parts;
     const size = handles.size(fh);
-    const mine = handles.state(fh) === HandleState.inline && handles.place(fh) === 0 && !handles.direct(fh);
+    const mine = handles.state(fh) === HandleState.inline && handles.fd(fh) >= 0 && !handles.direct(fh);
     if (!mine || offset >= size || (whence !== SEEK_DATA && whence !== SEEK_HOLE)) return false;
     const system = calls();
     if (system === undefined) return false;

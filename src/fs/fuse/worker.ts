@@ -4,6 +4,7 @@
  */
 import { constants, readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { cephLibrary } from '../../ceph/library.js';
 import { AlignedReader } from './aligned-read.js';
 import { Claims } from './claims.js';
 import { isGone } from './device.js';
@@ -12,9 +13,11 @@ import { systemCalls } from './ioctl.js';
 import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from './messages.js';
 import { Opcode, PAGE_SIZE } from './protocol.js';
 import { SharedExports } from './shared-exports.js';
+import { SharedImages } from './shared-images.js';
 import { HandleState, SharedHandles } from './shared-handles.js';
 import { LITTLE } from './struct.js';
 import { WorkerExports } from './worker-exports.js';
+import { WorkerImages } from './worker-images.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
 import { WorkerReads } from './worker-reads.js';
 import { WorkerReplies } from './worker-replies.js';
@@ -54,6 +57,12 @@ const reads = new WorkerReads({
   reader,
   replies,
   exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
+  images: new WorkerImages({
+    images: new SharedImages(seats, memory.images),
+    seat,
+    library: cephLibrary,
+    left: (place) => tell({ kind: 'left', place }),
+  }),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
 // Now: loaded at the first LSEEK, it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.

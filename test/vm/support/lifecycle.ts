@@ -108,7 +108,7 @@ export async function connect(connector: BrickConnector, { id, info }: Volume): 
 }
 
 export function pathOf({ source }: Connected): string {
-  if (source.kind === 'nbd') throw new Error('the brick connector yields devices');
+  if (!('path' in source)) throw new Error('the brick connector yields devices');
   return source.path;
 }
 

@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import type { Clock } from '../async/clock.js';
+import { cephLibrary } from '../ceph/library.js';
+import { RbdImages } from '../ceph/rbd-images.js';
+import type { Connector } from './connector.js';
+import { LocalConnector } from './local-connector.js';
+import { NfsConnector } from './nfs/nfs-connector.js';
+import { NfsMounts } from './nfs/nfs-mounts.js';
+import { QemuConnector } from './qemu/qemu-connector.js';
+import { RbdConnector } from './rbd/rbd-connector.js';
+import type { PoolOptions } from './service.js';
+
+/** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
+const KERNEL = ['brick', 'nfs'];
+
+/** Where nobody reads, volumes are only proven. */
+const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
+
+interface Host {
+  readonly clock: Clock;
+  readonly initiator: string;
+  readonly connectMs: number;
+}
+
+/** All connectors there are, in order of preference. */
+export function connectorsOf(
+  options: PoolOptions,
+  brick: Connector,
+  { clock, initiator, connectMs }: Host,
+): readonly Connector[] {
+  const { connectors, runDir, cephDirectory = '/etc/ceph' } = options;
+  if (connectors !== undefined) return connectors;
+  const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
+  const rbd = new RbdConnector({ images, cephDirectory, clock, connectMs });
+  const directory = join(runDir, 'nbd');
+  const qemu = new QemuConnector({ directory, initiator, cephDirectory, clock, startMs: connectMs });
+  const mounts = new NfsMounts({ directory: join(runDir, 'nfs'), timeoutMs: connectMs });
+  return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), brick];
+}
+
+/** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */
+export function choicesOf(
+  connectors: readonly Connector[],
+  { connector: wanted, connectors: given }: PoolOptions,
+): readonly Connector[] {
+  return connectors.filter(({ name }) =>
+    wanted === 'auto'
+      ? !KERNEL.includes(name) || given !== undefined
+      : name === wanted || (wanted === 'brick' && KERNEL.includes(name)),
+  );
+}

@@ -1,0 +1,100 @@
+/**
+ * RBD images that workers read by librbd, in memory that every thread sees: the address of each image's handle, and who
+ * is inside a call with it.
+ *
+ * A handle that is closed under a reader is a crash of the process, not an error. So a worker says that it is inside
+ * before it looks whether the image is still here; the main thread first takes the image out, and closes the handle
+ * when nobody is inside any more. Both are sequentially consistent: one of the two sees the other.
+ *
+ * An image is known by its place: generation * PLACES + index. A place that was used again has another generation, so
+ * that who comes late never reads another image. Index 0 is never in use: place 0 stands for "no image".
+ */
+const PLACES = 1024;
+/** Places stay below 2^31. */
+const GENERATIONS = 2 ** 20;
+const NOBODY = 0;
+const SOMEBODY = 1;
+
+interface Withdrawn {
+  readonly index: number;
+  readonly onEmpty: () => void;
+}
+
+export class SharedImages {
+  readonly memory: SharedArrayBuffer;
+  readonly #seats: number;
+  readonly #handles: Float64Array;
+  /** The place that is in use at each index; 0 for none. */
+  readonly #places: Int32Array;
+  readonly #inside: Int32Array;
+  readonly #generations = new Map<number, number>();
+  readonly #free: number[] = [];
+  readonly #withdrawn = new Map<number, Withdrawn>();
+  #next = 1;
+
+  /** For `seats` workers; `memory` joins the images of another thread. */
+  constructor(seats: number, memory = new SharedArrayBuffer(PLACES * (8 + 4 + 4 * seats))) {
+    this.memory = memory;
+    this.#seats = seats;
+    this.#handles = new Float64Array(memory, 0, PLACES);
+    this.#places = new Int32Array(memory, this.#handles.byteLength, PLACES);
+    this.#inside = new Int32Array(memory, this.#handles.byteLength + this.#places.byteLength);
+  }
+
+  /** Main: a place for the image with this handle; undefined when there is none left. */
+  publish(handle: number): number | undefined {
+    const index = this.#free.pop() ?? (this.#next < PLACES ? this.#next++ : undefined);
+    if (index === undefined) return undefined;
+    const generation = ((this.#generations.get(index) ?? 0) + 1) % GENERATIONS;
+    this.#generations.set(index, generation);
+    const place = generation * PLACES + index;
+    this.#handles[index] = handle;
+    Atomics.store(this.#places, index, place);
+    return place;
+  }
+
+  /** Main: nobody enters that image any more; `onEmpty` is called once nobody is inside, now or later. */
+  withdraw(place: number, onEmpty: () => void): void {
+    const index = place % PLACES;
+    Atomics.store(this.#places, index, 0);
+    this.#withdrawn.set(place, { index, onEmpty });
+    this.settle(place);
+  }
+
+  /** Main: a worker left an image that was withdrawn meanwhile. */
+  settle(place: number): void {
+    const withdrawn = this.#withdrawn.get(place);
+    if (withdrawn === undefined || this.#occupied(withdrawn.index)) return;
+    this.#withdrawn.delete(place);
+    this.#free.push(withdrawn.index);
+    withdrawn.onEmpty();
+  }
+
+  /** Main: the thread of that worker has ended, so it is inside of nothing. */
+  vacate(seat: number): void {
+    for (let index = 0; index < this.#next; index += 1)
+      Atomics.store(this.#inside, index * this.#seats + seat, NOBODY);
+    for (const place of [...this.#withdrawn.keys()]) this.settle(place);
+  }
+
+  /** Worker: the handle, to be used until leave(); undefined when it was withdrawn. Every call is followed by leave(). */
+  enter(place: number, seat: number): number | undefined {
+    const index = place % PLACES;
+    Atomics.store(this.#inside, index * this.#seats + seat, SOMEBODY);
+    return Atomics.load(this.#places, index) === place ? this.#handles[index] : undefined;
+  }
+
+  /** Worker: false when the image was withdrawn meanwhile, which the main thread is to be told. */
+  leave(place: number, seat: number): boolean {
+    const index = place % PLACES;
+    Atomics.store(this.#inside, index * this.#seats + seat, NOBODY);
+    return Atomics.load(this.#places, index) === place;
+  }
+
+  #occupied(index: number): boolean {
+    const at = index * this.#seats;
+    for (let seat = 0; seat < this.#seats; seat += 1)
+      if (Atomics.load(this.#inside, at + seat) !== NOBODY) return true;
+    return false;
+  }
+}
