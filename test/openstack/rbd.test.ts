@@ -12,7 +12,7 @@ import { findServers } from '../support/leftovers.js';
 import { Mounted, run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
-import { engineOf } from '../supervisor/world.js';
+import { engineOf } from '../support/engines.js';
 
 interface Scene {
   readonly dir: string;
