@@ -19,13 +19,16 @@ interface Entry {
 
 /**
  * What we are to librados. Its own cache would keep a second time what the page cache has; its default deadlines are
- * for ever. Fewer threads, and no log of its own: each image server of a host would have them.
+ * for ever. Callers are threads that may block, so a read starts on its caller's: one thread less to wake up. What
+ * orders writes is not needed. Fewer threads, no log and no socket of its own.
  */
 const SETTINGS = {
   rbd_cache: 'false',
   librados_thread_count: '1',
   ms_async_op_threads: '1',
   rbd_op_threads: '1',
+  rbd_non_blocking_aio: 'false',
+  rbd_io_scheduler: 'none',
   log_file: '',
   log_to_stderr: 'false',
   err_to_stderr: 'false',
