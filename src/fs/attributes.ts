@@ -66,5 +66,6 @@ export function virtualFileAttributes(
   modifiedMs: number,
   owner: Ownership,
 ): Attributes {
-  return { ...directoryAttributes(node, 1, modifiedMs, owner), kind: 'file', permissions: 0o444, size };
+  const attributes = directoryAttributes(node, 1, modifiedMs, owner);
+  return { ...attributes, kind: 'file', permissions: 0o444, size, volatile: true };
 }

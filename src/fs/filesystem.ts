@@ -23,6 +23,8 @@ export interface Attributes {
   readonly gid: number;
   readonly modifiedMs: number;
   readonly changedMs: number;
+  /** They may be others at every look: the kernel must not keep them, for readers stop at the size. */
+  readonly volatile?: boolean | undefined;
 }
 
 export interface DirectoryEntry {

@@ -149,6 +149,15 @@ export function filesystemConformance(carrier: Carrier): void {
       await file.close();
     });
 
+    it('says how long the status is that was just opened, however often: readers stop there', async (t) => {
+      const { subject } = await carried(t);
+      for (let times = 0; times < 3; times++) {
+        const file = await subject.open('.cinderfs/status');
+        assert.equal((await file.pread(0, 65_536)).length, await file.size());
+        await file.close();
+      }
+    });
+
     it('answers a failed read with an errno, never with fewer bytes', async (t) => {
       const { subject, world } = await carried(t);
       const { image, bytes } = world.nbd;

@@ -13,7 +13,7 @@ export function entryType(kind: NodeKind): number {
 
 /** The payload of GETATTR. */
 export function encodeAttributes(attributes: Attributes, ttlSeconds: number): Buffer {
-  return ATTR_OUT.encode({ attr_valid: ttlSeconds, ...attrFields(attributes) });
+  return ATTR_OUT.encode({ attr_valid: validFor(attributes, ttlSeconds), ...attrFields(attributes) });
 }
 
 /** The payload of LOOKUP, and the first part of a READDIRPLUS entry. */
@@ -24,13 +24,17 @@ export function entryFields(
   return {
     nodeid: attributes.node,
     entry_valid: ttlSeconds,
-    attr_valid: ttlSeconds,
+    attr_valid: validFor(attributes, ttlSeconds),
     ...attrFields(attributes),
   };
 }
 
 export function encodeEntry(attributes: Attributes, ttlSeconds: number): Buffer {
   return ENTRY_OUT.encode(entryFields(attributes, ttlSeconds));
+}
+
+function validFor({ volatile }: Attributes, ttlSeconds: number): number {
+  return volatile === true ? 0 : ttlSeconds;
 }
 
 function attrFields(attributes: Attributes): Partial<Values<typeof ATTR_OUT.fields>> {
