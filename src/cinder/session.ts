@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
+import { hedged } from '../async/hedged.js';
 import { SingleFlight } from '../async/single-flight.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import { CinderfsError, reasonOf } from '../errors.js';
@@ -18,6 +19,12 @@ export interface SessionOptions {
 }
 
 export type SessionRequest = Omit<HttpRequest, 'service'>;
+
+/**
+ * A login without an answer gets company after this: a Keystone that hung and is back never answers what was asked
+ * before, and everybody would wait for that until its deadline.
+ */
+const HEDGE_MS = 5_000;
 
 /** After a renewal failed, the old token serves on; Keystone is asked again after this. */
 const RENEWAL_PAUSE_MS = 10_000;
@@ -103,25 +110,26 @@ export class Session {
   /** The login that runs, or a new one. It belongs to all who wait for it, so nobody's leaving ends it. */
   #login(): Promise<Token> {
     return this.#logins.run('login', async () => {
-      const { cloud, http, clock, log, timeoutMs } = this.#options;
-      const sentAt = clock.now();
-      const answer = await http
-        .request({
-          service: 'Keystone',
-          method: 'POST',
-          url: `${keystoneV3(cloud.authUrl)}/auth/tokens`,
-          body: loginBody(cloud.auth),
-          repeat: 'always',
-          deadlineMs: timeoutMs,
-        })
-        .catch((error: unknown) => {
-          throw loginError(CinderfsError.from(error), cloud);
-        });
-      const token = tokenOf(answer, sentAt);
+      const { clock, log, timeoutMs } = this.#options;
+      const once = (deadlineMs: number, signal: AbortSignal): Promise<Token> =>
+        this.#logIn(deadlineMs, signal);
+      const token = await hedged(once, { clock, everyMs: HEDGE_MS, totalMs: timeoutMs });
       log.debug({ user: token.userName, project: token.projectName }, 'logged in to OpenStack');
       this.#token = token;
       return token;
     });
+  }
+
+  async #logIn(deadlineMs: number, signal: AbortSignal): Promise<Token> {
+    const { cloud, http, clock } = this.#options;
+    const sentAt = clock.now();
+    const url = `${keystoneV3(cloud.authUrl)}/auth/tokens`;
+    const body = loginBody(cloud.auth);
+    const login = { service: 'Keystone', method: 'POST', url, body, repeat: 'always' } as const;
+    const answer = await http.request({ ...login, deadlineMs, signal }).catch((error: unknown) => {
+      throw loginError(CinderfsError.from(error), cloud);
+    });
+    return tokenOf(answer, sentAt);
   }
 
   #wait(

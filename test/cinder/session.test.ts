@@ -172,6 +172,18 @@ describe('a session', () => {
     assert.equal(logins(), 1);
   });
 
+  it('logs in beside a login that hangs, and serves all who wait for that one', async (t) => {
+    const { session, clock, logins } = await harness(t, { login: (n) => (n === 1 ? 'hang' : token(n)) });
+    const early = session.token();
+    while (logins() === 0) await clock.advance(0);
+    await clock.advance(4_000);
+    const late = session.token();
+    await clock.advance(1_000);
+    assert.equal((await early).id.reveal(), 'token-2');
+    assert.equal(await late, await early);
+    assert.deepEqual([logins(), clock.pending], [2, 0]);
+  });
+
   it('says what is wrong with an answer that is no token', async (t) => {
     for (const answer of [
       { status: 201, body: token(1).body },
