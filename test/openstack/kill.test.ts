@@ -25,7 +25,7 @@ const SEED = Number(process.env.CINDERFS_KILL_SEED ?? 1);
 const EXCEPT = (process.env.CINDERFS_KILL_EXCEPT ?? '').split(',');
 const LANES = 6;
 /** How long a process lives, in milliseconds: an attach on the real Cinder takes one to three seconds. */
-const LIFE_MS = [200, 6_000] as const;
+const LIFE_MS = [200, 5_000] as const;
 /** An unanswered reservation is settled after 30 s; 90 s is how long a call of the backend may take. */
 const REST_MS = 240_000;
 /** qemu-nbd for every backend, and no linger to speak of: what a crash leaves behind is the harder case. */

@@ -10,6 +10,9 @@ import type { Undo } from '../support/undo.js';
 /** Who is killed. `host`: supervisor and engine at once, as when a machine loses its power. */
 export type Victim = 'engine' | 'supervisor' | 'host';
 
+/** An engine that takes over on a machine that does much else. */
+const SERVING_MS = 180_000;
+
 export interface MortalMountOptions {
   readonly dir: string;
   readonly env: NodeJS.ProcessEnv;
@@ -45,13 +48,21 @@ export class MortalMount {
     if (this.#orphaned) return undefined;
     const { dir, env, undo } = this.#options;
     this.#mounted ??= await Mounted.start({ dir, env, test: undo });
-    const supervisor = this.#mounted.child.pid ?? 0;
-    const engine = await eventually('there is another engine', async () => {
-      const pid = await engineOf(supervisor);
+    const { said } = this.#mounted;
+    try {
+      await this.#hasEngine(this.#mounted, serving);
+    } catch (error) {
+      throw new Error(`${String(error)}\n${said.slice(-20).join('\n')}`, { cause: error });
+    }
+    return this.#mounted;
+  }
+
+  async #hasEngine({ child }: Mounted, serving: boolean): Promise<void> {
+    await eventually('there is another engine', async () => {
+      const pid = await engineOf(child.pid ?? 0);
       return pid === this.#dead ? undefined : pid;
     });
-    if (serving) await eventually('it serves', () => this.#serves(engine));
-    return this.#mounted;
+    if (serving) await eventually('another engine serves', () => this.#serves(), SERVING_MS);
   }
 
   async kill(victim: Victim): Promise<void> {
@@ -90,9 +101,9 @@ export class MortalMount {
     }
   }
 
-  async #serves(engine: number): Promise<true | undefined> {
+  async #serves(): Promise<true | undefined> {
     const client = ControlClient.forMountpoint(path.join(this.#options.dir, 'run'), this.mountpoint);
     const status = await client.get<DaemonStatus>('/status').catch(() => undefined);
-    return status?.state === 'serving' && status.engine_pid === engine ? true : undefined;
+    return status?.state === 'serving' && status.engine_pid !== this.#dead ? true : undefined;
   }
 }
