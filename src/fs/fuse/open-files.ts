@@ -1,4 +1,4 @@
-import type { OpenFile } from '../filesystem.js';
+import type { FileMemo, OpenFile } from '../filesystem.js';
 import type { ServedFile } from '../transport.js';
 import type { Backings } from './backings.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
@@ -50,15 +50,13 @@ export class OpenFiles {
     const backingId = this.#parts.backings.acquire(node, size, descriptor);
     const opened = { fh: this.#number(descriptor !== undefined), file, descriptor, backingId };
     this.#publish(opened);
-    if (memo !== undefined)
-      this.#parts.journal?.opened({
-        fh: opened.fh,
-        node,
-        unique: String(unique & ~RESENT),
-        backingId,
-        memo,
-      });
-    return opened;
+    try {
+      if (memo !== undefined) this.#note(opened, unique, memo);
+      return opened;
+    } catch (error) {
+      this.remove(opened.fh);
+      throw error;
+    }
   }
 
   /** Takes `file` for what the kernel knows as `fh` since an earlier engine. On failure it is still the caller's. */
@@ -124,6 +122,11 @@ export class OpenFiles {
       handle: opened.file.handle,
       how: howServed(opened),
     }));
+  }
+
+  /** For the engine that comes after this one. */
+  #note({ fh, backingId, file: { node } }: Opened, unique: bigint, memo: FileMemo): void {
+    this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), backingId, memo });
   }
 
   async #descriptorOf({ source }: OpenFile): Promise<Descriptor | undefined> {

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { FileMemo } from '../filesystem.js';
 import { systemCode } from './errno.js';
 
@@ -18,10 +19,19 @@ export interface OpenRecord {
 /** Lines beyond those of files still open, before the journal is written anew. */
 const SPARE_LINES = 4096;
 
+/** Where a line stands in the journal. */
+interface Line {
+  readonly text: string;
+  readonly at: number;
+}
+
 /**
- * Which files the kernel has open, for the engine that comes after this one. Appended before an OPEN or RELEASE is
+ * Which files the kernel has open, for the engine that comes after this one. Written before an OPEN or RELEASE is
  * answered, so that the kernel never holds a file that the journal does not know. In the page cache or a tmpfs: a dead
  * process loses nothing of it, and a mount does not outlive a power cut anyway.
+ *
+ * A file that is closed is noted where it was noted as open: that takes no space, and a RELEASE cannot be refused. Where
+ * an OPEN cannot be noted (`journal_failed`), the journal is what it was.
  */
 export class OpenJournal {
   /** What the engine before left open. */
@@ -32,10 +42,11 @@ export class OpenJournal {
    */
   readonly last: number;
   readonly #path: string;
-  readonly #live: Map<number, string>;
-  #fd: number;
+  #live = new Map<number, Line>();
+  #fd = -1;
+  /** Bytes. */
+  #size = 0;
   #lines = 0;
-
   #last: number;
 
   private constructor(file: string, { records, last }: Kept) {
@@ -43,8 +54,7 @@ export class OpenJournal {
     this.last = last;
     this.#last = last;
     this.#path = file;
-    this.#live = new Map(records.map((record) => [record.fh, opening(record)]));
-    this.#fd = -1;
+    for (const record of records) this.#live.set(record.fh, { text: opening(record), at: 0 });
     this.rewrite();
   }
 
@@ -55,24 +65,53 @@ export class OpenJournal {
   }
 
   opened(record: OpenRecord): void {
-    const line = opening(record);
+    if (this.#fd < 0) return;
+    const line = { text: opening(record), at: this.#size };
+    this.#guard(() => {
+      try {
+        writeWhole(this.#fd, line);
+      } catch (error) {
+        // Half a line would be read as one with what is written next.
+        ftruncateSync(this.#fd, line.at);
+        throw error;
+      }
+    });
+    this.#size += Buffer.byteLength(line.text);
+    this.#lines += 1;
     this.#live.set(record.fh, line);
     this.#last = Math.max(this.#last, record.fh);
-    this.#append(line);
+    if (this.#lines > this.#live.size + SPARE_LINES) this.#compact();
   }
 
   closed(fh: number): void {
-    if (this.#live.delete(fh)) this.#append(closing(fh));
+    const line = this.#live.get(fh);
+    if (line === undefined || this.#fd < 0) return;
+    this.#live.delete(fh);
+    const length = Buffer.byteLength(line.text);
+    writeWhole(this.#fd, {
+      text: `${closing(fh)
+        .trimEnd()
+        .padEnd(length - 1)}\n`,
+      at: line.at,
+    });
   }
 
   /** Writes it anew with what is open now: aside, then renamed over the old one. */
   rewrite(): void {
-    const fd = openSync(`${this.#path}.new`, 'w', 0o600);
-    writeSync(fd, [closing(this.#last), ...this.#live.values()].join(''));
-    renameSync(`${this.#path}.new`, this.#path);
+    const aside = `${this.#path}.new`;
+    const live = new Map<number, Line>();
+    let text = closing(this.#last);
+    for (const [fh, line] of this.#live) {
+      live.set(fh, { text: line.text, at: Buffer.byteLength(text) });
+      text += line.text;
+    }
+    const fd = this.#guard(() => writeAside(aside, text));
+    renameSync(aside, this.#path);
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = fd;
-    this.#lines = this.#live.size;
+    this.#live = live;
+    this.#size = Buffer.byteLength(text);
+    this.#lines = live.size;
   }
 
   /** The mount has ended: nobody comes after. Idempotent. */
@@ -83,12 +122,42 @@ export class OpenJournal {
     rmSync(this.#path, { force: true });
   }
 
-  #append(line: string): void {
-    if (this.#fd < 0) return;
-    writeSync(this.#fd, line);
-    this.#lines += 1;
-    if (this.#lines > this.#live.size + SPARE_LINES) this.rewrite();
+  /** Without space for another one the old one serves on; it is tried again as many lines later. */
+  #compact(): void {
+    try {
+      this.rewrite();
+    } catch {
+      this.#lines = this.#live.size;
+    }
   }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      const remedy = 'Check the run directory: space, permissions.';
+      const why = `cannot note which files are open in ${this.#path}: ${reasonOf(cause)}`;
+      throw new CinderfsError('journal_failed', why, { path: this.#path, remedy, cause });
+    }
+  }
+}
+
+function writeAside(file: string, text: string): number {
+  const fd = openSync(file, 'w', 0o600);
+  try {
+    writeWhole(fd, { text, at: 0 });
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    rmSync(file, { force: true });
+    throw error;
+  }
+}
+
+/** A disk that is nearly full takes a part and fails for the rest. */
+function writeWhole(fd: number, { text, at }: Line): void {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
 }
 
 function opening(record: OpenRecord): string {

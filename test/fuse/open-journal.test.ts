@@ -1,0 +1,143 @@
+/** Which files are open, noted on a disk that may be full: a tmpfs of a few pages. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { CinderfsError } from '../../src/errors.js';
+import { Backings } from '../../src/fs/fuse/backings.js';
+import { Descriptors } from '../../src/fs/fuse/descriptors.js';
+import { type Opened, OpenFiles } from '../../src/fs/fuse/open-files.js';
+import { OpenJournal, type OpenRecord } from '../../src/fs/fuse/open-journal.js';
+import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
+import { entryOf } from '../../src/fs/fuse/shared-handles.js';
+import { silentLog } from '../../src/log.js';
+import { eventually } from '../support/eventually.js';
+import { fillDisk, smallDisk } from '../support/small-disk.js';
+import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
+
+const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
+
+async function journalIn(dir: string): Promise<{ file: string; journal: OpenJournal }> {
+  const file = path.join(dir, 'open-files');
+  return { file, journal: await OpenJournal.open(file, { fresh: true }) };
+}
+
+function record(fh: number): OpenRecord {
+  return { fh, node: fh + 1_000_000, unique: String(fh * 2), memo: { image: 'x'.repeat(fh % 200) } };
+}
+
+async function numbersIn(file: string): Promise<readonly number[]> {
+  return (await OpenJournal.open(file, { fresh: false })).earlier.map(({ fh }) => fh);
+}
+
+describe('a file that cannot be noted as open', { skip }, () => {
+  it('leaves nothing open', async (t) => {
+    const undo = new Undo(t);
+    const dir = await smallDisk(undo, 64 * 1024);
+    const image = path.join(await temporaryFolder(undo), 'image');
+    writeFileSync(image, 'bytes');
+    const files = new OpenFiles({
+      descriptors: new Descriptors(new SharedExports(1)),
+      backings: new Backings(undefined, silentLog),
+      onFenced: () => undefined,
+      journal: (await journalIn(dir)).journal,
+    });
+    const open = (text: string): Promise<Opened> => {
+      const source = { kind: 'file', path: image } as const;
+      const fenced = new AbortController().signal;
+      return files.add({ handle: 1, node: 7, size: 5, source, fenced, memo: { text } }, 1n);
+    };
+    const opened = (): number => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd) === image).length;
+    const filler = fillDisk(dir);
+    await assert.rejects(open('x'.repeat(8_192)), { code: 'journal_failed' });
+    assert.deepEqual(files.numbers(), []);
+    await eventually('its descriptor is closed', () => Promise.resolve(opened() === 0 ? true : undefined));
+    rmSync(filler);
+    const { fh, descriptor } = await open('');
+    assert.equal(entryOf(fh), 1, 'the entry is free again');
+    assert.ok(descriptor);
+    files.remove(fh);
+  });
+});
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
+}
+
+describe('the journal of open files', () => {
+  it('has what was opened and not closed, for whoever reads it next', async (t) => {
+    const { file, journal } = await journalIn(await temporaryFolder(t));
+    for (let fh = 1; fh <= 9_000; fh++) {
+      journal.opened(record(fh));
+      if (fh % 1_000 !== 0) journal.closed(fh);
+    }
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').length;
+    assert.ok(lines < 5_000, 'it is written anew now and then');
+    const next = await OpenJournal.open(file, { fresh: false });
+    assert.deepEqual(
+      next.earlier,
+      [1, 2, 3, 4, 5, 6, 7, 8, 9].map((thousand) => record(thousand * 1_000)),
+    );
+    assert.equal(next.last, 9_000);
+  });
+
+  it(
+    'refuses to note an open on a full disk, says so, and is whole again when there is space',
+    { skip },
+    async (t) => {
+      const dir = await smallDisk(new Undo(t), 64 * 1024);
+      const { file, journal } = await journalIn(dir);
+      journal.opened(record(1));
+      const filler = fillDisk(dir);
+      let last = 1;
+      assert.throws(
+        () => {
+          for (;;) journal.opened(record(++last));
+        },
+        (error) =>
+          CinderfsError.is(error) && error.code === 'journal_failed' && /no space/.test(error.toLine()),
+      );
+      assert.ok(last > 2, 'the page it stands on had some space left');
+      rmSync(filler);
+      journal.opened(record(5_000));
+      journal.closed(1);
+      const wanted = Array.from({ length: last - 2 }, (_, at) => at + 2);
+      assert.deepEqual(await numbersIn(file), [...wanted, 5_000]);
+    },
+  );
+
+  it('notes a close on a full disk: a RELEASE cannot be refused', { skip }, async (t) => {
+    const dir = await smallDisk(new Undo(t), 64 * 1024);
+    const { file, journal } = await journalIn(dir);
+    for (const fh of [1, 2, 3]) journal.opened(record(fh));
+    const filler = fillDisk(dir);
+    for (const fh of [1, 3]) journal.closed(fh);
+    rmSync(filler);
+    assert.deepEqual(await numbersIn(file), [2]);
+    assert.deepEqual(readdirSync(dir), ['open-files']);
+  });
+
+  it('serves on as it is when there is no space to write it anew', { skip }, async (t) => {
+    const dir = await smallDisk(new Undo(t), 2 ** 20);
+    const { file, journal } = await journalIn(dir);
+    for (let fh = 1; fh <= 3_000; fh++) {
+      journal.opened(record(fh));
+      journal.closed(fh);
+    }
+    const filler = fillDisk(dir);
+    assert.throws(() => {
+      for (let fh = 3_001; fh <= 30_000; fh++) {
+        journal.opened(record(fh));
+        journal.closed(fh);
+      }
+    }, /no space/);
+    rmSync(filler);
+    journal.opened(record(40_000));
+    assert.deepEqual(await numbersIn(file), [40_000]);
+  });
+});
