@@ -24,7 +24,7 @@ export type SessionRequest = Omit<HttpRequest, 'service'>;
  * A login without an answer gets company after this: a Keystone that hung and is back never answers what was asked
  * before, and everybody would wait for that until its deadline.
  */
-const HEDGE_MS = 5_000;
+const HEDGE_MS = 10_000;
 
 /** After a renewal failed, the old token serves on; Keystone is asked again after this. */
 const RENEWAL_PAUSE_MS = 10_000;

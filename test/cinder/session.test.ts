@@ -176,7 +176,7 @@ describe('a session', () => {
     const { session, clock, logins } = await harness(t, { login: (n) => (n === 1 ? 'hang' : token(n)) });
     const early = session.token();
     while (logins() === 0) await clock.advance(0);
-    await clock.advance(4_000);
+    await clock.advance(9_000);
     const late = session.token();
     await clock.advance(1_000);
     assert.equal((await early).id.reveal(), 'token-2');

@@ -12,6 +12,7 @@ export type Victim = 'engine' | 'supervisor' | 'host';
 
 /** An engine that takes over on a machine that does much else. */
 const SERVING_MS = 180_000;
+const STARTS = 5;
 
 export interface MortalMountOptions {
   readonly dir: string;
@@ -46,8 +47,7 @@ export class MortalMount {
   /** Starts a mount if none is left; waits until an engine runs, and (`serving`) until it serves. */
   async revive(serving: boolean): Promise<Mounted | undefined> {
     if (this.#orphaned) return undefined;
-    const { dir, env, undo } = this.#options;
-    this.#mounted ??= await Mounted.start({ dir, env, test: undo });
+    this.#mounted ??= await this.#start();
     const { said } = this.#mounted;
     try {
       await this.#hasEngine(this.#mounted, serving);
@@ -57,11 +57,27 @@ export class MortalMount {
     return this.#mounted;
   }
 
+  /** As systemd does it: a start that fails, because the cloud is too busy to log anybody in, is tried again. */
+  async #start(): Promise<Mounted> {
+    const { dir, env, undo } = this.#options;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await Mounted.start({ dir, env, test: undo });
+      } catch (error) {
+        if (tries === STARTS) throw error;
+      }
+    }
+  }
+
   async #hasEngine({ child }: Mounted, serving: boolean): Promise<void> {
-    await eventually('there is another engine', async () => {
-      const pid = await engineOf(child.pid ?? 0);
-      return pid === this.#dead ? undefined : pid;
-    });
+    await eventually(
+      'there is another engine',
+      async () => {
+        const pid = await engineOf(child.pid ?? 0);
+        return pid === this.#dead ? undefined : pid;
+      },
+      SERVING_MS,
+    );
     if (serving) await eventually('another engine serves', () => this.#serves(), SERVING_MS);
   }
 
