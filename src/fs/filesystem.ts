@@ -55,6 +55,8 @@ export interface OpenFile {
    * them (virtual files).
    */
   readonly source: Source | undefined;
+  /** Which of the connections that `source` has led to was made last: what was opened through an earlier one is stale. */
+  readonly connection?: number | undefined;
   /** Aborts when the bytes must not be served any more; `reason` is the CinderfsError every later read gets. */
   readonly fenced: AbortSignal;
   /** What reopen() of a later process needs; undefined where the file system cannot open it again. */

@@ -55,7 +55,8 @@ export class OpenFiles {
       const through = await this.#through(lease, image.size, context);
       const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
       const memo = memoOf({ is: 'image', image, attributes });
-      return { ...describe(handle), source: lease.source, fenced: lease.fenced, memo };
+      const { source, fenced } = lease;
+      return { ...describe(handle), source, connection: through.connection, fenced, memo };
     } catch (error) {
       const failure = CinderfsError.from(error, 'read_failed').within(where);
       // A source that cannot even be opened is not worth lingering on: the next opener gets a new attachment.

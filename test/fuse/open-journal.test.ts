@@ -9,6 +9,7 @@ import { Descriptors } from '../../src/fs/fuse/descriptors.js';
 import { type Opened, OpenFiles } from '../../src/fs/fuse/open-files.js';
 import { OpenJournal, type OpenRecord } from '../../src/fs/fuse/open-journal.js';
 import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared-images.js';
 import { entryOf } from '../../src/fs/fuse/shared-handles.js';
 import { silentLog } from '../../src/log.js';
 import { eventually } from '../support/eventually.js';
@@ -38,7 +39,7 @@ describe('a file that cannot be noted as open', { skip }, () => {
     const image = path.join(await temporaryFolder(undo), 'image');
     writeFileSync(image, 'bytes');
     const files = new OpenFiles({
-      descriptors: new Descriptors(new SharedExports(1)),
+      descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
       backings: new Backings(undefined, silentLog),
       onFenced: () => undefined,
       journal: (await journalIn(dir)).journal,
@@ -100,7 +101,7 @@ describe('the journal of open files', () => {
           for (;;) journal.opened(record(++last));
         },
         (error) =>
-          CinderfsError.is(error) && error.code === 'journal_failed' && /no space/.test(error.toLine()),
+          CinderfsError.is(error) && error.code === 'journal_failed' && error.toLine().includes('no space'),
       );
       assert.ok(last > 2, 'the page it stands on had some space left');
       rmSync(filler);

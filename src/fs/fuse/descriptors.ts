@@ -44,12 +44,13 @@ export class Descriptors {
   }
 
   /**
-   * Undefined when workers cannot read that source: an NBD export without koffi, or an export or image too many.
+   * What `source` leads to now; `connection` counts the connections it has led to. Undefined when workers cannot read
+   * it: an NBD export without koffi, or an export or image too many.
    *
    * @throws CinderfsError `read_failed` when the source cannot be opened.
    */
-  async acquire(source: Source): Promise<Descriptor | undefined> {
-    const key = keyOf(source);
+  async acquire(source: Source, connection = 0): Promise<Descriptor | undefined> {
+    const key = `${connection}:${keyOf(source)}`;
     // Joining an open that hangs keeps a dead source from taking one pool thread per caller.
     const entry = this.#entries.get(key) ?? { opened: this.#open(source), holders: 0 };
     this.#entries.set(key, entry);

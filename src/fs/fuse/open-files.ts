@@ -129,8 +129,8 @@ export class OpenFiles {
     this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), backingId, memo });
   }
 
-  async #descriptorOf({ source }: OpenFile): Promise<Descriptor | undefined> {
-    return source === undefined ? undefined : this.#parts.descriptors.acquire(source);
+  async #descriptorOf({ source, connection }: OpenFile): Promise<Descriptor | undefined> {
+    return source === undefined ? undefined : this.#parts.descriptors.acquire(source, connection);
   }
 
   /** From here on reads of it are served. */

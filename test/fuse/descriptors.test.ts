@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { fstatSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { type Descriptor, Descriptors } from '../../src/fs/fuse/descriptors.js';
+import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared-images.js';
+import { eventually } from '../support/eventually.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+describe('descriptors', () => {
+  it('are of the connection that was made last, for whoever opens then', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'device');
+    const source = { kind: 'file', path: file } as const;
+    const descriptors = new Descriptors(new SharedExports(1), new SharedImages(1), undefined);
+    const acquire = async (connection: number): Promise<Descriptor> => {
+      const descriptor = await descriptors.acquire(source, connection);
+      assert.ok(descriptor);
+      return descriptor;
+    };
+    writeFileSync(file, 'old');
+    const old = [await acquire(1), await acquire(1)] as const;
+    assert.equal(old[0], old[1], 'shared');
+    rmSync(file);
+    writeFileSync(file, 'new');
+    const fresh = [await acquire(2), await acquire(2)] as const;
+    assert.equal(fresh[0], fresh[1], 'shared');
+    assert.deepEqual([textOf(old[0]), textOf(fresh[0])], ['old', 'new']);
+    for (const descriptor of [...old, ...fresh]) descriptors.release(descriptor);
+    for (const { fd } of [old[0], fresh[0]])
+      await eventually('it is closed', () => Promise.resolve(isOpen(fd) ? undefined : true));
+  });
+});
+
+function textOf({ fd }: Descriptor): string {
+  const bytes = Buffer.alloc(3);
+  readSync(fd, bytes, 0, 3, 0);
+  return bytes.toString();
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
