@@ -24,7 +24,7 @@ export class Slots {
   }
 
   /** Runs `work` in a slot; a waiter whose signal aborts leaves the queue with the signal's reason. */
-  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#enter(signal);
     try {
       return await work();
@@ -43,23 +43,23 @@ export class Slots {
     };
   }
 
-  #enter(signal: AbortSignal): Promise<void> | undefined {
-    signal.throwIfAborted();
+  #enter(signal: AbortSignal | undefined): Promise<void> | undefined {
+    signal?.throwIfAborted();
     if (this.#running < this.#limit) {
       this.#running += 1;
       return undefined;
     }
     return new Promise((resolve, reject) => {
       const admit = (): void => {
-        signal.removeEventListener('abort', leave);
+        signal?.removeEventListener('abort', leave);
         resolve();
       };
       const leave = (): void => {
         this.#waiting.delete(admit);
-        reject(signal.reason as Error);
+        reject(signal?.reason as Error);
       };
       this.#waiting.add(admit);
-      signal.addEventListener('abort', leave, { once: true });
+      signal?.addEventListener('abort', leave, { once: true });
     });
   }
 

@@ -4,8 +4,6 @@ import type { Cluster } from './clusters.js';
 import { ExtentMap } from './extent-map.js';
 import type { CephLibrary, ImageHandle } from './library.js';
 
-const NEVER = new AbortController().signal;
-
 /**
  * An image that is open in this process. Its handle is closed only when nobody is inside a call with it: those of this
  * object are counted here; threads that read by `pointer` are counted by whoever gave it to them, who holds a claim
@@ -34,7 +32,7 @@ export class RbdImage {
   /** Takes the share in the cluster over, also when it fails. */
   static async open(library: CephLibrary, cluster: Cluster, address: RbdAddress): Promise<RbdImage> {
     try {
-      const handle = await cluster.slots.run(() => library.open(cluster.handle, address), NEVER);
+      const handle = await cluster.slots.run(() => library.open(cluster.handle, address));
       return new RbdImage(library, cluster, address.image, handle);
     } catch (error) {
       await cluster.release();
@@ -86,7 +84,7 @@ export class RbdImage {
     if (this.#closing !== undefined) throw new CinderfsError('read_failed', 'the RBD image was closed');
     this.#inside += 1;
     try {
-      return await this.#cluster.slots.run(call, NEVER);
+      return await this.#cluster.slots.run(call);
     } finally {
       this.#inside -= 1;
       if (this.#inside === 0) this.#idle?.();

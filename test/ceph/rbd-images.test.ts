@@ -55,6 +55,22 @@ describe('the RBD images of a process', () => {
     await assert.rejects(image.read(0, Buffer.alloc(1)), { code: 'read_failed' });
   });
 
+  it('let any number of reads wait, without a warning of a leak', async (t) => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const { image, release } = await images.open(ADDRESS);
+    const goOn = ceph.hang();
+    const reads = Array.from({ length: 30 }, () => image.read(0, Buffer.alloc(10)));
+    await settle();
+    goOn();
+    await Promise.all(reads);
+    release();
+    await images.quiet();
+    assert.deepEqual(warnings, []);
+  });
+
   it('never join another image that has the name by now', async () => {
     const { release } = await images.open(ADDRESS);
     ceph.images.set('volume-1', { id: 'new', bytes });

@@ -1,7 +1,7 @@
 /** Programs that read images through the mount over and over; each knows when what it read is wrong. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { rm, stat, truncate } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { sha256 } from '../support/cloud.js';
 import { run } from '../support/program.js';
@@ -111,6 +111,8 @@ async function convert({ file, sha256: expected }: Target, scratch: string): Pro
   const args = ['convert', '-f', 'raw', '-O', 'raw', '-T', 'none', file, scratch];
   const { status, stderr } = await run('qemu-img', args);
   if (status !== 0) return stderr;
+  // It rounds an image up to a whole sector, with zeros.
+  await truncate(scratch, (await stat(file)).size);
   const found = await sha256(scratch);
   await rm(scratch);
   return found === expected ? undefined : `digest ${found}`;
