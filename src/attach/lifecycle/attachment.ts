@@ -1,11 +1,11 @@
 import { sleep } from '../../async/clock.js';
-import { CinderfsError, reasonOf } from '../../errors.js';
+import { CinderfsError } from '../../errors.js';
 import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
 import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
 import { type Held, whenLost } from './held.js';
-import { failureLine } from './last-errors.js';
+import { Failures } from './failures.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
 import { Linger } from './linger.js';
@@ -32,6 +32,7 @@ export class Attachment implements Claimable {
   readonly #onIdle: () => void;
   readonly #waiters = new Waiters<Claim>();
   readonly #linger: Linger;
+  readonly #failures: Failures;
   /** Ends attach work that a drain does not want. */
   readonly #quit = new AbortController();
   #state: State<Held> = DETACHED;
@@ -44,7 +45,6 @@ export class Attachment implements Claimable {
   #latest: Held | undefined;
   /** The detach that runs, or ran last. */
   #detaching: Detaching | undefined;
-  #lastError: CinderfsError | undefined;
 
   /** `onIdle` is called when nothing of it is left and nobody wants it. */
   constructor(image: AttachableImage, context: AttachContext, end: AbortSignal, onIdle: () => void) {
@@ -53,6 +53,7 @@ export class Attachment implements Claimable {
     this.#end = end;
     this.#onIdle = onIdle;
     this.#linger = new Linger(context.clock);
+    this.#failures = new Failures(context);
     this.#since = context.clock.now();
   }
 
@@ -128,11 +129,11 @@ export class Attachment implements Claimable {
   async letGoNow(): Promise<void> {
     this.letGo();
     if ((await this.#detaching?.firstTry) === false)
-      throw this.#lastError ?? new CinderfsError('detach_failed', 'it could not be detached at once');
+      throw this.#failures.last ?? new CinderfsError('detach_failed', 'it could not be detached at once');
   }
 
   noteFailure(error: CinderfsError): void {
-    this.#lastError = error;
+    this.#failures.note(error);
   }
 
   /** Cuts every lease with `reason` and detaches. */
@@ -169,7 +170,7 @@ export class Attachment implements Claimable {
       lingerLeftMs: this.#linger.leftMs,
       ageMs: clock.now() - this.#since,
       source: this.held === undefined ? undefined : describeSource(this.held.connected.source),
-      lastError: this.#lastError === undefined ? undefined : failureLine(this.#lastError),
+      lastError: this.#failures.lastLine,
     };
   }
 
@@ -291,11 +292,6 @@ export class Attachment implements Claimable {
   }
 
   #fail(thrown: unknown): CinderfsError {
-    const error = CinderfsError.from(thrown).within({ image: this.imageId, volume: this.volumeId });
-    const fields = { ...error.context, cause: reasonOf(error.cause) };
-    this.#lastError = error;
-    this.#context.counters.identity_mismatches += Number(error.code === 'identity_mismatch');
-    this.#context.log[error.kind.level](fields, error.toLine());
-    return error;
+    return this.#failures.tell(thrown, { image: this.imageId, volume: this.volumeId });
   }
 }

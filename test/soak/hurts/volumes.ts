@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.js';
 import { RECIPES, type SoakImage } from '../images.js';
 import type { Random } from '../random.js';
 import type { World } from '../world.js';
@@ -82,14 +83,19 @@ async function attachElsewhere(world: World, random: Random): Promise<void> {
   world.tally.hurt('attached elsewhere');
   world.foreign.add(id);
   await delay(random.whole(50, 2_000));
-  step(world, volumeId, id, 'connect');
-  step(world, volumeId, id, 'complete');
+  await step(world, volumeId, id, 'connect');
+  await step(world, volumeId, id, 'complete');
   await delay(random.whole(0, 4_000));
-  if (world.devcloud.cloud.volumes.has(volumeId) && !world.devcloud.cloud.attachments.has(id)) {
+  const { cloud } = await running(world);
+  if (cloud.volumes.has(volumeId) && !cloud.attachments.has(id))
     world.tally.violation(`the attachment ${id} of another host was removed`);
-  }
-  step(world, volumeId, id, 'delete');
+  await step(world, volumeId, id, 'delete');
   world.foreign.delete(id);
+}
+
+/** The other host tries again while the cloud is restarted: it must not leave behind what nobody would remove. */
+function running(world: World): Promise<World['devcloud']> {
+  return eventually('the cloud runs', () => Promise.resolve(world.cloudRuns ? world.devcloud : undefined));
 }
 
 function reserve(world: World, volumeId: string, id: string): boolean {
@@ -107,8 +113,13 @@ function reserve(world: World, volumeId: string, id: string): boolean {
   return true;
 }
 
-function step(world: World, volumeId: string, id: string, is: 'connect' | 'complete' | 'delete'): void {
-  const { cloud } = world.devcloud;
+async function step(
+  world: World,
+  volumeId: string,
+  id: string,
+  is: 'connect' | 'complete' | 'delete',
+): Promise<void> {
+  const { cloud } = await running(world);
   const volume = cloud.volumes.get(volumeId);
   const attachment = cloud.attachments.get(id);
   if (volume === undefined || attachment === undefined) return;
