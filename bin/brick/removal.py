@@ -9,6 +9,7 @@ import time
 from brick.host import block_devices, holders_of, iscsi_sessions, listed, nvme_controllers, sysfs
 from brick.refusal import Refusal
 
+USE_SECONDS = 5  # a user of a disk has to let go of it
 GONE_SECONDS = 30  # what os-brick itself waits for a SCSI device to vanish
 # They keep or take descriptors of every disk and follow when it goes.
 KEEPERS = {'multipathd', 'systemd-udevd', 'udevd', '(udev-worker)', 'iscsid', 'lvm', 'blkid'}
@@ -49,10 +50,10 @@ def until_empty(look, seconds=GONE_SECONDS):
     return left
 
 
-def refuse_in_use(names, seconds):
+def refuse_in_use(names):
     """Removing a disk under an open descriptor succeeds, and its owner's next read fails: so look first."""
     disks = [*holders_of(names), *names]
-    used = until_empty(lambda: users_of(disks), seconds)
+    used = until_empty(lambda: users_of(disks), USE_SECONDS)
     if used:
         raise Refusal('in_use', f'{", ".join(disks)} open in {", ".join(used)}')
 
