@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
+import type { SystemCalls } from './ioctl.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 
 /** The part of WebAssembly used here; Node's types leave it to the DOM's. */
@@ -8,8 +9,13 @@ declare const WebAssembly: {
 };
 const WASM_PAGE = 65_536;
 
-/** Room before the data for the reply's header and for the head of an unaligned O_DIRECT read, and a page behind it. */
-const ROOM = MAX_READ + 3 * PAGE_SIZE;
+/**
+ * A device is read in aligned pieces of at least this much. A trip to it costs what several pages cost, and a guest that
+ * boots reads its pages one by one but near each other: the rest waits in the host's page cache.
+ */
+const PIECE = 32 * 1024;
+/** Room before the data for the reply's header, and for the head and the tail of an unaligned read. */
+const ROOM = PAGE_SIZE + MAX_READ + 2 * PIECE;
 
 /**
  * Page-aligned memory, as O_DIRECT needs it: WebAssembly's is, ArrayBuffers are not.
@@ -23,6 +29,11 @@ export function alignedBuffer(bytes: number): Buffer {
 export class AlignedReader {
   /** Bytes [PAGE_SIZE - n, ...) before the data are free for a header: header and data leave in one write. */
   readonly memory = alignedBuffer(ROOM);
+  readonly #cached: ReturnType<SystemCalls['cachedReads']> | undefined;
+
+  constructor(calls: Pick<SystemCalls, 'cachedReads'> | undefined) {
+    this.#cached = calls?.cachedReads(this.memory, PAGE_SIZE);
+  }
 
   /**
    * Reads exactly [offset, offset + length) of `fd`, at most MAX_READ bytes, and returns where in `memory` they start.
@@ -30,9 +41,24 @@ export class AlignedReader {
    * @throws CinderfsError `read_failed` when the source ends early: a short answer would be taken for the end of the
    * image and its rest for zeros. The error of pread(2) passes through.
    */
-  read(fd: number, offset: number, length: number, direct: boolean): number {
-    const head = direct ? offset % PAGE_SIZE : 0;
-    const wanted = direct ? Math.ceil((head + length) / PAGE_SIZE) * PAGE_SIZE : length;
+  read(fd: number, offset: number, length: number): number {
+    return this.#read(fd, offset, length, 1);
+  }
+
+  /**
+   * The same of a device. Short reads, and those that are not to be cached by the mount, go through the page cache of
+   * the host (`cachedFd`), all others past every cache (`directFd`).
+   */
+  readDevice(directFd: number, cachedFd: number, offset: number, length: number, uncached: boolean): number {
+    if (length >= PIECE && !uncached) return this.#read(directFd, offset, length, PAGE_SIZE);
+    if (this.#cached?.(cachedFd, offset, length) === length) return PAGE_SIZE;
+    return this.#read(cachedFd, offset, length, PIECE);
+  }
+
+  /** Reads the aligned range around. */
+  #read(fd: number, offset: number, length: number, alignment: number): number {
+    const head = offset % alignment;
+    const wanted = Math.ceil((head + length) / alignment) * alignment;
     let filled = 0;
     while (filled < head + length) {
       const got = readSync(fd, this.memory, PAGE_SIZE + filled, wanted - filled, offset - head + filled);

@@ -13,6 +13,7 @@ import { mountAsRoot, mountAsUser } from './mount-command.js';
 import type { Agreement } from './negotiation.js';
 import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
 import { Opcode } from './protocol.js';
+import { pagesPerReply } from './reply-pipe.js';
 import { decodeRequest } from './request.js';
 import type { Survival } from './session.js';
 import { Session } from './session.js';
@@ -111,7 +112,7 @@ function initialise(device: FuseDevice, passthrough: boolean): Agreement {
   if (request === undefined || offer === undefined)
     throw new CinderfsError('fuse_failed', 'the kernel did not begin with INIT');
   const agreement = agree(offer, passthrough);
-  if (!device.reply(request.unique, [encodeAgreement(agreement, offer)]))
+  if (!device.reply(request.unique, [encodeAgreement(agreement, offer, pagesPerReply(systemCalls()))]))
     throw new CinderfsError('fuse_failed', 'the kernel let go of the mount during INIT');
   return agreement;
 }

@@ -59,8 +59,8 @@ export function agree(offer: Offer, passthrough: boolean): Agreement {
   return { minor: Math.min(offer.minor, FUSE_MINOR), flags: offer.flags & wanted };
 }
 
-/** The payload of the reply to INIT. */
-export function encodeAgreement(agreement: Agreement, offer: Offer): Buffer {
+/** The payload of the reply to INIT; `maxPages` is what one request may ask for. */
+export function encodeAgreement(agreement: Agreement, offer: Offer, maxPages = MAX_PAGES): Buffer {
   return INIT_OUT.encode({
     major: FUSE_MAJOR,
     minor: FUSE_MINOR,
@@ -71,7 +71,7 @@ export function encodeAgreement(agreement: Agreement, offer: Offer): Buffer {
     congestion_threshold: CONGESTION_THRESHOLD,
     max_write: MAX_WRITE,
     time_gran: 1,
-    max_pages: MAX_PAGES,
+    max_pages: maxPages,
     // Passthrough only over file systems that are not stacked themselves.
     max_stack_depth: hasPassthrough(agreement) ? 1 : 0,
   });

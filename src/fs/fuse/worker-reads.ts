@@ -2,6 +2,7 @@ import { reasonOf } from '../../errors.js';
 import type { AlignedReader } from './aligned-read.js';
 import type { Claims } from './claims.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
+import type { ReplyPipe } from './reply-pipe.js';
 import type { SharedHandles } from './shared-handles.js';
 import { HandleState } from './shared-handles.js';
 import type { WorkerExports } from './worker-exports.js';
@@ -17,9 +18,13 @@ export interface WorkerReadsParts {
   readonly exports: WorkerExports;
   readonly images: WorkerImages;
   readonly replies: WorkerReplies;
+  readonly pipe: ReplyPipe;
   /** The source failed; `reason` is for the log. */
   readonly failed: (read: ReadJob, reason: string) => void;
 }
+
+/** The bytes are in the pipe; in memory they never start here. */
+const PIPED = 0;
 
 /** READ, answered on the worker's own thread. */
 export class WorkerReads {
@@ -35,7 +40,7 @@ export class WorkerReads {
    * main thread answered while we were reading.
    */
   serve(read: ReadJob, worst: typeof HandleState.inline | typeof HandleState.queued): boolean {
-    const { seat, claims, handles, replies } = this.#parts;
+    const { seat, claims, handles, replies, pipe } = this.#parts;
     const state = handles.state(read.fh);
     if (state === HandleState.free || state > worst || read.length > MAX_READ) return false;
     // O_DIRECT readers of an export or an RBD image have no page cache to share; the main thread's block cache serves them all.
@@ -43,25 +48,31 @@ export class WorkerReads {
     const length = Math.max(0, Math.min(read.length, handles.size(read.fh) - read.offset));
     const claim = claims.open(seat, read);
     const start = this.#fill(read, length);
-    if (!claims.take(seat, claim)) return true;
+    const mine = claims.take(seat, claim);
     // Fenced while we read: not one byte leaves. The main thread knows the reason to answer with.
-    if (start === undefined || handles.state(read.fh) === HandleState.fenced) return false;
-    replies.send(read.unique, start, length);
+    const served = mine && start !== undefined && handles.state(read.fh) !== HandleState.fenced;
+    if (!served && start === PIPED) pipe.discard();
+    if (!served) return !mine;
+    if (start === PIPED) pipe.send(length);
+    else replies.send(read.unique, start, length);
     return true;
   }
 
-  /** Where in memory the bytes start; undefined when the source failed. */
+  /** Where in memory the bytes start, or PIPED; undefined when the source failed. */
   #fill(read: ReadJob, length: number): number | undefined {
-    const { handles, reader, exports, images, failed } = this.#parts;
-    const { fh, offset, uncached } = read;
+    const { handles, reader, exports, images, pipe, failed } = this.#parts;
+    const { unique, fh, offset, uncached } = read;
     try {
       if (length === 0) return PAGE_SIZE;
       const place = handles.place(fh);
       if (place !== 0) return exports.read(place, reader.memory, PAGE_SIZE, offset, length);
       const image = handles.image(fh);
       if (image !== 0) return images.read(image, reader.memory, PAGE_SIZE, offset, length);
-      if (uncached) return reader.read(handles.cachedFd(fh), offset, length, false);
-      return reader.read(handles.fd(fh), offset, length, handles.direct(fh));
+      if (!handles.direct(fh)) {
+        if (pipe.fill(unique, handles.fd(fh), offset, length)) return PIPED;
+        return reader.read(handles.fd(fh), offset, length);
+      }
+      return reader.readDevice(handles.fd(fh), handles.cachedFd(fh), offset, length, uncached);
     } catch (error) {
       failed(read, reasonOf(error));
       return undefined;

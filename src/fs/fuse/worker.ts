@@ -12,6 +12,7 @@ import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from './messages.js';
 import { Opcode, PAGE_SIZE } from './protocol.js';
+import { ReplyPipe } from './reply-pipe.js';
 import { SharedExports } from './shared-exports.js';
 import { SharedImages } from './shared-images.js';
 import { HandleState, SharedHandles } from './shared-handles.js';
@@ -47,8 +48,10 @@ const { fuseFd, seat, seats, ...memory } = workerData as WorkerStart;
 const claims = new Claims(memory.claims);
 const tell = (message: FromWorker): void => port.postMessage(message);
 const handles = new SharedHandles(memory.handles);
-const reader = new AlignedReader();
+// Loaded now: at the first LSEEK it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
+const reader = new AlignedReader(systemCalls());
 const replies = new WorkerReplies(fuseFd, reader.memory);
+const pipe = new ReplyPipe(fuseFd, systemCalls());
 const seeks = new WorkerSeeks({ seat, claims, handles, replies, calls: systemCalls });
 const reads = new WorkerReads({
   seat,
@@ -56,6 +59,7 @@ const reads = new WorkerReads({
   handles,
   reader,
   replies,
+  pipe,
   exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
   images: new WorkerImages({
     images: new SharedImages(seats, memory.images),
@@ -65,8 +69,6 @@ const reads = new WorkerReads({
   }),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
-// Now: loaded at the first LSEEK, it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
-systemCalls();
 const request = Buffer.from(new ArrayBuffer(REQUEST_ROOM));
 const view = new DataView(request.buffer);
 
@@ -76,6 +78,7 @@ for (;;) {
   if (!answer(length)) tell(new Uint8Array(request.subarray(0, length)));
   if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
 }
+pipe.discard();
 
 /** Waits for a request; its length, undefined when the mount has ended. */
 function receive(): number | undefined {
