@@ -13,8 +13,11 @@ import { Undo } from '../support/undo.js';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
 
+/** A real volume is reached by no path of this host. */
+const CONNECTORS = process.env.CINDERFS_TEST_CLOUD === 'lab' ? ['qemu'] : ['local', 'qemu'];
+
 describe('a disk without space', { skip, timeout: 300_000 }, () => {
-  for (const connector of ['local', 'qemu'])
+  for (const connector of CONNECTORS)
     it(`fails every open with a reason, and nothing else (connector ${connector})`, async (t) => {
       const undo = new Undo(t);
       const disk = await smallDisk(undo, 2 ** 20);
@@ -58,7 +61,7 @@ describe('a disk without space', { skip, timeout: 300_000 }, () => {
         return open.length === 0 && gauges.journal_records === 0 ? true : undefined;
       });
       assert.equal(await mounted.stop('SIGTERM'), 0, mounted.said.join('\n'));
-      for (const { volume_id: id } of cloud.images)
+      for (const { volume_id: id } of [first, second])
         assert.deepEqual(await cloud.openstack.attachments.listForVolume(id), []);
       const left = [
         ...(await filesBelow(path.join(disk, 'run'))),
