@@ -55,7 +55,7 @@ describe('a disk without space', { skip, timeout: 300_000 }, () => {
       for (const image of [first, second])
         await eventually(`${image.name} is readable again`, async () =>
           (await digest(image.id)) === image.sha256 ? true : undefined,
-        );
+        ).catch((error: unknown) => assert.fail(`${String(error)}\n${mounted.said.slice(-10).join('\n')}`));
       await eventually('everything is let go', async () => {
         const { gauges, open_files: open } = await mounted.status();
         return open.length === 0 && gauges.journal_records === 0 ? true : undefined;
