@@ -22,6 +22,11 @@ export interface Lease {
    * to read through, false when it was not lost.
    */
   readonly renewed: (connection: number) => Promise<boolean>;
+  /**
+   * For a reader that cannot tell by itself whether what it just read is the volume's (source.ts, `says`): resolves when
+   * that was proven from now on; otherwise rejects, and fences where it is another volume.
+   */
+  readonly prove: () => Promise<void>;
   /** Gives the claim back. Idempotent. `evict` says the attachment is bad: it is detached without lingering. */
   release(options?: { readonly evict?: boolean }): void;
 }

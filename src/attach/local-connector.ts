@@ -7,6 +7,7 @@ import type { ConnectionInfo } from '../cinder/types.js';
 import { absolutePath, textOf } from './backend-values.js';
 import type { Connected, Connector, ConnectRequest } from './connector.js';
 import type { HostRecord } from './journal/record.js';
+import type { FileSource } from './source.js';
 
 /** Node has it; its types come with the DOM only. */
 declare const WebAssembly: {
@@ -53,7 +54,7 @@ export class LocalConnector implements Connector {
 }
 
 /** A readable path as a connection; `connector_failed` when it is no file and no block device. */
-export async function connectPath(path: string): Promise<Connected> {
+export async function connectPath(path: string): Promise<Connected & { readonly source: FileSource }> {
   const found = await stat(path).catch((cause: unknown) => {
     throw unreadable(path, cause);
   });

@@ -8,6 +8,12 @@ export type Source = FileSource | NbdSource | RbdSource;
 export interface FileSource {
   readonly kind: 'file' | 'device';
   readonly path: string;
+  /**
+   * Hexadecimal; what every path of this device says as long as it leads to this volume: part of its answer to INQUIRY
+   * page 0x83 or to NVMe's Identify. Absent where the device cannot come to be another one under its reader, or has no
+   * name of its own. A reader asks right after a read, and hands nothing on that is not confirmed.
+   */
+  readonly says?: string | undefined;
 }
 
 /** A read-only NBD export on a unix socket that takes several connections (qemu-nbd). */

@@ -86,7 +86,7 @@ export class OpenFiles {
     if (handle.is === 'text') return handle.text.subarray(offset, end);
     if (end === offset && !handle.lease.fenced.aborted) return Buffer.alloc(0);
     return this.#limited(handle, context, (signal) =>
-      this.#readAgain(handle, signal, () => handle.through.cursor.read(offset, end - offset, signal)),
+      this.#readAgain(handle, signal, () => this.#readProven(handle, offset, end - offset, signal)),
     );
   }
 
@@ -138,7 +138,25 @@ export class OpenFiles {
     if (this.#watched.has(fenced)) return;
     this.#watched.add(fenced);
     setMaxListeners(0, fenced); // one listener per read in flight is no leak
-    fenced.addEventListener('abort', () => this.#parts.distrust(volumeId), { once: true });
+    fenced.addEventListener('abort', () => this.#onFenced(fenced, volumeId), { once: true });
+  }
+
+  /** Their files stay open until they are closed, the source does not: while it is open it cannot be detached. */
+  #onFenced(fenced: AbortSignal, volumeId: string): void {
+    this.#parts.distrust(volumeId);
+    for (const { lease, through } of this.#handles.images()) if (lease.fenced === fenced) close(through);
+  }
+
+  /** A device that may have become another one while it was read has to prove that it did not. */
+  async #readProven(
+    { through, lease }: ImageHandle,
+    offset: number,
+    length: number,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const bytes = await through.cursor.read(offset, length, signal);
+    if ('says' in lease.source && lease.source.says !== undefined) await lease.prove();
+    return bytes;
   }
 
   /** A read that failed because its device went away is done again as soon as the volume is back: only a delay. */

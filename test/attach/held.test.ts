@@ -37,6 +37,24 @@ describe('identity', () => {
     second.release();
   });
 
+  it('is proven again for every read in hand, and once for those who come together', async () => {
+    const world = new AttachWorld({ proofMs: 1_000 });
+    const image = world.addImage('v1');
+    world.addImage('v2');
+    const lease = await world.pool.acquire(image);
+    const proofs = (): number => world.host.calls.filter((call) => call === 'read').length;
+    const before = proofs();
+    await Promise.all([lease.prove(), lease.prove(), lease.prove()]);
+    assert.equal(proofs() - before, 1, 'though the last proof was just now');
+    await world.clock.advance(1);
+    world.host.reuse('v1', 'v2');
+    await rejectsWith('identity_mismatch', lease.prove());
+    assert.equal(lease.fenced.aborted, true);
+    lease.release();
+    await world.pool.quiet();
+    assert.deepEqual(world.leftovers(), []);
+  });
+
   it('stays pinned after a detach: content that changed is never served', async () => {
     const world = new AttachWorld({ lingerMs: 0 });
     const image = world.addImage('v1');
@@ -129,9 +147,14 @@ describe('what is held', () => {
     await settle();
     assert.equal(lease.fenced.aborted, false);
     assert.equal(world.host.read('device-of-v1').toString(), 'bytes of v1');
+    for (let again = 1; again < 10; again++) {
+      world.host.vanish('v1');
+      await settle();
+      assert.equal(lease.fenced.aborted, false, `${again} times more, as by a busy neighbour`);
+    }
     world.host.vanish('v1');
     await settle();
-    assert.equal(lease.fenced.aborted, true, 'the second time in a minute is not cured by connecting');
+    assert.equal(lease.fenced.aborted, true, 'connecting does not cure it');
     await world.pool.quiet();
     assert.deepEqual(world.leftovers(), []);
   });

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BrickDevice, deviceIdentity, judgeDevice } from '../../src/attach/brick/brick-identity.js';
+import {
+  type BrickDevice,
+  deviceIdentity,
+  judgeDevice,
+  spokenName,
+} from '../../src/attach/brick/brick-identity.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const DEVICE: BrickDevice = {
@@ -33,6 +38,13 @@ describe('the identity of a device', () => {
   it('is unknown where the device has none of that kind', () => {
     judgeDevice({ ...DEVICE, ids: [] }, info({ wwn: '624a9370adf8e9c1b2a34a5600011011' }), 'v');
     judgeDevice(DEVICE, info({}), 'v');
+  });
+
+  it('is asked for in the words that the device uses', () => {
+    assert.equal(spokenName(DEVICE), '030010624a9370adf8e9c1b2a34a5600011010');
+    const nvme = { ...DEVICE, ids: ['eui.0011223344556677', 'uuid.22222222333344445555666666666666'] };
+    assert.equal(spokenName(nvme), '0310000022222222333344445555666666666666');
+    assert.equal(spokenName({ ...DEVICE, ids: ['serial.1', 't10.VENDOR VOLUME'] }), undefined);
   });
 
   it('changes with the volume behind it and with the disk', () => {

@@ -1,6 +1,7 @@
 /** What every carrier of the file system must show: ImageFs called directly and each transport pass the same suite. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
+import { readdir, readlink } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { fakeImage } from '../fakes/fs-catalog.js';
@@ -212,6 +213,19 @@ export function filesystemConformance(carrier: Carrier): void {
       assert.ok((await readWhole(subject, image.id)).equals(bytes));
     });
 
+    it('lets go of a fenced source at once, which cannot be detached while it is open', async (t) => {
+      const { subject, world } = await carried(t);
+      const { image, source } = world.raw;
+      assert.ok(source.kind === 'file');
+      const file = await subject.open(image.id);
+      await file.pread(0, 4096);
+      assert.ok(await openHere(source.path));
+      world.pool.fence(image.volumeId);
+      await eventually('nobody has it open', async () => ((await openHere(source.path)) ? undefined : true));
+      await assert.rejects(file.pread(1 << 20, 4096), { code: 'ESTALE' });
+      await file.close();
+    });
+
     it('keeps an open file readable, and its size, when the image leaves the catalog', async (t) => {
       const { subject, world } = await carried(t);
       const { image, bytes } = world.raw;
@@ -249,4 +263,10 @@ export function filesystemConformance(carrier: Carrier): void {
 export async function noLeases({ pool, filesystem }: World): Promise<void> {
   const idle = (): boolean => pool.leases === 0 && filesystem.openFiles === 0;
   await eventually('every lease is given back', () => Promise.resolve(idle() || undefined));
+}
+
+/** Whether this process has that file open. */
+async function openHere(path: string): Promise<boolean> {
+  const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(links)).includes(path);
 }

@@ -10,6 +10,8 @@ interface FakeAttachment {
   leases: number;
   connections: number;
   reconnecting: Promise<void>;
+  /** Another volume is behind it. */
+  swapped: boolean;
 }
 
 /** Attachments without a cloud: `sources` says where each image's bytes are. Counts what is taken and given back. */
@@ -17,6 +19,7 @@ export class FakePool implements AttachmentPool {
   attaches = 0;
   acquires = 0;
   evictions = 0;
+  proofs = 0;
   readonly #sources: (image: AttachableImage) => Source;
   readonly #attached = new Map<string, FakeAttachment>();
   readonly #errors = new Map<string, string>();
@@ -45,6 +48,7 @@ export class FakePool implements AttachmentPool {
         await attachment.reconnecting;
         return attachment.connections !== connection;
       },
+      prove: () => this.#prove(attachment),
       release: ({ evict = false } = {}) => {
         if (!held) return;
         held = false;
@@ -97,6 +101,12 @@ export class FakePool implements AttachmentPool {
     this.#attached.delete(volumeId);
   }
 
+  /** Another volume takes the place of that one: who proves it is fenced. */
+  swap(volumeId: string): void {
+    const attachment = this.#attached.get(volumeId);
+    if (attachment !== undefined) attachment.swapped = true;
+  }
+
   /** The connection of that volume is lost; the returned function makes it again. */
   loseConnection(volumeId: string): () => void {
     const attachment = this.#attached.get(volumeId);
@@ -118,9 +128,18 @@ export class FakePool implements AttachmentPool {
       leases: 0,
       connections: 1,
       reconnecting: Promise.resolve(),
+      swapped: false,
     };
     this.#attached.set(image.volumeId, attachment);
     return attachment;
+  }
+
+  async #prove({ image, swapped }: FakeAttachment): Promise<void> {
+    this.proofs += 1;
+    if (!swapped) return Promise.resolve();
+    const reason = new CinderfsError('identity_mismatch', 'it is another volume');
+    this.fence(image.volumeId, reason);
+    throw reason;
   }
 
   async #waitForGate(signal: AbortSignal | undefined): Promise<void> {

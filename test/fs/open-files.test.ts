@@ -124,6 +124,19 @@ describe('open files', () => {
     assert.deepEqual([world.pool.leases, world.pool.acquires], [0, 1]);
   });
 
+  it('hand on no byte of a device that became another volume while it was read', async (t) => {
+    const world = await makeWorld(t);
+    const { image, bytes, source } = world.raw;
+    Object.assign(source, { says: '0300106001405' });
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);
+    assert.ok((await world.filesystem.read(file.handle, 0, 4096)).equals(bytes.subarray(0, 4096)));
+    assert.equal(world.pool.proofs, 1);
+    world.pool.swap(image.volumeId);
+    await assert.rejects(world.filesystem.read(file.handle, 4096, 4096), errno('ESTALE', image.id));
+    assert.equal(file.fenced.aborted, true);
+    world.filesystem.release(file.handle);
+  });
+
   it('drop what was cached of a volume that did not prove to be itself', async (t) => {
     const world = await makeWorld(t);
     const node = await nodeOf(world, world.nbd);

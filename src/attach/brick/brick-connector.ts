@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
 import { brick, type BrickVerb } from './brick-command.js';
-import { type BrickDevice, deviceIdentity, deviceName, judgeDevice } from './brick-identity.js';
+import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
@@ -155,14 +155,21 @@ export class BrickConnector implements Connector {
     await rm(`${link}.new`, { force: true });
     await symlink(path, `${link}.new`);
     await rename(`${link}.new`, link);
-    const object = async (): Promise<string> => deviceIdentity(await this.#check(path));
+    const object = (): Promise<string> =>
+      this.#check(path).then(deviceIdentity, async (error: unknown) => {
+        // Whoever asks wants to know whether that is because it is gone.
+        await watched.look();
+        throw error;
+      });
     const proven = deviceIdentity(device);
     const { askMs = ASK_MS } = this.#options;
     this.#watched.get(link)?.stop();
     const watched = new DeviceWatch({ path, paths, identity: object, askMs }, proven);
     this.#watched.set(link, watched);
+    const connected = await connectPath(link);
     return {
-      ...(await connectPath(link)),
+      ...connected,
+      source: { ...connected.source, says: spokenName(device) },
       host: { ...host, identity: proven },
       lost: watched.lost,
       deviceName: deviceName(device),

@@ -48,6 +48,20 @@ export function deviceName({ ids }: BrickDevice): string | undefined {
   return NAMING.map((kind) => ids.find((id) => id.startsWith(`${kind}.`))).find((id) => id !== undefined);
 }
 
+/** What comes before the name itself in a device's answer: type of designator (or of descriptor), and length. */
+const HEADERS: Readonly<Record<string, (length: number) => readonly number[]>> = {
+  naa: (length) => [3, 0, length],
+  nguid: (length) => [2, length, 0, 0],
+  uuid: (length) => [3, length, 0, 0],
+};
+
+/** The part of its answer that names the device, for readers that ask after every read (FileSource.says). */
+export function spokenName(device: BrickDevice): string | undefined {
+  const [kind = '', name = ''] = deviceName(device)?.split('.') ?? [];
+  const header = HEADERS[kind]?.(name.length / 2);
+  return header && Buffer.from(header).toString('hex') + name;
+}
+
 /** One string that stays the same as long as it is the same disk with the same volume behind it. */
 export function deviceIdentity({ diskseq, ids }: BrickDevice): string {
   return [`diskseq.${diskseq}`, ...ids].join(' ');

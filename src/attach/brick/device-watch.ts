@@ -1,6 +1,6 @@
 import { watch } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 
 /** How often the kernel's counters are looked at, in milliseconds: reading one costs microseconds. */
@@ -39,10 +39,10 @@ export class DeviceWatch {
     this.#watched = watched;
     this.#proven = proven;
     this.lost = this.#lost.signal;
-    this.#directory = watch('/dev', { persistent: false }, (_, name) => {
-      if (name === basename(watched.path)) void this.#look();
+    this.#directory = watch(dirname(watched.path), { persistent: false }, (_, name) => {
+      if (name === basename(watched.path)) void this.look();
     });
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
+    this.#timer = setInterval(() => void this.look(), LOOK_MS).unref();
   }
 
   stop(): void {
@@ -50,7 +50,8 @@ export class DeviceWatch {
     clearInterval(this.#timer);
   }
 
-  async #look(): Promise<void> {
+  /** Looks now. */
+  async look(): Promise<void> {
     const { path, paths } = this.#watched;
     const there = await access(path).then(
       () => true,

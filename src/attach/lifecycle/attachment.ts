@@ -4,12 +4,12 @@ import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
 import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
-import { type Held, whenLost } from './held.js';
+import { type Held, proveRead, whenLost } from './held.js';
 import { Failures } from './failures.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
 import { Linger } from './linger.js';
-import { type Claim, type Claimable, openLease } from './opening.js';
+import { type Claim, type Claimable, judged, openLease } from './opening.js';
 import { reconnect } from './reconnect.js';
 import type { AttachmentRecord } from '../journal/record.js';
 import { describeSource } from '../source.js';
@@ -175,7 +175,9 @@ export class Attachment implements Claimable {
   }
 
   #claimOf(held: Held): Claim {
-    return { held, lease: leaseOn(held, (evict) => this.#dispatch({ type: 'release', evict })) };
+    const release = (evict: boolean): void => this.#dispatch({ type: 'release', evict });
+    const prove = (): Promise<void> => judged(proveRead(held, this.#context), held, this);
+    return { held, lease: leaseOn(held, { release, prove }) };
   }
 
   #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {

@@ -24,6 +24,8 @@ export interface Held {
   provenAt: number;
   checkedAt: number;
   reconnectedAt: number;
+  /** Losses in a row, each soon after the one before was made good. */
+  quickLosses: number;
   /** The proof that is under way, shared by all who open meanwhile. */
   proving: { readonly since: number; readonly done: Promise<void> } | undefined;
   /** Settles when a lost connection was made again, or given up. */
@@ -41,6 +43,7 @@ export function hold(record: AttachmentRecord, connector: Connector, connected: 
     provenAt: -Infinity,
     checkedAt: -Infinity,
     reconnectedAt: -Infinity,
+    quickLosses: 0,
     proving: undefined,
     reconnecting: Promise.resolve(),
   };
@@ -58,16 +61,15 @@ export function whenLost({ connected: { lost } }: Held, listener: () => void): v
  */
 export async function renewHeld(held: Held, context: AttachContext): Promise<void> {
   const { clock, times } = context;
-  const fresh = (since: number): boolean => clock.now() - since < times.proofMs;
-  if (fresh(held.provenAt)) return;
-  // A proof that began earlier may have looked before the volume was swapped.
-  while (held.proving !== undefined && !fresh(held.proving.since))
-    await held.proving.done.catch(() => undefined);
-  if (held.proving === undefined) {
-    const done = checkAndProve(held, context).finally(() => (held.proving = undefined));
-    held.proving = { since: clock.now(), done };
-  }
-  await held.proving.done;
+  await sharedProof(held, context, clock.now() - times.proofMs, () => checkAndProve(held, context));
+}
+
+/**
+ * Proves what a reader has in hand: that a moment after it was read the source was still the volume. Readers that come
+ * together share one proof; Cinder is not asked. Rejects with `identity_mismatch` or `connector_failed`.
+ */
+export async function proveRead(held: Held, context: AttachContext): Promise<void> {
+  await sharedProof(held, context, context.clock.now(), () => proveConnected(held, context));
 }
 
 /**
@@ -144,11 +146,49 @@ export async function checkHeld(
   }
 }
 
+/** Joins a proof that began at `moment` or later, or begins one: an earlier one may have looked before the volume was swapped. */
+async function sharedProof(
+  held: Held,
+  { clock }: AttachContext,
+  moment: number,
+  prove: () => Promise<void>,
+): Promise<void> {
+  if (held.provenAt > moment) return;
+  while (held.proving !== undefined && held.proving.since < moment)
+    await held.proving.done.catch(() => undefined);
+  if (held.proving === undefined) {
+    const done = prove().finally(() => (held.proving = undefined));
+    held.proving = { since: clock.now(), done };
+  }
+  await held.proving.done;
+}
+
 async function checkAndProve(held: Held, context: AttachContext): Promise<void> {
-  await held.reconnecting;
   if (context.clock.now() - held.checkedAt >= context.times.recheckMs)
     await checkHeld(held, context, CHECK_MS);
-  await proveHeld(held, context);
+  await proveConnected(held, context);
+}
+
+/** Proves it through the connection there is; where that is lost meanwhile, through the one that takes its place. */
+async function proveConnected(held: Held, context: AttachContext): Promise<void> {
+  for (;;) {
+    await held.reconnecting;
+    const { connected } = held;
+    try {
+      await proveHeld(held, context);
+      return;
+    } catch (error) {
+      if (!(await isLost(connected))) throw error;
+      await held.reconnecting;
+      if (held.connected === connected || held.fence.signal.aborted) throw error;
+    }
+  }
+}
+
+/** Asked when something failed, a loss shows at once. */
+export async function isLost({ object, lost }: Connected): Promise<boolean> {
+  if (!lost.aborted) await object().catch(() => undefined);
+  return lost.aborted;
 }
 
 /** The path may have been given to something else since: a new file, a new disk under an old name. */

@@ -1,14 +1,20 @@
 import { sleep, systemClock } from '../../async/clock.js';
-import type { Held } from './held.js';
+import { type Held, isLost } from './held.js';
 import type { Lease } from '../lease.js';
 
 const LOSS_SHOWS_MS = 1_000;
+
+/** What a lease asks of the attachment that it is a claim on. */
+export interface LeaseCalls {
+  readonly release: (evict: boolean) => void;
+  readonly prove: () => Promise<void>;
+}
 
 /**
  * One claim on what is held. Its release is told once, and not at all after a fence: that took all leases with it, and
  * what is held by then may be another attachment.
  */
-export function leaseOn(held: Held, onRelease: (evict: boolean) => void): Lease {
+export function leaseOn(held: Held, calls: LeaseCalls): Lease {
   let released = false;
   return {
     volumeId: held.record.volumeId,
@@ -24,17 +30,19 @@ export function leaseOn(held: Held, onRelease: (evict: boolean) => void): Lease 
       await held.reconnecting;
       return held.connections !== connection && !held.fence.signal.aborted;
     },
+    prove: calls.prove,
     release: ({ evict = false } = {}) => {
       if (released || held.fence.signal.aborted) return;
       released = true;
       // Somebody could not read it: the next who opens it finds out why.
       if (evict) held.provenAt = -Infinity;
-      onRelease(evict);
+      calls.release(evict);
     },
   };
 }
 
 /** Resolves when the connection is lost, at the latest when it would have shown. */
-async function lossOf({ connected: { lost } }: Held): Promise<void> {
-  if (!lost.aborted) await sleep(systemClock, LOSS_SHOWS_MS, lost).catch(() => undefined);
+async function lossOf({ connected }: Held): Promise<void> {
+  if (!(await isLost(connected)))
+    await sleep(systemClock, LOSS_SHOWS_MS, connected.lost).catch(() => undefined);
 }

@@ -34,7 +34,7 @@ export async function openLease(
   for (let tries = 1; ; tries++) {
     const { held, lease } = await attachment.claim(image, patience());
     try {
-      await waitFor(proven(held, attachment, context), patience(), () => undefined);
+      await waitFor(judged(renewHeld(held, context), held, attachment), patience(), () => undefined);
       if (!held.fence.signal.aborted) return lease;
       throw CinderfsError.from(held.fence.signal.reason);
     } catch (error) {
@@ -45,9 +45,10 @@ export async function openLease(
   }
 }
 
-async function proven(held: Held, attachment: Claimable, context: AttachContext): Promise<void> {
+/** `proof` of what `attachment` holds, which is told where that is not the volume any more. */
+export async function judged(proof: Promise<void>, held: Held, attachment: Claimable): Promise<void> {
   try {
-    await renewHeld(held, context);
+    await proof;
   } catch (error) {
     if (CinderfsError.is(error) && (error.code === 'identity_mismatch' || error.code === 'attachment_lost'))
       attachment.distrust(held, error);

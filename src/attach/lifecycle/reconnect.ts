@@ -3,8 +3,12 @@ import { targetOf } from '../journal/record.js';
 import type { AttachContext } from '../context.js';
 import { type Held, proveHeld } from './held.js';
 
-/** A connection that vanishes again this soon has a reason that connecting does not cure. */
+/**
+ * A connection that vanishes this soon, so many times in a row, has a reason that connecting does not cure. A neighbour
+ * that attaches and detaches the same volume takes it away with each detach, seconds apart.
+ */
 const SETTLED_MS = 5_000;
+const QUICK_LOSSES = 10;
 
 /**
  * Connects a volume again whose connection vanished under us: same attachment, same plan and so the same source, proven
@@ -15,7 +19,8 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   const { attachmentId, clone } = held.record;
   const volumeId = targetOf(held.record);
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
-  if (why.code === 'identity_mismatch' || clock.now() - held.reconnectedAt < SETTLED_MS) throw why;
+  held.quickLosses = clock.now() - held.reconnectedAt < SETTLED_MS ? held.quickLosses + 1 : 0;
+  if (why.code === 'identity_mismatch' || held.quickLosses === QUICK_LOSSES) throw why;
   log.warn(
     { volume: volumeId, reason: why.message },
     'the connection of a volume vanished; connecting again',

@@ -45,7 +45,7 @@ export class Descriptors {
 
   /**
    * What `source` leads to now; `connection` counts the connections it has led to. Undefined when workers cannot read
-   * it: an NBD export without koffi, or an export or image too many.
+   * it: an NBD export, or a device that has to be asked, without koffi; or an export or image too many.
    *
    * @throws CinderfsError `read_failed` when the source cannot be opened.
    */
@@ -77,20 +77,30 @@ export class Descriptors {
     if (entry === undefined) return;
     entry.holders -= 1;
     if (entry.holders > 0) return;
-    this.retire(descriptor);
+    this.#forget(entry);
     this.#byDescriptor.delete(descriptor);
     entry.opened.then((opened) => opened?.close()).catch(() => undefined);
   }
 
-  /** Fenced: whoever opens this path from now on gets a fresh descriptor, for the path may name another volume. */
-  retire(descriptor: Descriptor): void {
-    const entry = this.#byDescriptor.get(descriptor);
+  /**
+   * Fenced: whoever opens this path from now on gets a fresh descriptor, for the path may name another volume. What
+   * it was open on is let go of at once, for while it is open it cannot be detached; its number stays taken until its
+   * files are closed, for a worker may be about to read from it.
+   */
+  fence(descriptor: Descriptor): void {
+    this.#forget(this.#byDescriptor.get(descriptor));
+    for (const fd of new Set([descriptor.fd, descriptor.cachedFd]))
+      if (fd !== -1) systemCalls()?.pointAtNothing(fd);
+  }
+
+  #forget(entry: Entry | undefined): void {
     for (const [key, known] of this.#entries) if (known === entry) this.#entries.delete(key);
   }
 
   async #open(source: Source): Promise<Opened | undefined> {
     if (source.kind === 'rbd') return this.#openImage(source);
-    if (source.kind !== 'nbd') return openSource(source);
+    if (source.kind !== 'nbd')
+      return source.says !== undefined && systemCalls() === undefined ? undefined : openSource(source);
     const place = systemCalls() === undefined ? undefined : this.#exports.publish(source);
     return place === undefined ? undefined : this.#exported(source, place);
   }
@@ -117,7 +127,16 @@ export class Descriptors {
   }
 }
 
-const NO_FILE = { fd: -1, cachedFd: -1, direct: false, place: 0, image: 0, regular: false, size: 0 };
+const NO_FILE = {
+  fd: -1,
+  cachedFd: -1,
+  direct: false,
+  place: 0,
+  image: 0,
+  says: undefined,
+  regular: false,
+  size: 0,
+};
 
 async function openSource(source: FileSource): Promise<Opened> {
   const { file, direct } = await openReadOnly(source);
@@ -135,6 +154,7 @@ async function openSource(source: FileSource): Promise<Opened> {
       direct,
       place: 0,
       image: 0,
+      says: source.says === undefined ? undefined : Buffer.from(source.says, 'hex'),
       regular: stats.isFile(),
       size: stats.isFile() ? stats.size : 0,
     },

@@ -1,19 +1,23 @@
+import { closeSync, openSync } from 'node:fs';
 import { constants, open } from 'node:fs/promises';
 import { CinderfsError } from '../../errors.js';
 import type { Koffi, Library } from '../../koffi.js';
 import { errnoName, loadKoffi } from '../../koffi.js';
+import { type DeviceCalls, deviceCalls } from './device-calls.js';
 import { struct } from './struct.js';
 
 /**
  * System calls that Node lacks, through koffi. It is optional: without it there is no passthrough, no native hole
  * search and no mounting as an ordinary user, and everything else works.
  */
-export interface SystemCalls {
+export interface SystemCalls extends DeviceCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
   /** Drops what the page cache holds of a block device (BLKFLSBUF), as far as this process may. */
   dropCache(fd: number): void;
+  /** Makes a descriptor one of /dev/null: what it was open on is let go of as soon as no read of it is under way. */
+  pointAtNothing(fd: number): void;
   /**
    * lseek(2) SEEK_DATA / SEEK_HOLE, on a pool thread: Infinity when there is none, undefined where the file cannot
    * tell (block devices).
@@ -64,6 +68,7 @@ const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
 const BLKFLSBUF = 0x1261;
 const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
+const O_CLOEXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
 const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
@@ -98,6 +103,7 @@ function load(): SystemCalls | null {
   if (koffi === undefined) return null;
   const libc = koffi.load('libc.so.6');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
+  const dup3 = libc.func('int dup3(int from, int to, int flags)');
   const lseek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)');
   const call = (what: string, fd: number, request: number, argument: Buffer): number => {
     const result = Number(ioctl(fd, request, argument));
@@ -112,10 +118,16 @@ function load(): SystemCalls | null {
       const id = BACKING_ID.encode({ backing_id: backingId });
       call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
     },
+    pointAtNothing: (fd) => {
+      const nothing = openSync('/dev/null', 'r');
+      dup3(nothing, fd, O_CLOEXEC);
+      closeSync(nothing);
+    },
     dropCache: (fd) => void ioctl(fd, BLKFLSBUF, null),
     ...socketCalls(koffi, libc),
     cachedReads: cachedReadsOf(libc),
     ...pipeCalls(koffi, libc),
+    ...deviceCalls(koffi, libc),
     seekSync: (fd, offset, whence) => sought(koffi, lseek(fd, offset, WHENCE[whence])),
     seek: (fd, offset, whence) =>
       new Promise((resolve) => {

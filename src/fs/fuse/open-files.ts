@@ -169,7 +169,7 @@ export class OpenFiles {
   #fence(opened: Opened): void {
     if (!this.#opened.has(opened.fh)) return;
     if (entryOf(opened.fh) !== 0) this.shared.setState(opened.fh, HandleState.fenced);
-    if (opened.descriptor !== undefined) this.#parts.descriptors.retire(opened.descriptor);
+    if (opened.descriptor !== undefined) this.#parts.descriptors.fence(opened.descriptor);
     this.#parts.onFenced(opened.file);
   }
 

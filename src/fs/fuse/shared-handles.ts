@@ -30,12 +30,14 @@ export interface SharedHandle {
   readonly place: number;
   /** The place of the RBD image (shared-images.ts); 0 when the source is something else. */
   readonly image: number;
+  /** What its device has to say after every read (FileSource.says); undefined where it need not. */
+  readonly says: Buffer | undefined;
 }
 
 const ENTRIES = 2 ** 15;
 /** Entries there could be in an `fh`; its generation counts in these. */
 export const FH_ENTRIES = 2 ** 16;
-const WORDS = 10;
+const WORDS = 16;
 const STATE = 0;
 const GENERATION = 1;
 const FD = 2;
@@ -45,16 +47,21 @@ const SIZE = 4;
 const CACHED_FD = 6;
 const PLACE = 7;
 const IMAGE = 8;
+/** A length, and as many bytes. */
+const SAYS = 9;
+const SAYS_BYTES = (WORDS - SAYS - 1) * 4;
 
 export class SharedHandles {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
+  readonly #bytes: Buffer;
 
   constructor(memory = new SharedArrayBuffer(ENTRIES * WORDS * 4)) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
+    this.#bytes = Buffer.from(memory);
   }
 
   get entries(): number {
@@ -71,6 +78,8 @@ export class SharedHandles {
     this.#words[at + PLACE] = handle.place;
     this.#words[at + IMAGE] = handle.image;
     this.#doubles[(at + SIZE) / 2] = handle.size;
+    this.#words[at + SAYS] = handle.says?.length ?? 0;
+    handle.says?.copy(this.#bytes, (at + SAYS + 1) * 4, 0, SAYS_BYTES);
     Atomics.store(this.#words, at + STATE, state);
   }
 
@@ -103,6 +112,12 @@ export class SharedHandles {
 
   image(fh: number): number {
     return this.#words[wordOf(fh) + IMAGE] ?? 0;
+  }
+
+  says(fh: number): Buffer | undefined {
+    const at = wordOf(fh) + SAYS;
+    const length = this.#words[at] ?? 0;
+    return length === 0 ? undefined : this.#bytes.subarray((at + 1) * 4, (at + 1) * 4 + length);
   }
 
   size(fh: number): number {

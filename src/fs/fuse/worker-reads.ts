@@ -1,6 +1,8 @@
-import { reasonOf } from '../../errors.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AlignedReader } from './aligned-read.js';
 import type { Claims } from './claims.js';
+import { isStillCalled } from './device-name.js';
+import type { SystemCalls } from './ioctl.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 import type { ReplyPipe } from './reply-pipe.js';
 import type { SharedHandles } from './shared-handles.js';
@@ -19,6 +21,7 @@ export interface WorkerReadsParts {
   readonly images: WorkerImages;
   readonly replies: WorkerReplies;
   readonly pipe: ReplyPipe;
+  readonly calls: () => SystemCalls | undefined;
   /** The source failed; `reason` is for the log. */
   readonly failed: (read: ReadJob, reason: string) => void;
 }
@@ -58,24 +61,41 @@ export class WorkerReads {
     return true;
   }
 
-  /** Where in memory the bytes start, or PIPED; undefined when the source failed. */
+  /** Where in memory the bytes start, or PIPED; undefined when the source failed, or may be another volume by now. */
   #fill(read: ReadJob, length: number): number | undefined {
-    const { handles, reader, exports, images, pipe, failed } = this.#parts;
-    const { unique, fh, offset, uncached } = read;
+    const { handles, reader, exports, images, failed } = this.#parts;
+    const { fh, offset } = read;
     try {
       if (length === 0) return PAGE_SIZE;
       const place = handles.place(fh);
       if (place !== 0) return exports.read(place, reader.memory, PAGE_SIZE, offset, length);
       const image = handles.image(fh);
       if (image !== 0) return images.read(image, reader.memory, PAGE_SIZE, offset, length);
-      if (!handles.direct(fh)) {
-        if (pipe.fill(unique, handles.fd(fh), offset, length)) return PIPED;
-        return reader.read(handles.fd(fh), offset, length);
-      }
-      return reader.readDevice(handles.fd(fh), handles.cachedFd(fh), offset, length, uncached);
+      const start = this.#read(read, length);
+      this.#confirm(fh);
+      return start;
     } catch (error) {
       failed(read, reasonOf(error));
       return undefined;
     }
+  }
+
+  /** The same of a file or a device. */
+  #read({ unique, fh, offset, uncached }: ReadJob, length: number): number {
+    const { handles, reader, pipe } = this.#parts;
+    if (handles.direct(fh))
+      return reader.readDevice(handles.fd(fh), handles.cachedFd(fh), offset, length, uncached);
+    // What has to be confirmed first is not put where only the reply can take it out.
+    if (handles.says(fh) === undefined && pipe.fill(unique, handles.fd(fh), offset, length)) return PIPED;
+    return reader.read(handles.fd(fh), offset, length);
+  }
+
+  /** The bytes that were just read are the volume's, or this throws. */
+  #confirm(fh: number): void {
+    const { handles, calls } = this.#parts;
+    const says = handles.says(fh);
+    const system = says && calls();
+    if (says === undefined || (system !== undefined && isStillCalled(handles.fd(fh), says, system))) return;
+    throw new CinderfsError('identity_mismatch', 'the device does not say that it is the volume');
   }
 }

@@ -60,6 +60,7 @@ const reads = new WorkerReads({
   reader,
   replies,
   pipe,
+  calls: systemCalls,
   exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
   images: new WorkerImages({
     images: new SharedImages(seats, memory.images),
