@@ -3,6 +3,7 @@ import type { Clock } from '../async/clock.js';
 import { cephLibrary } from '../ceph/library.js';
 import { RbdImages } from '../ceph/rbd-images.js';
 import type { Connector } from './connector.js';
+import { KrbdConnector } from './krbd/krbd-connector.js';
 import { LocalConnector } from './local-connector.js';
 import { NfsConnector } from './nfs/nfs-connector.js';
 import { NfsMounts } from './nfs/nfs-mounts.js';
@@ -11,7 +12,7 @@ import { RbdConnector } from './rbd/rbd-connector.js';
 import type { PoolOptions } from './service.js';
 
 /** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
-const KERNEL = ['brick', 'nfs'];
+const KERNEL = ['brick', 'nfs', 'krbd'];
 
 /** Where nobody reads, volumes are only proven. */
 const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
@@ -28,14 +29,15 @@ export function connectorsOf(
   brick: Connector,
   { clock, initiator, connectMs }: Host,
 ): readonly Connector[] {
-  const { connectors, runDir, cephDirectory = '/etc/ceph' } = options;
+  const { connectors, runDir, cephDirectory = '/etc/ceph', log } = options;
   if (connectors !== undefined) return connectors;
   const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
   const rbd = new RbdConnector({ images, cephDirectory, clock, connectMs });
   const directory = join(runDir, 'nbd');
   const qemu = new QemuConnector({ directory, initiator, cephDirectory, clock, startMs: connectMs });
   const mounts = new NfsMounts({ directory: join(runDir, 'nfs'), timeoutMs: connectMs });
-  return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), brick];
+  const krbd = new KrbdConnector({ cephDirectory, stepMs: connectMs, fallback: qemu, clock, log });
+  return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
 }
 
 /** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */

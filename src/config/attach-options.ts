@@ -7,7 +7,7 @@ export const ATTACH_OPTIONS = {
     group: 'attach',
     values: ['auto', 'local', 'rbd', 'qemu', 'brick'],
     default: 'auto',
-    doc: 'How a volume is reached on this host; auto chooses the first of local, rbd and qemu that can: rbd reads Ceph volumes by librbd in this process, qemu, with a qemu-nbd per volume, reads the others, and Ceph volumes where librbd or koffi is missing. brick goes through the host kernel, as nova-compute does: by os-brick, and for NFS by a read-only mount of its own; it is young and never chosen by itself.',
+    doc: 'How a volume is reached on this host; auto chooses the first of local, rbd and qemu that can: rbd reads Ceph volumes by librbd in this process, qemu, with a qemu-nbd per volume, reads the others, and Ceph volumes where librbd or koffi is missing. brick goes through the host kernel, as nova-compute does: by os-brick, for NFS by a read-only mount of its own, and for Ceph by the rbd module, or by qemu where the kernel refuses the image; it is young and never chosen by itself.',
   },
   isolate: {
     type: 'enum',
