@@ -18,6 +18,8 @@ const OUR_VOLUME = 'volume-1';
 const HOST = { host: 'guest', ip: '127.0.0.1', platform: 'x86_64', os_type: 'linux', multipath: false };
 const IQN = 'iqn.2026-01.test.lab:array';
 const PORTAL = '127.0.0.1:3260';
+/** Short, so that our own detaches come between theirs. */
+const LINGER_MS = 300;
 /** More in a long run: a round takes seconds, all of it emulated. */
 const ROUNDS = Number(process.env.CINDERFS_VM_ROUNDS ?? 20);
 /** LUN 1 is ours, 2 and 3 the neighbour's, all of one target and so of one session. */
@@ -53,6 +55,9 @@ const connectionOf = (lun: number): ConnectionInfo => iscsiInfo({ iqn: IQN, port
 
 /** The neighbour's life: attaches and detaches volumes of the target at random, ours among them, as nova does it. */
 class TheirLife {
+  /** What is attached is detached, and that is all. */
+  stopped = false;
+  over = false;
   readonly #cinder: Stack['cinder'];
   readonly #random: () => number;
   /** LUN -> the attachment in Cinder. */
@@ -64,8 +69,10 @@ class TheirLife {
   }
 
   async run(steps: number): Promise<void> {
-    for (let step = 0; step < steps; step++)
+    for (let step = 0; step < steps && !this.stopped; step++) {
       await this.#step([OURS, ...THEIRS][Math.floor(this.#random() * 3)] ?? OURS);
+      if ((step + 1) % 10 === 0) console.log(`# ${step + 1} steps`);
+    }
     for (const lun of [...this.#held.keys()]) await this.#step(lun);
   }
 
@@ -77,8 +84,9 @@ class TheirLife {
       assert.equal(error, undefined, `attaching ${lun}`);
       assert.equal(sha256, digests.get(lun));
     } else {
-      const { error } = await neighbour.ask('detach', connectionOf(lun));
+      const { error, sha256 } = await neighbour.ask('detach', connectionOf(lun));
       assert.equal(error, undefined, `detaching ${lun}`);
+      assert.equal(sha256, digests.get(lun), 'it was there all the time');
       this.#held.delete(lun);
       await this.#cinder.delete(attachment);
     }
@@ -100,16 +108,20 @@ describe('next to os-brick in another process, on the same target', () => {
   it(`reads on through ${ROUNDS} steps of a neighbour that has the same volume and others`, async (test) => {
     const undo = new Undo(test);
     const digest = digests.get(OURS) ?? '';
-    const stack = await Stack.mount(connector, [
-      { id: OUR_VOLUME, info: connectionOf(OURS), mib: MIB, digest },
-    ]);
+    const ours = { id: OUR_VOLUME, info: connectionOf(OURS), mib: MIB, digest };
+    const stack = await Stack.mount(connector, [ours], LINGER_MS);
     undo.after(() => stack.unmount());
     const client = new PosixClient();
     undo.after(() => client.close());
     const random = randomFrom(20_261_122);
     const path = stack.fileOf({ id: OUR_VOLUME });
-    const theirs = { over: false };
-    const theirLife = new TheirLife(stack.cinder, random).run(ROUNDS).finally(() => (theirs.over = true));
+    const theirs = new TheirLife(stack.cinder, random);
+    const theirLife = theirs.run(ROUNDS).finally(() => (theirs.over = true));
+    theirLife.catch(() => undefined); // judged below, or when the test is undone
+    undo.after(() => {
+      theirs.stopped = true;
+      return theirLife;
+    });
     let [opens, reads, slowest] = [0, 0, 0];
     // Opens and closes as well: a volume that nobody reads is detached a moment later.
     while (!theirs.over) {

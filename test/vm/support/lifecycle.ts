@@ -92,6 +92,8 @@ export function describeMounted(stage: MountStage): void {
         1,
         'all share one attachment',
       );
+      assert.equal(stack.unproven, 0, 'every read was confirmed where it was made');
+      assert.ok(!stack.cinder.calls.includes('delete'), 'it lingers');
       await stack.quiet();
     } finally {
       await stack.unmount();

@@ -16,14 +16,17 @@ import { createLog, type LogLevel } from '../../../src/ops/log.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { SimulatedCinder } from '../../fakes/simulated-cinder.js';
 import { eventually } from '../../support/eventually.js';
+import { countingLog } from './counting-log.js';
 import { leftovers } from './leftovers.js';
 import { noClones } from '../../fakes/no-clones.js';
 import type { Volume } from './lifecycle.js';
 
-const LINGER_MS = 300;
+/** Longer than a busy machine takes from the last close to a look at what is attached. */
+const LINGER_MS = 5_000;
 export const READ_TIMEOUT_MS = 60_000;
 let mounts = 0;
 const log = createLog({ level: (process.env.CINDERFS_VM_LOG ?? 'error') as LogLevel, format: 'json' });
+const NOT_CONFIRMED = 'a worker could not read; the main thread tries';
 
 /** Cinder, with the connection_info that a real backend's driver gives for each volume of the guest. */
 class GuestCinder extends SimulatedCinder {
@@ -57,6 +60,7 @@ export class Stack {
   readonly #mounted: MountedTransport;
   /** What was on the host before, of others. */
   readonly #before: readonly string[];
+  readonly #unproven: () => number;
 
   private constructor(
     cinder: GuestCinder,
@@ -64,7 +68,9 @@ export class Stack {
     mountpoint: string,
     mounted: MountedTransport,
     before: readonly string[],
+    unproven: () => number,
   ) {
+    this.#unproven = unproven;
     this.#before = before;
     this.cinder = cinder;
     this.pool = pool;
@@ -104,6 +110,7 @@ export class Stack {
       status: () => '{}',
       options: { gid: 0, readTimeoutMs: READ_TIMEOUT_MS },
     });
+    const { log: counted, count } = countingLog(log, NOT_CONFIRMED);
     const mounted = await mountEngine(filesystem, {
       mountpoint,
       fsname: 'cinderfs-test',
@@ -112,9 +119,14 @@ export class Stack {
       readTimeoutMs: READ_TIMEOUT_MS,
       openTimeoutMs: 300_000,
       attributeTtlSeconds: 60,
-      log,
+      log: counted,
     });
-    return new Stack(cinder, pool, mountpoint, mounted, before);
+    return new Stack(cinder, pool, mountpoint, mounted, before, count);
+  }
+
+  /** Reads that the worker which made them did not hand on. */
+  get unproven(): number {
+    return this.#unproven();
   }
 
   /** The image on a volume, as a path. */
