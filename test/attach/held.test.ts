@@ -43,6 +43,7 @@ describe('identity', () => {
     world.addImage('v2');
     const lease = await world.pool.acquire(image);
     const proofs = (): number => world.host.calls.filter((call) => call === 'read').length;
+    await world.clock.advance(1);
     const before = proofs();
     await Promise.all([lease.prove(), lease.prove(), lease.prove()]);
     assert.equal(proofs() - before, 1, 'though the last proof was just now');
@@ -157,6 +158,20 @@ describe('what is held', () => {
     assert.equal(lease.fenced.aborted, true, 'connecting does not cure it');
     await world.pool.quiet();
     assert.deepEqual(world.leftovers(), []);
+  });
+
+  it('is connected again when the device vanishes before it was proven, under the same attachment', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    let left = 2;
+    world.host.gate = (call) => {
+      if (call === 'read' && left-- > 0) world.host.vanish('v1');
+      return Promise.resolve(undefined);
+    };
+    const lease = await world.pool.acquire(image);
+    assert.equal(count(world, 'create'), 1);
+    assert.equal(world.host.calls.filter((call) => call === 'connect').length, 3);
+    lease.release();
   });
 
   it('is fenced when Cinder has lost the attachment, and the next open attaches anew', async () => {

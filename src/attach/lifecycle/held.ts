@@ -61,7 +61,13 @@ export function whenLost({ connected: { lost } }: Held, listener: () => void): v
  */
 export async function renewHeld(held: Held, context: AttachContext): Promise<void> {
   const { clock, times } = context;
-  await sharedProof(held, context, clock.now() - times.proofMs, () => checkAndProve(held, context));
+  const stale = clock.now() - times.proofMs;
+  await sharedProof(
+    held,
+    context,
+    (since) => since > stale,
+    () => checkAndProve(held, context),
+  );
 }
 
 /**
@@ -69,7 +75,13 @@ export async function renewHeld(held: Held, context: AttachContext): Promise<voi
  * together share one proof; Cinder is not asked. Rejects with `identity_mismatch` or `connector_failed`.
  */
 export async function proveRead(held: Held, context: AttachContext): Promise<void> {
-  await sharedProof(held, context, context.clock.now(), () => proveConnected(held, context));
+  const read = context.clock.now();
+  await sharedProof(
+    held,
+    context,
+    (since) => since >= read,
+    () => proveConnected(held, context),
+  );
 }
 
 /**
@@ -146,15 +158,15 @@ export async function checkHeld(
   }
 }
 
-/** Joins a proof that began at `moment` or later, or begins one: an earlier one may have looked before the volume was swapped. */
+/** Joins a proof that is fresh, by when it began, or begins one: an earlier one may have looked before the volume was swapped. */
 async function sharedProof(
   held: Held,
   { clock }: AttachContext,
-  moment: number,
+  fresh: (since: number) => boolean,
   prove: () => Promise<void>,
 ): Promise<void> {
-  if (held.provenAt > moment) return;
-  while (held.proving !== undefined && held.proving.since < moment)
+  if (fresh(held.provenAt)) return;
+  while (held.proving !== undefined && !fresh(held.proving.since))
     await held.proving.done.catch(() => undefined);
   if (held.proving === undefined) {
     const done = prove().finally(() => (held.proving = undefined));

@@ -68,7 +68,6 @@ const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
 const BLKFLSBUF = 0x1261;
 const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
-const O_CLOEXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
 const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
