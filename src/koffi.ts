@@ -8,6 +8,8 @@ export interface Koffi {
   struct(name: string, fields: Record<string, string>): unknown;
   proto(prototype: string): unknown;
   errno(): number;
+  /** The memory at an address, which stays whose it is. */
+  view(address: bigint, bytes: number): ArrayBuffer;
   readonly os: { readonly errno: Readonly<Record<string, number>> };
 }
 

@@ -2,6 +2,7 @@ import { CinderfsError, EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { generalHelp, verbHelp } from './help.js';
 import { parseVerb } from './parse.js';
+import { answerer } from './verbs/answerer.js';
 import { attachments } from './verbs/attachments.js';
 import { demo } from './verbs/demo.js';
 import { engine } from './verbs/engine.js';
@@ -50,7 +51,7 @@ async function dispatch(
     stdout(`cinderfs ${VERSION}\n`);
     return EXIT.ok;
   }
-  const verb = [...VERBS, engine].find(({ name }) => name === first);
+  const verb = [...VERBS, engine, answerer].find(({ name }) => name === first);
   if (verb === undefined) {
     throw new CinderfsError(
       'usage',

@@ -8,6 +8,7 @@ import type { Invocation } from './verb.js';
 /** Serves a mount in this process until it is gone: on its own, or as the engine of a supervisor. */
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   const parent = link ?? reportToParent();
+  if (link !== undefined) dieOfBugs(invocation);
   try {
     const settings = settingsOf(invocation);
     const cloud = cloudOf(settings, invocation);
@@ -41,6 +42,17 @@ async function start(
   );
   const supervised = link === undefined || turn === undefined ? undefined : { link, turn };
   return startDaemon({ config, cloud, mountpoint, log, supervised });
+}
+
+/**
+ * An engine ends of what nobody caught by a signal: its exit would wait for threads that wait for requests, and its
+ * supervisor would not know.
+ */
+function dieOfBugs({ stderr }: Invocation): void {
+  process.once('uncaughtException', (error) => {
+    stderr(`cinderfs: ${error.stack ?? error.message}\n`);
+    process.kill(process.pid, 'SIGKILL');
+  });
 }
 
 /** The first SIGTERM or SIGINT drains; the second no longer waits for open files. */

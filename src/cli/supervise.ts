@@ -14,6 +14,7 @@ export async function supervise(invocation: Invocation): Promise<number> {
   const [launcher = '', , ...args] = process.argv.slice(1);
   const supervisor = new Supervisor({
     command: [launcher, 'engine', ...args],
+    answerer: [launcher, 'answerer', ...args],
     channel: await openFuseChannel(),
     onReady: () => parent?.serving(),
     onFailed: (exit, line) => parent?.failedAs(exit, line),

@@ -16,6 +16,12 @@ export const MOUNT_OPTIONS = {
     default: 'engine',
     doc: 'Who speaks FUSE: our own engine, or the fuse-native package.',
   },
+  resend: {
+    type: 'boolean',
+    group: 'files',
+    default: true,
+    doc: 'Have the kernel send again what a dead engine had in hand, where it can (Linux 6.9). Off: as on older kernels, cinderfs keeps it in memory of its own, in `run_dir`.',
+  },
   supervise: {
     type: 'boolean',
     group: 'files',

@@ -6,11 +6,13 @@ import { RbdImages } from '../ceph/rbd-images.js';
 import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
 import { requireVolumeAccess } from '../cinder/volume-access.js';
 import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
+import { removeHeldSince } from '../fs/fuse/held-since.js';
+import { removeInFlight } from '../fs/fuse/in-flight.js';
 import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
 import { OpenJournal } from '../fs/fuse/open-journal.js';
 import type { ImageFs } from '../fs/image-fs.js';
 import type { MountedTransport } from '../fs/transport.js';
-import { attachmentPool, detachAll, noteReadError, runDirOf } from './attachments.js';
+import { attachmentPool, detachAll, noteReadError } from './attachments.js';
 import type { AttachmentCalls } from './control-calls.js';
 import type { Control } from './control.js';
 import type { DaemonSettings } from './daemon.js';
@@ -18,6 +20,7 @@ import { DaemonHandover } from './handover.js';
 import { ImageFile } from './image-file.js';
 import { OpenGate } from './open-gate.js';
 import { proveServing } from './prove-serving.js';
+import { runDirOf, SURVIVAL_FILES } from './run-dir.js';
 import { Shutdown } from './shutdown.js';
 import type { StatusReporter } from './status.js';
 import type { Supervised } from './supervised-mount.js';
@@ -125,11 +128,16 @@ async function survival(
 ): Promise<Supervised | undefined> {
   if (supervised === undefined) return undefined;
   const { link, turn } = supervised;
-  const journal = await OpenJournal.open(`${runDirOf(config, mountpoint)}/open-files`, {
-    fresh: turn.mount === undefined,
-  });
+  const { generation } = turn;
+  const at = (file: keyof typeof SURVIVAL_FILES): string =>
+    `${runDirOf(config, mountpoint)}/${SURVIVAL_FILES[file]}`;
+  const journal = await OpenJournal.open(at('openFiles'), { fresh: turn.mount === undefined });
   cleanup.defer('remove the journal of open files', () => journal.remove());
-  return { link, turn, journal };
+  cleanup.defer('remove what was in flight', () => removeInFlight(at('inFlight')));
+  // Requests of another mount have other numbers.
+  if (turn.mount === undefined) removeHeldSince(at('heldSince'));
+  cleanup.defer('remove what was held', () => removeHeldSince(at('heldSince')));
+  return { link, turn, survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') } };
 }
 
 function imageFs(

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import path from 'node:path';
 import type { Clock } from '../async/clock.js';
 import type { Leftover, ReapOptions } from '../attach/lifecycle/reap.js';
 import { createAttachmentPool, type PoolService } from '../attach/service.js';
@@ -8,6 +6,7 @@ import type { Openstack } from '../cinder/openstack.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
+import { mountIdOf, runDirOf } from './run-dir.js';
 
 /** Milliseconds for undoing what a journal has when no daemon is to run. */
 const SETTLE_MS = 120_000;
@@ -21,11 +20,6 @@ export interface AttachmentSettings {
   /** See PoolOptions. */
   readonly rbdImages?: RbdImages | undefined;
   readonly inPlace?: boolean | undefined;
-}
-
-/** Of this mount alone. Its name is short, because the sockets below it have to fit into 107 bytes. */
-export function runDirOf({ run_dir: directory }: Pick<Config, 'run_dir'>, mountpoint: string): string {
-  return path.join(directory, mountIdOf(mountpoint));
 }
 
 /** The attachment pool of this mount, as the configuration wants it. */
@@ -80,10 +74,6 @@ export function noteReadError(
     pool.readFailed(image, error);
     log.error({ image, code: error.code, reason: error.toLine() }, 'read failed');
   };
-}
-
-function mountIdOf(mountpoint: string): string {
-  return createHash('sha256').update(mountpoint).digest('hex').slice(0, 8);
 }
 
 /** Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start). */

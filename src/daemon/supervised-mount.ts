@@ -4,7 +4,7 @@ import { CinderfsError } from '../errors.js';
 import type { Filesystem } from '../fs/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
 import { raiseReadAhead } from '../fs/fuse/kernel-tuning.js';
-import type { OpenJournal } from '../fs/fuse/open-journal.js';
+import type { Survival } from '../fs/fuse/survival.js';
 import { unmount } from '../fs/mountpoint.js';
 import type { MountedTransport, TransportOptions } from '../fs/transport.js';
 import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
@@ -13,7 +13,7 @@ import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js'
 export interface Supervised {
   readonly link: SupervisorLink;
   readonly turn: Turn;
-  readonly journal: OpenJournal;
+  readonly survival: Survival;
 }
 
 /**
@@ -38,13 +38,13 @@ export async function mountSupervised(
 async function mountAnew(
   filesystem: Filesystem,
   options: TransportOptions,
-  { link, turn: { generation }, journal }: Supervised,
+  { link, survival }: Supervised,
 ): Promise<MountedTransport> {
   const { mountpoint, fsname, allowOther, log } = options;
   const fuseFd = await link.mount({ mountpoint, fsname, allowOther });
   try {
-    const prepared = prepare(filesystem, options, { fuseFd, survival: { journal, generation } });
-    link.agreed(mountpoint, prepared.agreement);
+    const prepared = prepare(filesystem, options, { fuseFd, survival });
+    link.agreed(mountpoint, prepared);
     const transport = prepared.start();
     await raiseReadAhead(mountpoint, log);
     return transport;
@@ -57,15 +57,11 @@ async function mountAnew(
 async function takeOver(
   filesystem: Filesystem,
   options: TransportOptions,
-  { link, turn: { generation }, journal }: Supervised,
+  { link, survival }: Supervised,
   { fuseFd, agreement }: StandingMount,
   clock: Clock,
 ): Promise<MountedTransport> {
-  const prepared = prepare(filesystem, options, {
-    fuseFd,
-    agreement,
-    survival: { journal, generation },
-  });
+  const prepared = prepare(filesystem, options, { fuseFd, agreement, survival });
   // Before anything is awaited: the leases must be taken before an attachment that was adopted counts as unused.
   const rebuilt = prepared.rebuild();
   await withDeadline(rebuilt, {

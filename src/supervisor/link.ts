@@ -22,6 +22,12 @@ export interface StandingMount {
   readonly agreement: Agreement;
 }
 
+export interface Agreed {
+  readonly agreement: Agreement;
+  /** Whether another engine can take over. */
+  readonly outlives: boolean;
+}
+
 /** What an engine does for an upgrade. */
 export interface Handover {
   /** Comes to rest so that a successor can take over; throws why it cannot. */
@@ -71,9 +77,9 @@ export class SupervisorLink {
     return answer.socket ? receiveDevice(INHERITED_FD) : INHERITED_FD;
   }
 
-  /** What INIT settled: the supervisor keeps it for the engines to come. */
-  agreed(mountpoint: string, agreement: Agreement): void {
-    this.#tell({ kind: 'agreed', mount: { mountpoint, agreement: packAgreement(agreement) } });
+  /** What INIT settled: the supervisor keeps it for the engines to come, if there can be any. */
+  agreed(mountpoint: string, { agreement, outlives }: Agreed): void {
+    this.#tell({ kind: 'agreed', mount: { mountpoint, agreement: packAgreement(agreement), outlives } });
   }
 
   /** Everything that was open is open again; resolves when nobody else reads the descriptor. */

@@ -22,6 +22,8 @@ export interface Supervision {
 export interface ServedMount {
   readonly mountpoint: string;
   readonly agreement: SentAgreement;
+  /** Whether it can outlive the engine that serves it. */
+  readonly outlives: boolean;
 }
 
 export type ToEngine =

@@ -1,22 +1,25 @@
 import { sleep, type Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
-import { hasResend } from '../fs/fuse/negotiation.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
-import type { ServedMount, Supervision, ToSupervisor } from './messages.js';
-import { unpackAgreement } from './messages.js';
+import { Interim } from './interim.js';
+import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
 /** An engine that has not begun to serve by then is killed and started again. */
 const START_MS = 60_000;
+/** Without an engine for so long, those who wait are answered in its place. */
+const INTERIM_MS = 5_000;
 
 export interface SupervisorParts {
   /** Arguments to Node that start an engine. */
   readonly command: readonly string[];
+  /** Arguments to Node that start what answers while there is no engine. */
+  readonly answerer: readonly string[];
   readonly channel: FuseChannel;
   /** Called once, when the first engine serves. */
   readonly onReady: () => void;
@@ -33,6 +36,7 @@ export interface SupervisorParts {
 export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #policy: RestartPolicy;
+  readonly #interim: Interim;
   readonly #signals: NodeJS.Signals[] = [];
   #engine: EngineProcess;
   #generation = 0;
@@ -47,6 +51,8 @@ export class Supervisor {
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     this.#policy = new RestartPolicy(parts.clock);
+    const { answerer: command, channel, clock } = parts;
+    this.#interim = new Interim({ command, fd: () => channel.fd, begin: () => this.#beginning, clock });
     this.#engine = this.#start();
   }
 
@@ -57,6 +63,7 @@ export class Supervisor {
     try {
       return await this.#run();
     } finally {
+      await this.#interim.end();
       clearInterval(alive);
     }
   }
@@ -67,9 +74,10 @@ export class Supervisor {
       const ending = await engine.ended;
       await this.#upgrading;
       if (this.#engine.alive) continue;
-      if (!this.#ready || this.#engine.said('ending') || ending.status === 0) return ending;
-      if (!this.#survives()) {
-        this.#parts.log.error({ ...ending }, 'the engine died, and this kernel lets no other one take over');
+      if (!this.#ready || this.#engine.said('ending') || this.#interim.gone || ending.status === 0)
+        return ending;
+      if (!this.#survives) {
+        this.#parts.log.error({ ...ending }, 'the engine died, and no other one can take over');
         return ending;
       }
       await this.#restart(ending);
@@ -103,13 +111,14 @@ export class Supervisor {
         break;
       case 'recovered':
         // During an upgrade not before the old engine is dead (upgrade.ts).
-        if (engine === this.#engine && !this.#handingOver) engine.tell({ kind: 'serve' });
+        if (engine === this.#engine && !this.#handingOver)
+          void this.#interim.end().then(() => engine.tell({ kind: 'serve' }));
         break;
       case 'serving':
         this.#serves();
         break;
       case 'failed':
-        if (!this.#ready) this.#parts.onFailed(message.exit, message.line);
+        this.#fails(engine, message);
         break;
       case 'upgrade':
         this.#upgrading = this.#upgrading.then(() => this.#handOver(message.id));
@@ -121,13 +130,13 @@ export class Supervisor {
   }
 
   #begin(engine: EngineProcess): void {
-    engine.tell({
-      kind: 'begin',
-      generation: this.#generation,
-      mount: this.#mount,
-      supervision: this.#supervision,
-    });
+    engine.tell(this.#beginning);
     this.#generation += 1;
+  }
+
+  get #beginning(): ToEngine {
+    const [generation, mount, supervision] = [this.#generation, this.#mount, this.#supervision];
+    return { kind: 'begin', generation, mount, supervision };
   }
 
   async #answerMount(engine: EngineProcess, request: Parameters<FuseChannel['mount']>[0]): Promise<void> {
@@ -150,12 +159,19 @@ export class Supervisor {
     this.#ready = true;
   }
 
-  /**
-   * Whether another engine can go on. Where the kernel does not send requests again, those that the dead engine had in
-   * hand would wait for ever: there the mount ends with it, and readers get ENOTCONN.
-   */
-  #survives(): boolean {
-    return this.#mount !== undefined && hasResend(unpackAgreement(this.#mount.agreement));
+  #fails(engine: EngineProcess, { exit, line }: Extract<ToSupervisor, { kind: 'failed' }>): void {
+    if (!this.#ready) {
+      this.#parts.onFailed(exit, line);
+      return;
+    }
+    this.#parts.log.error({ line }, 'the engine could not take over');
+    // A process whose threads wait for a request cannot exit before there is one for each of them.
+    engine.kill('SIGKILL');
+  }
+
+  /** Whether another engine can go on; otherwise the mount ends with this one, and readers get ENOTCONN. */
+  get #survives(): boolean {
+    return this.#mount?.outlives === true;
   }
 
   async #restart(ending: Ending): Promise<void> {
@@ -168,6 +184,7 @@ export class Supervisor {
     const fields = { ...ending, restarts: this.#restarts, served_ms: Math.round(served), wait_ms: waitMs };
     if (looping) log.error(fields, 'the engine dies again and again; the mount stays, trying slowly');
     else log.warn(fields, 'the engine died; starting it again');
+    this.#interim.begin(looping ? 0 : INTERIM_MS);
     if (waitMs > 0) await sleep(clock, waitMs);
     this.#engine = this.#start();
     const engine = this.#engine;
@@ -179,12 +196,9 @@ export class Supervisor {
 
   async #handOver(id: string): Promise<void> {
     const { log, clock } = this.#parts;
-    if (!this.#survives()) {
-      this.#tellUpgrade({
-        id,
-        pause_ms: 0,
-        failed: 'this kernel lets no other engine take over (Linux 6.9 does)',
-      });
+    if (!this.#survives) {
+      const failed = 'no other engine can take over here (it takes Linux 6.9 or the koffi package)';
+      this.#tellUpgrade({ id, pause_ms: 0, failed });
       return;
     }
     const old = this.#engine;

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { INIT_IN, INIT_IN_SHORT, INIT_OUT } from '../../src/fs/fuse/messages.js';
-import { agree, decodeOffer, encodeAgreement, hasPassthrough } from '../../src/fs/fuse/negotiation.js';
+import {
+  agree,
+  decodeOffer,
+  encodeAgreement,
+  hasPassthrough,
+  hasResend,
+} from '../../src/fs/fuse/negotiation.js';
 import { InitFlag } from '../../src/fs/fuse/protocol.js';
 
 const EVERYTHING = 0xffff_ffff;
@@ -26,7 +32,7 @@ function offerOf(body: Buffer): NonNullable<ReturnType<typeof decodeOffer>> {
 describe('INIT', () => {
   it('asks an old kernel for nothing that it does not have', () => {
     const offer = offerOf(old);
-    const agreement = agree(offer, true);
+    const agreement = agree(offer);
     assert.equal(agreement.minor, 32);
     assert.equal(hasPassthrough(agreement), false);
     const answer = INIT_OUT.decode(encodeAgreement(agreement, offer));
@@ -38,13 +44,15 @@ describe('INIT', () => {
 
   it('takes passthrough from a recent kernel, unless this process cannot use it', () => {
     const offer = offerOf(recent);
-    const answer = INIT_OUT.decode(encodeAgreement(agree(offer, true), offer));
+    const answer = INIT_OUT.decode(encodeAgreement(agree(offer), offer));
     assert.equal((BigInt(answer.flags2) << 32n) & InitFlag.PASSTHROUGH, InitFlag.PASSTHROUGH);
     assert.notEqual(BigInt(answer.flags) & InitFlag.INIT_EXT, 0n);
     assert.equal(answer.max_stack_depth, 1);
     assert.equal(answer.max_pages, 256);
     assert.ok(answer.max_background >= 64);
-    assert.equal(hasPassthrough(agree(offer, false)), false);
+    assert.equal(hasPassthrough(agree(offer, InitFlag.PASSTHROUGH)), false);
+    assert.equal(hasResend(agree(offer, InitFlag.PASSTHROUGH)), true);
+    assert.equal(hasResend(agree(offer, InitFlag.HAS_RESEND)), false);
   });
 
   it('does not read flags2 of a kernel that did not say it has them', () => {
@@ -54,9 +62,9 @@ describe('INIT', () => {
 
   it('speaks at most its own minor, and refuses kernels before it was tried', () => {
     const offer = offerOf(recent);
-    assert.equal(agree({ ...offer, minor: 99 }, true).minor, 45);
-    assert.throws(() => agree({ ...offer, minor: 30 }, true), { code: 'fuse_failed' });
-    assert.throws(() => agree({ ...offer, major: 8 }, true), { code: 'fuse_failed' });
+    assert.equal(agree({ ...offer, minor: 99 }).minor, 45);
+    assert.throws(() => agree({ ...offer, minor: 30 }), { code: 'fuse_failed' });
+    assert.throws(() => agree({ ...offer, major: 8 }), { code: 'fuse_failed' });
     assert.equal(decodeOffer(old.subarray(0, 15)), undefined);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * SIGKILL of the engine at random moments under every kind of reader: no digest wrong, no error, nothing hung, nothing
- * left. CINDERFS_KILLS says how often (500 in docs/reliability.md), CINDERFS_TEST_CLOUD=lab where.
+ * left. CINDERFS_KILLS says how often (500 in docs/reliability.md), CINDERFS_TEST_CLOUD=lab where,
+ * CINDERFS_RESEND=false that the kernel sends nothing again in any of them.
  */
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -21,6 +22,8 @@ const cannotMount = process.getuid?.() === 0 ? false : 'mounting needs root';
 describe('an engine that is killed', { skip: cannotMount, timeout: 7_200_000 }, () => {
   it('while workers read', (t) => killed(t, share(0.5), ['--no-passthrough']));
   it('while blocks come over NBD', (t) => killed(t, share(0.3), ['--connector=qemu']));
+  it('while workers read, where the kernel sends nothing again', (t) =>
+    killed(t, share(0.3), ['--no-passthrough', '--no-resend']));
   it('while the kernel reads by itself', (t) => killed(t, share(0.2), [], 'exact'));
 });
 
@@ -38,7 +41,10 @@ async function killed(
   const loads = loadsOn(world.target, `${world.dir}/converted`);
   let stopped = false;
   world.undo.after(() => (stopped ? [] : Promise.all(loads.map((load) => load.stop()))));
-  await kill(world, kills, t);
+  await kill(world, kills, t).catch((error: unknown) => {
+    t.diagnostic(world.mounted.said.slice(-40).join('\n'));
+    throw error;
+  });
   const wrong = await Promise.all(loads.map((load) => load.stop()));
   stopped = true;
   assert.deepEqual(wrong.flat(), [], world.mounted.said.slice(-20).join('\n'));

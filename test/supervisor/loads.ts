@@ -41,6 +41,11 @@ export function eightReaders(target: Target): Load {
   return new Reader('random', target);
 }
 
+/** Pages anywhere, through a map of the file. */
+export function mapReader(target: Target): Load {
+  return new Reader('map', target);
+}
+
 /** Repeats a pass, which answers with what was wrong. */
 class Passes implements Load {
   readonly name: string;

@@ -38,12 +38,13 @@ export async function supervisedWorld(
   t: TestContext,
   args: readonly string[] = [],
   volumeBytes: 'gib' | 'exact' = 'gib',
+  extra: NodeJS.ProcessEnv = {},
 ): Promise<SupervisedWorld> {
   const undo = new Undo(t);
   const dir = await temporaryFolder(undo);
   const real = process.env.CINDERFS_TEST_CLOUD === 'lab';
   const { env, image, attachments } = real ? await lab(undo, dir) : await embedded(undo, dir, volumeBytes);
-  const mounted = await Mounted.start({ dir, env, args, test: undo });
+  const mounted = await Mounted.start({ dir, env: { ...env, ...extra }, args, test: undo });
   return { dir, undo, mounted, target: { ...image, file: mounted.at(image.id) }, attachments };
 }
 

@@ -70,6 +70,7 @@ export class Mounted {
       CINDERFS_STATE_DIR: path.join(dir, 'state'),
       CINDERFS_RUN_DIR: path.join(dir, 'run'),
       CINDERFS_LOG_FORMAT: 'json',
+      ...(process.env.CINDERFS_RESEND === undefined ? {} : { CINDERFS_RESEND: process.env.CINDERFS_RESEND }),
       ...env,
     };
     const child = spawn(process.execPath, [LAUNCHER, 'mount', mountpoint, ...args], {

@@ -5,12 +5,15 @@ import type { Log } from '../../log.js';
 import type { ReplyErrno } from './errno.js';
 import { negated, systemCode } from './errno.js';
 import { OUT_HEADER } from './messages.js';
-import { NotifyCode } from './protocol.js';
+import { INTERRUPT, NotifyCode } from './protocol.js';
 
 const writeAsync = promisify(write);
 
 /** Codes that say the kernel has let go of the mount; nothing can be answered any more. */
 const GONE = new Set(['ENODEV', 'ECONNABORTED', 'ENOTCONN']);
+
+/** Codes of a read that say that a request went away before it was read. */
+export const TRY_AGAIN: ReadonlySet<string> = new Set(['EINTR', 'ENOENT', 'EAGAIN']);
 
 export function isGone(thrown: unknown): boolean {
   return GONE.has(systemCode(thrown) ?? '');
@@ -23,11 +26,14 @@ export function isGone(thrown: unknown): boolean {
 export class FuseDevice {
   readonly fd: number;
   readonly #log: Log;
+  readonly #onAnswered: (unique: bigint) => void;
   #notifications: Promise<unknown> = Promise.resolve();
 
-  constructor(fd: number, log: Log) {
+  /** `onAnswered` hears of each request once it was answered here. */
+  constructor(fd: number, log: Log, onAnswered: (unique: bigint) => void = () => undefined) {
     this.fd = fd;
     this.#log = log;
+    this.#onAnswered = onAnswered;
   }
 
   /**
@@ -37,9 +43,13 @@ export class FuseDevice {
   reply(unique: bigint, payload: readonly Buffer[]): boolean {
     try {
       writevSync(this.fd, [header(unique, 0, payload), ...payload]);
+      this.#onAnswered(unique);
       return true;
     } catch (error) {
-      if (systemCode(error) === 'ENOENT' || isGone(error)) return false;
+      if (systemCode(error) === 'ENOENT' || isGone(error)) {
+        this.#onAnswered(unique);
+        return false;
+      }
       this.#log.error(
         { unique: String(unique), reason: reasonOf(error) },
         'the kernel refused a reply; the request is answered EIO',
@@ -53,7 +63,9 @@ export class FuseDevice {
   fail(unique: bigint, errno: ReplyErrno): void {
     try {
       writeSync(this.fd, header(unique, negated(errno), []));
+      this.#onAnswered(unique);
     } catch (error) {
+      this.#onAnswered(unique);
       if (systemCode(error) === 'ENOENT' || isGone(error)) return;
       this.#log.error(
         { unique: String(unique), errno, reason: reasonOf(error) },
@@ -88,6 +100,19 @@ export class FuseDevice {
       if (isGone(error)) return true;
       this.#log.debug({ reason: reasonOf(error) }, 'the kernel does not send requests again');
       return false;
+    }
+  }
+
+  /**
+   * Whether the kernel still waits for the answer to a request, asked by a reply to an interrupt of it: one that there
+   * was is sent again (EAGAIN), EINVAL says that there was none, ENOENT that the request was answered.
+   */
+  waits(unique: bigint): boolean {
+    try {
+      writeSync(this.fd, header(unique | INTERRUPT, negated('EAGAIN'), []));
+      return true;
+    } catch (error) {
+      return systemCode(error) === 'EINVAL';
     }
   }
 

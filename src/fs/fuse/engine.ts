@@ -11,12 +11,12 @@ import { systemCalls } from './ioctl.js';
 import { raiseReadAhead } from './kernel-tuning.js';
 import { mountAsRoot, mountAsUser } from './mount-command.js';
 import type { Agreement } from './negotiation.js';
-import { agree, decodeOffer, encodeAgreement } from './negotiation.js';
-import { Opcode } from './protocol.js';
+import { agree, decodeOffer, encodeAgreement, hasResend } from './negotiation.js';
+import { InitFlag, Opcode } from './protocol.js';
 import { pagesPerReply } from './reply-pipe.js';
 import { decodeRequest } from './request.js';
-import type { Survival } from './session.js';
-import { Session } from './session.js';
+import { Session, WORKER_SEATS } from './session.js';
+import { openInFlight, type Survival } from './survival.js';
 
 /**
  * Mounts with our own engine: no libfuse, no native addon. The default on Linux.
@@ -56,6 +56,8 @@ export interface FuseConnection {
 /** A mount that is about to be served. Order: rebuild (after an earlier engine), start. */
 export interface PreparedMount {
   readonly agreement: Agreement;
+  /** Whether another engine can take over from this one. */
+  readonly outlives: boolean;
   /** See EarlierFiles.rebuild. */
   rebuild(): Promise<void>;
   start(): MountedTransport;
@@ -76,12 +78,17 @@ export function prepare(
   options: TransportOptions,
   connection: FuseConnection,
 ): PreparedMount {
-  const device = new FuseDevice(connection.fuseFd, options.log);
-  // BACKING_OPEN wants CAP_SYS_ADMIN.
-  const mayPassthrough = options.passthrough && process.getuid?.() === 0 && systemCalls() !== undefined;
-  const agreement = connection.agreement ?? initialise(device, mayPassthrough);
-  const { survival } = connection;
-  const session = new Session({ filesystem, options, device, agreement, clock: systemClock, survival });
+  const { fuseFd, survival } = connection;
+  const { log } = options;
+  const agreement =
+    connection.agreement ?? initialise(new FuseDevice(fuseFd, log), without(options, survival));
+  const inFlight =
+    survival === undefined
+      ? undefined
+      : openInFlight({ ...kept(survival), agreement, seats: WORKER_SEATS, log });
+  const device = new FuseDevice(fuseFd, log, (unique) => inFlight?.answered(unique));
+  const clock = systemClock;
+  const session = new Session({ filesystem, options, device, agreement, clock, survival, inFlight });
   const ended = session.ended.then(() => connection.close?.());
   const transport: MountedTransport = {
     ended,
@@ -96,6 +103,7 @@ export function prepare(
   };
   return {
     agreement,
+    outlives: survival !== undefined && (inFlight !== undefined || hasResend(agreement)),
     rebuild: () => session.rebuild(),
     start() {
       session.start();
@@ -104,14 +112,26 @@ export function prepare(
   };
 }
 
+function kept({ inFlight: path, generation }: Survival): { path: string; fresh: boolean } {
+  return { path, fresh: generation === 0 };
+}
+
+/** Flags of INIT that are not asked for. */
+function without({ passthrough }: TransportOptions, survival: Survival | undefined): bigint {
+  // BACKING_OPEN wants CAP_SYS_ADMIN.
+  const mayPassthrough = passthrough && process.getuid?.() === 0 && systemCalls() !== undefined;
+  const mayResend = survival?.resend ?? true;
+  return (mayPassthrough ? 0n : InitFlag.PASSTHROUGH) | (mayResend ? 0n : InitFlag.HAS_RESEND);
+}
+
 /** Answers INIT, which the kernel sends at once when it mounts. */
-function initialise(device: FuseDevice, passthrough: boolean): Agreement {
+function initialise(device: FuseDevice, without: bigint): Agreement {
   const room = Buffer.alloc(64 * 1024);
   const request = decodeRequest(room.subarray(0, readSync(device.fd, room, 0, room.length, null)));
   const offer = request?.opcode === Opcode.INIT ? decodeOffer(request.body) : undefined;
   if (request === undefined || offer === undefined)
     throw new CinderfsError('fuse_failed', 'the kernel did not begin with INIT');
-  const agreement = agree(offer, passthrough);
+  const agreement = agree(offer, without);
   if (!device.reply(request.unique, [encodeAgreement(agreement, offer, pagesPerReply(systemCalls()))]))
     throw new CinderfsError('fuse_failed', 'the kernel let go of the mount during INIT');
   return agreement;

@@ -8,7 +8,7 @@ import { struct } from './struct.js';
 
 /**
  * System calls that Node lacks, through koffi. It is optional: without it there is no passthrough, no native hole
- * search and no mounting as an ordinary user, and everything else works.
+ * search, no mounting as an ordinary user and no memory that outlives the process; everything else works.
  */
 export interface SystemCalls extends DeviceCalls {
   /** Registers a file the kernel may read itself; the backing id. */
@@ -40,6 +40,13 @@ export interface SystemCalls extends DeviceCalls {
   spliceIn(fd: number, offset: number, pipe: Pipe, length: number): number;
   /** Gives /dev/fuse the answer that a pipe holds. False: nobody waits for it. Throws CinderfsError `fuse_failed`. */
   spliceOut(pipe: Pipe, fuseFd: number, length: number): boolean;
+  /**
+   * Maps the first `bytes` of a file, shared with every process that maps it and for the life of this one; where.
+   * Throws CinderfsError `fuse_failed`.
+   */
+  mapShared(fd: number, bytes: number): bigint;
+  /** What mapShared mapped at `address`, for any thread. */
+  memoryAt(address: bigint, bytes: number): Buffer;
   /** Two connected stream sockets, closed on exec. */
   socketPair(): readonly [number, number];
   /** A blocking stream socket connected to `path`, closed on exec. Throws CinderfsError `fuse_failed`. */
@@ -87,6 +94,8 @@ const F_SETPIPE_SZ = 1031;
 const SPLICE_F_NONBLOCK = 0x2;
 /** Said of a request whose caller is gone, or by a mount that has ended: nobody waits for the answer. */
 const UNWANTED = new Set(['ENOENT', 'ENODEV', 'ENOTCONN', 'ECONNABORTED']);
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
 const WHENCE = { data: 3, hole: 4 } as const;
 
 let loaded: SystemCalls | null | undefined;
@@ -127,6 +136,7 @@ function load(): SystemCalls | null {
     cachedReads: cachedReadsOf(libc),
     ...pipeCalls(koffi, libc),
     ...deviceCalls(koffi, libc),
+    ...memoryCalls(koffi, libc),
     seekSync: (fd, offset, whence) => sought(koffi, lseek(fd, offset, WHENCE[whence])),
     seek: (fd, offset, whence) =>
       new Promise((resolve) => {
@@ -190,6 +200,20 @@ function pipeCalls(
       if (UNWANTED.has(reason)) return false;
       throw new CinderfsError('fuse_failed', `the kernel refused an answer: ${reason}`);
     },
+  };
+}
+
+function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared' | 'memoryAt'> {
+  const mmap = libc.func(
+    'int64_t mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  );
+  return {
+    mapShared(fd, bytes) {
+      const address = BigInt(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0));
+      if (address > 0n) return address;
+      throw new CinderfsError('fuse_failed', `mmap: ${errnoName(koffi, koffi.errno())}`);
+    },
+    memoryAt: (address, bytes) => Buffer.from(koffi.view(address, bytes)),
   };
 }
 

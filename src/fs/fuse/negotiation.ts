@@ -44,19 +44,18 @@ export function decodeOffer(body: Buffer): Offer | undefined {
 }
 
 /**
- * Answers the kernel's offer. `passthrough` says whether this process could register backing files at all.
+ * Answers the kernel's offer; `without` are flags that this process cannot use or must not.
  *
  * @throws CinderfsError `fuse_failed` when the kernel is too old.
  */
-export function agree(offer: Offer, passthrough: boolean): Agreement {
+export function agree(offer: Offer, without = 0n): Agreement {
   if (offer.major !== FUSE_MAJOR || offer.minor < FUSE_MINOR_OLDEST)
     throw new CinderfsError(
       'fuse_failed',
       `the kernel speaks FUSE ${offer.major}.${offer.minor}; ${FUSE_MAJOR}.${FUSE_MINOR_OLDEST} is the oldest served`,
       { remedy: 'Use Linux 5.10 or later.' },
     );
-  const wanted = passthrough ? WANTED : WANTED & ~InitFlag.PASSTHROUGH;
-  return { minor: Math.min(offer.minor, FUSE_MINOR), flags: offer.flags & wanted };
+  return { minor: Math.min(offer.minor, FUSE_MINOR), flags: offer.flags & WANTED & ~without };
 }
 
 /** The payload of the reply to INIT; `maxPages` is what one request may ask for. */

@@ -52,6 +52,13 @@ export const Opcode = {
   TMPFILE: 51,
 } as const;
 
+/** Nobody waits for an answer to these. */
+export const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
+  Opcode.FORGET,
+  Opcode.BATCH_FORGET,
+  Opcode.INTERRUPT,
+]);
+
 /** INIT flags. Bits 32 and up travel in flags2, and only when both sides set INIT_EXT: hence bigint. */
 export const InitFlag = {
   ASYNC_READ: 1n << 0n,
@@ -81,10 +88,15 @@ export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3, RESEND: 7 } as const
 /** Set in the `unique` of a request that the kernel sends again: whoever had read it first died with it. */
 export const RESENT = 1n << 63n;
 
+/** Set in the `unique` of an INTERRUPT, and of its reply: the rest is that of the request it is about. */
+export const INTERRUPT = 1n;
+
 /** Every page size the kernel serves images on is a multiple of this; requests are whole pages of it. */
 export const PAGE_SIZE = 4096;
 /** The kernel caps a request at 256 pages (fs.fuse.max_pages_limit). */
 export const MAX_PAGES = 256;
+/** The kernel refuses to hand a request to a reader with less room than a WRITE might need. */
+export const REQUEST_ROOM = 64 * 1024 + PAGE_SIZE;
 /** The longest READ the kernel may send. */
 export const MAX_READ = MAX_PAGES * PAGE_SIZE;
 

@@ -7,25 +7,27 @@ import { Descriptors } from './descriptors.js';
 import type { FuseDevice } from './device.js';
 import { Dispatcher } from './dispatcher.js';
 import type { ReplyErrno } from './errno.js';
-import { systemCalls } from './ioctl.js';
 import { EarlierFiles } from './earlier-files.js';
+import type { InFlight } from './in-flight.js';
+import { systemCalls } from './ioctl.js';
 import { KnownNodes } from './known-nodes.js';
 import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
 import type { Agreement } from './negotiation.js';
 import { hasPassthrough } from './negotiation.js';
 import { OpenFiles } from './open-files.js';
-import type { OpenJournal } from './open-journal.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { SharedExports } from './shared-exports.js';
 import { SharedImages } from './shared-images.js';
 import { StallWatch } from './stall-watch.js';
+import type { Survival } from './survival.js';
 import type { ReadJob } from './worker-messages.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** Workers at /dev/fuse, and how many more may be started for those that a dead source holds. */
 const WORKERS = 4;
 const SPARE_WORKERS = 28;
+export const WORKER_SEATS = WORKERS + SPARE_WORKERS;
 /** Numbers of open directories are not used again by the engine that comes after. */
 const DIRECTORIES_PER_ENGINE = 2 ** 32;
 
@@ -36,13 +38,8 @@ export interface SessionParts {
   readonly agreement: Agreement;
   readonly clock: Clock;
   readonly survival?: Survival | undefined;
-}
-
-/** What makes a mount outlive the process that serves it. */
-export interface Survival {
-  readonly journal: OpenJournal;
-  /** How many engines served this mount before. */
-  readonly generation: number;
+  /** Where requests are kept for the engine after this one, where the kernel does not do that. */
+  readonly inFlight?: InFlight | undefined;
 }
 
 /**
@@ -54,8 +51,8 @@ export class Session {
   readonly ended: Promise<void>;
   readonly #parts: SessionParts;
   readonly #nodes: KnownNodes;
-  readonly #exports = new SharedExports(WORKERS + SPARE_WORKERS);
-  readonly #images = new SharedImages(WORKERS + SPARE_WORKERS);
+  readonly #exports = new SharedExports(WORKER_SEATS);
+  readonly #images = new SharedImages(WORKER_SEATS);
   readonly #descriptors: Descriptors;
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
@@ -126,14 +123,17 @@ export class Session {
 
   /** Begins to answer: first what an earlier engine had read and not answered. */
   start(): void {
-    if (this.#inherited) this.#parts.device.resend();
+    const { device, inFlight } = this.#parts;
+    const left = this.#inherited ? (inFlight?.left((unique) => device.waits(unique)) ?? []) : [];
+    for (const request of left) this.#dispatcher.dispatch(request);
+    if (this.#inherited && inFlight === undefined) device.resend();
     this.#pool.refill();
   }
 
-  /** After a successor that did not become ready: what it read comes here, what it noted is overwritten. */
+  /** After a successor that did not become ready, which has answered nothing: what it noted is overwritten. */
   resume(): void {
     this.#parts.survival?.journal.rewrite();
-    this.#parts.device.resend();
+    if (this.#parts.inFlight === undefined) this.#parts.device.resend();
   }
 
   served(): readonly ServedFile[] {
@@ -157,14 +157,15 @@ export class Session {
   }
 
   #workers(): WorkerPool {
-    const { device, options } = this.#parts;
+    const { device, options, inFlight } = this.#parts;
     return new WorkerPool({
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       exports: this.#exports.memory,
       images: this.#images.memory,
       count: WORKERS,
-      limit: WORKERS + SPARE_WORKERS,
+      limit: WORKER_SEATS,
+      inFlight,
       log: options.log,
       onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
       onWaiting: (seat) => this.#lanes.waiting(seat),
@@ -233,5 +234,6 @@ export class Session {
     }
     await this.#parts.device.quiet();
     this.#parts.survival?.journal.remove();
+    this.#parts.inFlight?.remove();
   }
 }

@@ -1,4 +1,5 @@
 /** What the main thread and its workers tell each other. Requests of the kernel travel as plain bytes. */
+import type { InFlightShare } from './in-flight-slots.js';
 
 /** How a worker is started. Descriptors are the process's: every thread has them. */
 export interface WorkerStart {
@@ -10,6 +11,8 @@ export interface WorkerStart {
   readonly exports: SharedArrayBuffer;
   readonly images: SharedArrayBuffer;
   readonly seats: number;
+  /** Where requests are kept for the engine after this one, where the kernel does not do that. */
+  readonly inFlight: InFlightShare | undefined;
 }
 
 /** A READ that the main thread hands to a worker which waits for it. */
@@ -27,8 +30,10 @@ export interface ReadJob {
 /** From a worker: a request it does not answer itself, or where it is. */
 export type FromWorker =
   | Uint8Array
-  /** It was recalled, or finished a job, and waits for a message. */
-  | { readonly kind: 'waiting' }
+  /** The same, and the slot that keeps it until it is answered. */
+  | { readonly kind: 'kept'; readonly bytes: Uint8Array; readonly slot: number }
+  /** It was recalled, or finished a job, and waits for a message; the request it answered, if it did. */
+  | { readonly kind: 'waiting'; readonly answered?: bigint }
   /** The worker cannot serve a job: the file is fenced, or the source failed. */
   | { readonly kind: 'refused'; readonly job: ReadJob }
   /** It is no longer inside of an image that was withdrawn (shared-images.ts). */

@@ -2,7 +2,9 @@ import { Worker } from 'node:worker_threads';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { Claims } from './claims.js';
+import type { InFlight } from './in-flight.js';
 import type { Lane } from './read-lanes.js';
+import { decodeRequest } from './request.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
 
 /** One worker thread and what it is doing, as the main thread sees it. */
@@ -36,6 +38,8 @@ export interface WorkerPoolParts {
   readonly count: number;
   /** Workers there may be, the stalled ones counted. */
   readonly limit: number;
+  /** Where requests are kept for the engine after this one, where the kernel does not do that. */
+  readonly inFlight: InFlight | undefined;
   readonly log: Log;
   readonly onRequest: (bytes: Buffer) => void;
   readonly onWaiting: (seat: Seat) => void;
@@ -117,6 +121,7 @@ export class WorkerPool {
       exports: this.#parts.exports,
       images: this.#parts.images,
       seats: this.#parts.limit,
+      inFlight: this.#parts.inFlight?.share,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       name: `fuse-${index}`,
@@ -139,12 +144,23 @@ export class WorkerPool {
   }
 
   #hear(seat: Seat, message: FromWorker): void {
-    if (message instanceof Uint8Array)
-      this.#parts.onRequest(Buffer.from(message.buffer, message.byteOffset, message.length));
-    else if (message.kind === 'waiting') this.#parts.onWaiting(seat);
+    if (message instanceof Uint8Array) this.#parts.onRequest(bufferOf(message));
+    else if (message.kind === 'kept') this.#take(bufferOf(message.bytes), message.slot);
+    else if (message.kind === 'waiting') this.#waits(seat, message.answered);
     else if (message.kind === 'refused') this.#parts.onRefused(message.job);
     else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
     else this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
+  }
+
+  #take(request: Buffer, slot: number): void {
+    const unique = decodeRequest(request)?.unique;
+    if (unique !== undefined) this.#parts.inFlight?.took(unique, slot);
+    this.#parts.onRequest(request);
+  }
+
+  #waits(seat: Seat, answered: bigint | undefined): void {
+    if (answered !== undefined) this.#parts.inFlight?.answered(answered);
+    this.#parts.onWaiting(seat);
   }
 
   #left(seat: Seat, code: number): void {
@@ -152,7 +168,9 @@ export class WorkerPool {
     this.#parts.onLeft(seat.index);
     const claim = this.claims.current(seat.index);
     const { unique } = this.claims.read(seat.index);
+    const left = this.#parts.inFlight?.vacate(seat.index);
     if (claim !== undefined && this.claims.take(seat.index, claim)) this.#parts.onAbandoned(unique);
+    else if (left !== undefined) this.#parts.onRequest(left);
     if (code === 0 && seat.state === 'serving') this.#close();
     else if (code !== 0) this.#crashes += 1;
     // A worker that cannot live is not started for ever; the last one's death ends the mount.
@@ -176,4 +194,8 @@ export class WorkerPool {
     const bound = [...this.seats()].some(({ state }) => state === 'serving' || state === 'waiting');
     if (this.#closing && !bound) this.#resolveEnded();
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

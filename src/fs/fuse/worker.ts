@@ -7,11 +7,12 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { cephLibrary } from '../../ceph/library.js';
 import { AlignedReader } from './aligned-read.js';
 import { Claims } from './claims.js';
-import { isGone } from './device.js';
+import { isGone, TRY_AGAIN } from './device.js';
 import { systemCode } from './errno.js';
+import { Inbox } from './inbox.js';
 import { systemCalls } from './ioctl.js';
 import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from './messages.js';
-import { Opcode, PAGE_SIZE } from './protocol.js';
+import { Opcode, WITHOUT_ANSWER } from './protocol.js';
 import { ReplyPipe } from './reply-pipe.js';
 import { SharedExports } from './shared-exports.js';
 import { SharedImages } from './shared-images.js';
@@ -25,8 +26,6 @@ import { WorkerReplies } from './worker-replies.js';
 import type { Seek } from './worker-seeks.js';
 import { WorkerSeeks } from './worker-seeks.js';
 
-/** The kernel refuses to hand a request to a reader with less room than a WRITE might need. */
-const REQUEST_ROOM = 64 * 1024 + PAGE_SIZE;
 /** Where a READ has what we need: decoding it into an object would cost more than a 4 KiB read. */
 const READ_REQUEST_SIZE = IN_HEADER.size + READ_IN.size;
 const LENGTH = IN_HEADER.offsets.len;
@@ -39,12 +38,10 @@ const SIZE = IN_HEADER.size + READ_IN.offsets.size;
 const FLAGS = IN_HEADER.size + READ_IN.offsets.flags;
 const XATTR_NAME = IN_HEADER.size + GETXATTR_IN.size;
 const OUR_XATTRS = Buffer.from('user.');
-/** Said by the kernel when a request went away before it was read. */
-const TRY_AGAIN = new Set(['EINTR', 'ENOENT', 'EAGAIN']);
 
 if (parentPort === null) throw new Error('worker.js runs as a worker thread');
 const port = parentPort;
-const { fuseFd, seat, seats, ...memory } = workerData as WorkerStart;
+const { fuseFd, seat, seats, inFlight, ...memory } = workerData as WorkerStart;
 const claims = new Claims(memory.claims);
 const tell = (message: FromWorker): void => port.postMessage(message);
 const handles = new SharedHandles(memory.handles);
@@ -70,13 +67,13 @@ const reads = new WorkerReads({
   }),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
-const request = Buffer.from(new ArrayBuffer(REQUEST_ROOM));
-const view = new DataView(request.buffer);
+const inbox = new Inbox(seat, inFlight, systemCalls);
 
 for (;;) {
   const length = receive();
   if (length === undefined) break;
-  if (!answer(length)) tell(new Uint8Array(request.subarray(0, length)));
+  if (answer(length)) inbox.done();
+  else forward(length);
   if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
 }
 pipe.discard();
@@ -85,7 +82,7 @@ pipe.discard();
 function receive(): number | undefined {
   for (;;) {
     try {
-      return readSync(fuseFd, request, 0, REQUEST_ROOM, null);
+      return readSync(fuseFd, inbox.request, 0, inbox.request.length, null);
     } catch (error) {
       if (isGone(error)) return undefined;
       if (!TRY_AGAIN.has(systemCode(error) ?? '')) throw error;
@@ -95,6 +92,7 @@ function receive(): number | undefined {
 
 /** True when the request was answered here, or is a READ that the main thread answered meanwhile. */
 function answer(length: number): boolean {
+  const { request, view } = inbox;
   if (length < IN_HEADER.size || view.getUint32(LENGTH, LITTLE) !== length) return false;
   const unique = view.getBigUint64(UNIQUE, LITTLE);
   switch (view.getUint32(OPCODE, LITTLE)) {
@@ -118,7 +116,19 @@ function answer(length: number): boolean {
   }
 }
 
+/** Sends a request to the main thread. */
+function forward(length: number): void {
+  const bytes = new Uint8Array(inbox.request.subarray(0, length));
+  if (inFlight !== undefined && !WITHOUT_ANSWER.has(inbox.view.getUint32(OPCODE, LITTLE))) {
+    inbox.pass((slot) => tell({ kind: 'kept', bytes, slot }));
+    return;
+  }
+  tell(bytes);
+  inbox.done();
+}
+
 function readRequest(unique: bigint): ReadJob {
+  const { view } = inbox;
   return {
     unique,
     pid: view.getUint32(PID, LITTLE),
@@ -130,17 +140,22 @@ function readRequest(unique: bigint): ReadJob {
 }
 
 function seekRequest(unique: bigint): Seek {
-  const { fh, offset, whence } = LSEEK_IN.decode(request, IN_HEADER.size);
-  return { unique, pid: view.getUint32(PID, LITTLE), fh, offset, whence };
+  const { fh, offset, whence } = LSEEK_IN.decode(inbox.request, IN_HEADER.size);
+  return { unique, pid: inbox.view.getUint32(PID, LITTLE), fh, offset, whence };
 }
 
 /** This worker's read had stalled: it now takes the queued reads of that source, one by one, until told otherwise. */
 function serveWhileRecalled(): 'rejoin' | 'retire' {
+  let waiting: FromWorker = { kind: 'waiting' };
   for (;;) {
-    tell({ kind: 'waiting' });
+    tell(waiting);
     const message = nextMessage();
     if (message.kind !== 'read') return message.kind;
-    if (!reads.serve(message.job, HandleState.queued)) tell({ kind: 'refused', job: message.job });
+    waiting = { kind: 'waiting', answered: message.job.unique };
+    if (!reads.serve(message.job, HandleState.queued)) {
+      tell({ kind: 'refused', job: message.job });
+      waiting = { kind: 'waiting' };
+    }
     // A job can stall and be recalled as well: the next 'waiting' answers that, too.
     claims.recalled(seat);
   }

@@ -1,0 +1,32 @@
+import { systemClock } from '../async/clock.js';
+import { SURVIVAL_FILES, runDirOf } from '../daemon/run-dir.js';
+import { CinderfsError, EXIT } from '../errors.js';
+import { Answerer } from '../fs/fuse/answerer.js';
+import { FuseDevice } from '../fs/fuse/device.js';
+import { HeldSince } from '../fs/fuse/held-since.js';
+import { openInFlight } from '../fs/fuse/survival.js';
+import type { SupervisorLink } from '../supervisor/link.js';
+import { settingsOf } from './settings.js';
+import type { Invocation } from './verb.js';
+
+/** Answers for a mount that no engine serves, until it is killed or the mount is gone. */
+export async function standIn(invocation: Invocation, link: SupervisorLink): Promise<number> {
+  // It must not keep a mount that nobody will ever serve again.
+  link.onGone(() => process.exit(EXIT.ok));
+  const { config, log } = settingsOf(invocation);
+  const { mount } = await link.begin();
+  if (mount === undefined) throw new CinderfsError('internal', 'there is no mount to stand in for');
+  const runDir = runDirOf(config, mount.mountpoint);
+  const path = `${runDir}/${SURVIVAL_FILES.inFlight}`;
+  const answerer = new Answerer({
+    device: new FuseDevice(mount.fuseFd, log),
+    inFlight: openInFlight({ path, fresh: false, agreement: mount.agreement, seats: 1, log }),
+    since: new HeldSince(`${runDir}/${SURVIVAL_FILES.heldSince}`),
+    readTimeoutMs: config.read_timeout * 1000,
+    openTimeoutMs: config.open_timeout * 1000,
+    clock: systemClock,
+  });
+  await answerer.run();
+  link.ending();
+  return EXIT.ok;
+}

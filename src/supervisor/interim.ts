@@ -1,0 +1,53 @@
+import type { Clock } from '../async/clock.js';
+import { EngineProcess } from './engine-process.js';
+import type { ToEngine } from './messages.js';
+
+export interface InterimParts {
+  /** Arguments to Node that start an answerer (fs/fuse/answerer.ts). */
+  readonly command: readonly string[];
+  /** The mounted descriptor. */
+  readonly fd: () => number | undefined;
+  /** What an engine would be told to begin with. */
+  readonly begin: () => ToEngine;
+  readonly clock: Clock;
+}
+
+/** The time in which no engine serves: whoever waits longer than a moment is answered by a process of its own. */
+export class Interim {
+  readonly #parts: InterimParts;
+  #answerer: EngineProcess | undefined;
+  #stop: (() => void) | undefined;
+
+  constructor(parts: InterimParts) {
+    this.#parts = parts;
+  }
+
+  /** The mount has ended meanwhile. */
+  get gone(): boolean {
+    return this.#answerer?.said('ending') === true;
+  }
+
+  /** It begins in `ms`, unless it has already. */
+  begin(ms: number): void {
+    this.#stop?.();
+    this.#stop = this.#parts.clock.after(ms, () => this.#start());
+  }
+
+  /** Resolves when nobody but an engine reads the descriptor. */
+  async end(): Promise<void> {
+    this.#stop?.();
+    const answerer = this.#answerer;
+    this.#answerer = undefined;
+    answerer?.kill('SIGKILL');
+    await answerer?.ended;
+  }
+
+  #start(): void {
+    if (this.#answerer?.alive === true) return;
+    const { command, fd, begin } = this.#parts;
+    const answerer: EngineProcess = new EngineProcess(command, fd(), (message) => {
+      if (message.kind === 'warm') answerer.tell(begin());
+    });
+    this.#answerer = answerer;
+  }
+}
