@@ -203,6 +203,12 @@ export const ERROR_KINDS = {
   ),
   fuse_failed: kind('EIO', 'fuse', 'error', 'See the cause; `dmesg` may say more.'),
   not_running: kind('ENOENT', 'not_running', 'error', 'Start it with `cinderfs mount DIR`.'),
+  no_answer: kind(
+    'EIO',
+    'not_running',
+    'error',
+    'It ended before it answered. Ask again; see its log for why.',
+  ),
   start_timeout: kind('ETIMEDOUT', 'timeout', 'error', 'See the log lines above for what it waited for.'),
   upgrade_failed: kind(
     'EIO',

@@ -74,6 +74,11 @@ export class ControlClient {
         },
       );
     }
-    return new CinderfsError('internal', `the daemon of ${this.#where} did not answer`, { cause: thrown });
+    const hungUp = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+    return new CinderfsError(
+      hungUp ? 'no_answer' : 'internal',
+      `the daemon of ${this.#where} did not answer`,
+      { cause: thrown },
+    );
   }
 }

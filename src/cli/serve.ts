@@ -1,5 +1,8 @@
-import { startDaemon, type Daemon, type DaemonSettings } from '../daemon/daemon.js';
+import { startDaemon, type Daemon } from '../daemon/daemon.js';
 import { CinderfsError, EXIT } from '../errors.js';
+import { WORKERS } from '../fs/fuse/session.js';
+import { WorkerThreads } from '../fs/fuse/worker-threads.js';
+import type { Log } from '../log.js';
 import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';
 import { cloudOf, settingsOf } from './settings.js';
@@ -9,13 +12,16 @@ import type { Invocation } from './verb.js';
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   const parent = link ?? reportToParent();
   if (link !== undefined) dieOfBugs(invocation);
+  // First of all: they load while this thread reads the settings.
+  const threads = new WorkerThreads(link === undefined ? 0 : WORKERS);
   try {
-    const settings = settingsOf(invocation);
-    const cloud = cloudOf(settings, invocation);
+    const { config, log, ...settings } = settingsOf(invocation);
+    const cloud = cloudOf({ config, ...settings }, invocation);
     // A successor whose settings are wrong says so before the old engine is stopped.
-    const turn = await link?.begin();
-    const daemon = await start({ ...settings, cloud, mountpoint: invocation.words[0] ?? '' }, link, turn);
-    if ((turn?.generation ?? 0) === 0) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
+    const supervised = link === undefined ? undefined : { ...(await turnOf(link, threads, log)), threads };
+    const mountpoint = invocation.words[0] ?? '';
+    const daemon = await startDaemon({ config, cloud, mountpoint, log, supervised });
+    if ((supervised?.turn.generation ?? 0) === 0) invocation.stderr(`READY ${mountpoint}\n`);
     parent?.serving(daemon.handover);
     stopOnSignals(daemon);
     await daemon.ended;
@@ -27,21 +33,19 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   }
 }
 
-type Start = Pick<DaemonSettings, 'config' | 'cloud' | 'mountpoint' | 'log'>;
-
-async function start(
-  { config, cloud, mountpoint, log }: Start,
-  link: SupervisorLink | undefined,
-  turn: Turn | undefined,
-): Promise<Daemon> {
-  link?.onGone(() =>
+async function turnOf(
+  link: SupervisorLink,
+  threads: WorkerThreads,
+  log: Log,
+): Promise<{ readonly link: SupervisorLink; readonly turn: Turn }> {
+  const turn = await link.begin(threads.loaded);
+  link.onGone(() =>
     log.warn(
       { pid: process.pid },
       'the supervisor died; this process serves on, but a crash or an upgrade now ends the mount',
     ),
   );
-  const supervised = link === undefined || turn === undefined ? undefined : { link, turn };
-  return startDaemon({ config, cloud, mountpoint, log, supervised });
+  return { link, turn };
 }
 
 /**

@@ -127,7 +127,7 @@ async function survival(
   { cleanup }: Ground,
 ): Promise<Supervised | undefined> {
   if (supervised === undefined) return undefined;
-  const { link, turn } = supervised;
+  const { turn } = supervised;
   const { generation } = turn;
   const at = (file: keyof typeof SURVIVAL_FILES): string =>
     `${runDirOf(config, mountpoint)}/${SURVIVAL_FILES[file]}`;
@@ -137,7 +137,7 @@ async function survival(
   // Requests of another mount have other numbers.
   if (turn.mount === undefined) removeHeldSince(at('heldSince'));
   cleanup.defer('remove what was held', () => removeHeldSince(at('heldSince')));
-  return { link, turn, survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') } };
+  return { ...supervised, survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') } };
 }
 
 function imageFs(

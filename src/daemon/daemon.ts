@@ -7,11 +7,12 @@ import { prepareMountpoint } from '../fs/mountpoint.js';
 import type { Log } from '../log.js';
 import { controlSocketPath } from '../ops/control-socket.js';
 import { attachmentCalls } from './control-calls.js';
-import type { SupervisorLink, Turn } from '../supervisor/link.js';
+import type { SupervisorLink } from '../supervisor/link.js';
 import { assemble, type Assembled } from './assemble.js';
 import { Control } from './control.js';
 import type { DaemonHandover } from './handover.js';
 import { StatusReporter } from './status.js';
+import type { Supervised } from './supervised-mount.js';
 import { unmountBy } from './unmount-call.js';
 
 export interface DaemonSettings {
@@ -19,8 +20,8 @@ export interface DaemonSettings {
   readonly cloud: CloudConfig;
   readonly mountpoint: string;
   readonly log: Log;
-  /** Where a supervisor holds the mount: the link to it and what this engine is to do. */
-  readonly supervised?: { readonly link: SupervisorLink; readonly turn: Turn } | undefined;
+  /** Where a supervisor holds the mount. */
+  readonly supervised?: Omit<Supervised, 'survival'> | undefined;
 }
 
 /** A serving mount. */

@@ -5,6 +5,7 @@ import type { Filesystem } from '../fs/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
 import { raiseReadAhead } from '../fs/fuse/kernel-tuning.js';
 import type { Survival } from '../fs/fuse/survival.js';
+import type { WorkerThreads } from '../fs/fuse/worker-threads.js';
 import { unmount } from '../fs/mountpoint.js';
 import type { MountedTransport, TransportOptions } from '../fs/transport.js';
 import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
@@ -14,6 +15,7 @@ export interface Supervised {
   readonly link: SupervisorLink;
   readonly turn: Turn;
   readonly survival: Survival;
+  readonly threads: WorkerThreads;
 }
 
 /**
@@ -38,12 +40,12 @@ export async function mountSupervised(
 async function mountAnew(
   filesystem: Filesystem,
   options: TransportOptions,
-  { link, survival }: Supervised,
+  { link, survival, threads }: Supervised,
 ): Promise<MountedTransport> {
   const { mountpoint, fsname, allowOther, log } = options;
   const fuseFd = await link.mount({ mountpoint, fsname, allowOther });
   try {
-    const prepared = prepare(filesystem, options, { fuseFd, survival });
+    const prepared = prepare(filesystem, options, { fuseFd, survival, threads });
     link.agreed(mountpoint, prepared);
     const transport = prepared.start();
     await raiseReadAhead(mountpoint, log);
@@ -57,11 +59,11 @@ async function mountAnew(
 async function takeOver(
   filesystem: Filesystem,
   options: TransportOptions,
-  { link, survival }: Supervised,
+  { link, survival, threads }: Supervised,
   { fuseFd, agreement }: StandingMount,
   clock: Clock,
 ): Promise<MountedTransport> {
-  const prepared = prepare(filesystem, options, { fuseFd, agreement, survival });
+  const prepared = prepare(filesystem, options, { fuseFd, agreement, survival, threads });
   // Before anything is awaited: the leases must be taken before an attachment that was adopted counts as unused.
   const rebuilt = prepared.rebuild();
   await withDeadline(rebuilt, {

@@ -31,6 +31,12 @@ export async function prepareMountpoint(directory: string, log: Log): Promise<st
   return path;
 }
 
+/** Whether there is a mount of ours that somebody serves. Waits for an engine that is being started again. */
+export async function isServed(directory: string): Promise<boolean> {
+  const path = await absolutePath(directory);
+  return (await findMount(path))?.type === MOUNT_TYPE && !(await isDead(path));
+}
+
 /** Takes away a mount of ours whose daemon died (ENOTCONN). False when there is none; never touches another. */
 export async function healMountpoint(directory: string): Promise<boolean> {
   const path = await absolutePath(directory);

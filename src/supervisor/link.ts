@@ -63,8 +63,9 @@ export class SupervisorLink {
     return process.connected ? this.#supervision : undefined;
   }
 
-  /** Says that everything is loaded and waits for this engine's turn. */
-  async begin(): Promise<Turn> {
+  /** Waits for this engine's turn; `loaded` settles when it can make the most of it. */
+  async begin(loaded: Promise<unknown>): Promise<Turn> {
+    void loaded.then(() => this.#tell({ kind: 'hot' }));
     const { generation, mount } = await this.#ask({ kind: 'warm' }, 'begin');
     return { generation, mount: mount === undefined ? undefined : standing(mount) };
   }

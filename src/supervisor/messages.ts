@@ -51,8 +51,10 @@ export type ToEngine =
   | { readonly kind: 'news'; readonly supervision: Supervision };
 
 export type ToSupervisor =
-  /** Loaded, nothing touched yet. */
+  /** May begin, nothing touched yet. */
   | { readonly kind: 'warm' }
+  /** Its threads have loaded as well: beginning takes it no longer than it must. */
+  | { readonly kind: 'hot' }
   | { readonly kind: 'mount'; readonly request: MountRequest }
   | { readonly kind: 'agreed'; readonly mount: ServedMount }
   /** Everything that was open is open again. */

@@ -23,6 +23,8 @@ export interface SupervisorParts {
   readonly channel: FuseChannel;
   /** Called once, when the first engine serves. */
   readonly onReady: () => void;
+  /** Called when the mount goes, whoever ended it. */
+  readonly onEnding: () => void;
   /** Called when the first engine says why it cannot start. */
   readonly onFailed: (exit: number, line: string) => void;
   readonly log: Log;
@@ -84,6 +86,11 @@ export class Supervisor {
     }
   }
 
+  /** Whether the mount waits for its next engine to serve. */
+  get between(): boolean {
+    return this.#ready && this.#servingSince === undefined;
+  }
+
   /** Passes a signal on: the engine knows how to end. One that is being started gets it as soon as it serves. */
   signal(signal: NodeJS.Signals): void {
     this.#signals.push(signal);
@@ -124,6 +131,9 @@ export class Supervisor {
         this.#upgrading = this.#upgrading.then(() => this.#handOver(message.id));
         break;
       case 'ending':
+        this.#parts.onEnding();
+        break;
+      case 'hot':
       case 'yielded':
       case 'refused':
     }

@@ -34,7 +34,7 @@ export async function handOver(parts: HandOverParts): Promise<UpgradeReport> {
   let stoppedAt: number | undefined;
   const pause = (): number => (stoppedAt === undefined ? 0 : Math.round(clock.now() - stoppedAt));
   try {
-    await within(parts, 'was not loaded', WARM_MS, successor.hears('warm'));
+    await within(parts, 'was not loaded', WARM_MS, successor.hears('hot'));
     stoppedAt = await rest(parts);
     parts.begin(successor);
     await within(parts, 'did not open again what was open', RECOVER_MS, successor.hears('recovered'));

@@ -72,9 +72,7 @@ describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
     assert.match(short.stderr, /sleep/);
     const gone = once(mounted.child, 'exit');
     const draining = cinderfs(['umount', '--drain', mounted.mountpoint], mounted.env);
-    await eventually('it drains', async () =>
-      (await mounted.status()).state === 'draining' ? true : undefined,
-    );
+    await untilItDrains(world);
     assert.match((await run('cat', [target.file])).stderr, /temporarily unavailable/);
     await file.close();
     holder.kill();
@@ -98,6 +96,58 @@ describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
     assert.equal(await world.attachments(), 0);
   });
 
+  it('waits for the engine that comes after one that died', async (t) => {
+    const world = await supervisedWorld(t);
+    const { mounted } = world;
+    const gone = once(mounted.child, 'exit');
+    await killEngine(world);
+    const { status, stderr } = await cinderfs(['umount', mounted.mountpoint], mounted.env);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(await world.attachments(), 0);
+  });
+
+  it('names the holders also when the engine has just died', async (t) => {
+    const { world } = await held(t);
+    await killEngine(world);
+    const refused = await cinderfs(['umount', world.mounted.mountpoint], world.mounted.env);
+    assert.equal(refused.status, 6, refused.stderr);
+    assert.match(refused.stderr, /sleep/);
+  });
+
+  it('--drain goes on with the engine that comes after one that died', async (t) => {
+    const { world, holder, file } = await held(t);
+    const { mounted, target } = world;
+    const gone = once(mounted.child, 'exit');
+    const draining = cinderfs(['umount', '--drain', mounted.mountpoint], mounted.env);
+    await untilItDrains(world);
+    await killEngine(world);
+    await untilItDrains(world);
+    assert.match((await run('cat', [target.file])).stderr, /temporarily unavailable/);
+    await file.close();
+    holder.kill();
+    const { status, stderr } = await draining;
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(await world.attachments(), 0);
+  });
+
+  it('--lazy serves on when the engine dies afterwards', async (t) => {
+    const { world, holder, file } = await held(t);
+    const { mounted } = world;
+    const gone = once(mounted.child, 'exit');
+    assert.equal((await cinderfs(['umount', '--lazy', mounted.mountpoint], mounted.env)).status, 0);
+    await killEngine(world);
+    const read = await file
+      .readFile()
+      .catch((error: unknown) => Promise.reject(new Error(`${String(error)}\n${mounted.said.join('\n')}`)));
+    assert.ok(read.equals(await readFile(world.target.source)));
+    await file.close();
+    holder.kill();
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(await world.attachments(), 0);
+  });
+
   /** A process that holds the image open. */
   async function held(t: TestContext) {
     const world = await supervisedWorld(t, ['--no-passthrough']);
@@ -109,3 +159,17 @@ describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
     return { world, holder, file };
   }
 });
+
+async function killEngine({ mounted }: SupervisedWorld): Promise<void> {
+  const engine = await engineOf(mounted.child.pid ?? 0);
+  assert.ok(engine);
+  process.kill(engine, 'SIGKILL');
+  await eventually('it is dead', () => hasEnded(engine));
+}
+
+function untilItDrains({ mounted }: SupervisedWorld): Promise<true> {
+  return eventually('it drains', async () => {
+    const status = await mounted.status().catch(() => undefined);
+    return status?.state === 'draining' ? true : undefined;
+  });
+}

@@ -12,7 +12,7 @@ import type { DaemonStatus } from '../../src/ops/status.js';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { loadsOn } from './loads.js';
-import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
+import { endsClean, supervisedWorld, type SupervisedWorld, type WorldOptions } from './world.js';
 
 const KILLS = Number(process.env.CINDERFS_KILLS ?? 15);
 /** Longest life of an engine; one in four is killed while it is still being started. */
@@ -24,7 +24,7 @@ describe('an engine that is killed', { skip: cannotMount, timeout: 7_200_000 }, 
   it('while blocks come over NBD', (t) => killed(t, share(0.3), ['--connector=qemu']));
   it('while workers read, where the kernel sends nothing again', (t) =>
     killed(t, share(0.3), ['--no-passthrough', '--no-resend']));
-  it('while the kernel reads by itself', (t) => killed(t, share(0.2), [], 'exact'));
+  it('while the kernel reads by itself', (t) => killed(t, share(0.2), [], { volumeBytes: 'exact' }));
 });
 
 function share(part: number): number {
@@ -35,9 +35,9 @@ async function killed(
   t: TestContext,
   kills: number,
   args: readonly string[],
-  volumeBytes?: 'gib' | 'exact',
+  options?: WorldOptions,
 ): Promise<void> {
-  const world = await supervisedWorld(t, args, volumeBytes);
+  const world = await supervisedWorld(t, args, options);
   const loads = loadsOn(world.target, `${world.dir}/converted`);
   let stopped = false;
   world.undo.after(() => (stopped ? [] : Promise.all(loads.map((load) => load.stop()))));

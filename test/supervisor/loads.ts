@@ -36,6 +36,11 @@ export function loadsOn(target: Target, scratch: string): readonly Load[] {
   return [...passes, new Reader('map', target), new Reader('random', target)];
 }
 
+/** sha256sum again and again, started by `as` (a command line that ends before its command). */
+export function hashing(target: Target, as: readonly string[]): Load {
+  return new Passes('sha256sum', () => hash(target, as));
+}
+
 /** Eight threads that read pieces of any length anywhere, buffered and O_DIRECT. */
 export function eightReaders(target: Target): Load {
   return new Reader('random', target);
@@ -106,9 +111,13 @@ class Reader implements Load {
 }
 
 /** Drops what the kernel has of it, then reads it whole. */
-async function hash({ file, sha256: expected }: Target): Promise<string | undefined> {
-  await run('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
-  const { status, stdout, stderr } = await run('sha256sum', [file]);
+async function hash(
+  { file, sha256: expected }: Target,
+  as: readonly string[] = ['env'],
+): Promise<string | undefined> {
+  const [first = '', ...rest] = as;
+  await run(first, [...rest, 'dd', `if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
+  const { status, stdout, stderr } = await run(first, [...rest, 'sha256sum', file]);
   return status === 0 && stdout.startsWith(expected) ? undefined : `status ${status}: ${stderr}${stdout}`;
 }
 

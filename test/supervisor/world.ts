@@ -1,13 +1,13 @@
 /** A mount under a supervisor, with images worth reading, and whoever kills its engines. */
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { startDevcloud } from '../../src/devcloud/devcloud.js';
 import { sha256, testCloud } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { findServers, mountsBelow, filesBelow } from '../support/leftovers.js';
-import { Mounted } from '../support/program.js';
+import { Mounted, run, type MountUser } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { writeByFio, type Target } from './loads.js';
@@ -34,32 +34,46 @@ interface Cloud {
 
 const IMAGE_BYTES = 48 * 2 ** 20;
 
+export interface WorldOptions {
+  readonly volumeBytes?: 'gib' | 'exact';
+  /** Writes the image, on the embedded cloud; by fio, which can verify it, when absent. */
+  readonly image?: (file: string) => Promise<unknown>;
+  /** More for the environment of `cinderfs mount`. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly user?: MountUser;
+}
+
 export async function supervisedWorld(
   t: TestContext,
   args: readonly string[] = [],
-  volumeBytes: 'gib' | 'exact' = 'gib',
-  extra: NodeJS.ProcessEnv = {},
+  options: WorldOptions = {},
 ): Promise<SupervisedWorld> {
   const undo = new Undo(t);
   const dir = await temporaryFolder(undo);
   const real = process.env.CINDERFS_TEST_CLOUD === 'lab';
-  const { env, image, attachments } = real ? await lab(undo, dir) : await embedded(undo, dir, volumeBytes);
-  const mounted = await Mounted.start({ dir, env: { ...env, ...extra }, args, test: undo });
+  const { env, image, attachments } = real ? await lab(undo, dir) : await embedded(undo, dir, options);
+  const { user } = options;
+  if (user !== undefined) await openTo(user, dir);
+  const mounted = await Mounted.start({ dir, env: { ...env, ...options.env }, args, user, test: undo });
   return { dir, undo, mounted, target: { ...image, file: mounted.at(image.id) }, attachments };
 }
 
-async function embedded(undo: Undo, dir: string, volumeBytes: 'gib' | 'exact'): Promise<Cloud> {
+async function embedded(
+  undo: Undo,
+  dir: string,
+  { volumeBytes = 'gib', image: write }: WorldOptions,
+): Promise<Cloud> {
   const home = path.join(dir, 'cloud');
   const source = path.join(home, 'images', 'load.raw');
   await mkdir(path.dirname(source), { recursive: true });
-  await writeByFio(source, IMAGE_BYTES);
+  await (write ?? ((file) => writeByFio(file, IMAGE_BYTES)))(source);
   const devcloud = await startDevcloud({ dir: home, volumeBytes });
   undo.after(() => devcloud.close());
   const [image] = devcloud.cloud.images.values();
   assert.ok(image);
   return {
     env: devcloud.env,
-    image: { id: image.id, source, sha256: await sha256(source), byFio: true },
+    image: { id: image.id, source, sha256: await sha256(source), byFio: write === undefined },
     attachments: () => Promise.resolve(devcloud.cloud.attachments.size),
   };
 }
@@ -73,6 +87,13 @@ async function lab(undo: Undo, dir: string): Promise<Cloud> {
     image: { ...image, byFio: false },
     attachments: async () => (await cloud.openstack.attachments.listForVolume(image.volume_id)).length,
   };
+}
+
+/** Lets `user` read the cloud's volumes below `dir`, which only root owns. */
+async function openTo({ uid }: MountUser, dir: string): Promise<void> {
+  await chmod(dir, 0o755);
+  const { status, stderr } = await run('chown', ['-R', `${uid}:${uid}`, path.join(dir, 'cloud')]);
+  assert.equal(status, 0, stderr);
 }
 
 /** Waits until nothing is open, ends the mount, and fails for whatever is left. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { chown, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -37,11 +37,18 @@ export function cinderfs(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
   return run(process.execPath, [LAUNCHER, ...args], env);
 }
 
+export interface MountUser {
+  readonly uid: number;
+  readonly launcher: string;
+}
+
 export interface MountOptions {
   /** Folder for the mount point, the state and the sockets. */
   readonly dir: string;
   readonly env: NodeJS.ProcessEnv;
   readonly args?: readonly string[];
+  /** Whoever mounts when it is not root, and the program where that user can read it. */
+  readonly user?: MountUser | undefined;
   /** Undoes the mount when the test is over. */
   readonly test: { after: (undo: () => Promise<unknown>) => void };
 }
@@ -61,10 +68,10 @@ export class Mounted {
   }
 
   /** Resolves at READY; throws with all it said when it ends before. */
-  static async start({ dir, env, args = [], test }: MountOptions): Promise<Mounted> {
+  static async start({ dir, env, args = [], user, test }: MountOptions): Promise<Mounted> {
     const mountpoint = path.join(dir, 'images');
-    // What is there may be a dead mount, which is the program's to heal; if it could not be made, the program says so.
-    await mkdir(mountpoint, { recursive: true }).catch(() => undefined);
+    for (const folder of user === undefined ? ['images'] : ['images', 'state', 'run'])
+      await folderFor(path.join(dir, folder), user);
     const settings = {
       PATH: process.env.PATH,
       CINDERFS_STATE_DIR: path.join(dir, 'state'),
@@ -73,8 +80,10 @@ export class Mounted {
       ...(process.env.CINDERFS_RESEND === undefined ? {} : { CINDERFS_RESEND: process.env.CINDERFS_RESEND }),
       ...env,
     };
-    const child = spawn(process.execPath, [LAUNCHER, 'mount', mountpoint, ...args], {
+    const child = spawn(process.execPath, [user?.launcher ?? LAUNCHER, 'mount', mountpoint, ...args], {
       env: settings,
+      cwd: dir,
+      ...(user === undefined ? {} : { uid: user.uid, gid: user.uid }),
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const mounted = new Mounted(mountpoint, child, settings);
@@ -118,6 +127,12 @@ export class Mounted {
     await run('umount', ['-l', this.mountpoint]);
     return this.child.exitCode;
   }
+}
+
+async function folderFor(folder: string, user: MountUser | undefined): Promise<void> {
+  // What is there may be a dead mount, which is the program's to heal; if it could not be made, the program says so.
+  await mkdir(folder, { recursive: true }).catch(() => undefined);
+  if (user !== undefined) await chown(folder, user.uid, user.uid);
 }
 
 async function text(stream: AsyncIterable<unknown>): Promise<string> {

@@ -1,8 +1,10 @@
 import { CinderfsError, EXIT } from '../../errors.js';
-import { healMountpoint } from '../../fs/mountpoint.js';
+import { sleep, systemClock } from '../../async/clock.js';
+import { healMountpoint, isServed } from '../../fs/mountpoint.js';
+import { awake } from '../awake.js';
 import { ControlClient } from '../control-client.js';
 import { settingsOf } from '../settings.js';
-import type { FlagValues, Verb } from '../verb.js';
+import type { FlagValues, Invocation, Verb } from '../verb.js';
 
 /** `cinderfs umount DIR`: returns when the mount is gone and nothing is attached any more. */
 export const umount: Verb = {
@@ -24,8 +26,9 @@ export const umount: Verb = {
   async run(invocation) {
     const { config } = settingsOf(invocation);
     const [mountpoint = ''] = invocation.words;
+    const client = ControlClient.forMountpoint(config.run_dir, mountpoint);
     try {
-      await ControlClient.forMountpoint(config.run_dir, mountpoint).post(callOf(invocation.flags));
+      await awake(() => ask(client, mountpoint, invocation));
     } catch (error) {
       if (!CinderfsError.is(error) || error.code !== 'not_running') throw error;
       if (!(await healMountpoint(mountpoint))) throw error;
@@ -35,9 +38,52 @@ export const umount: Verb = {
   },
 };
 
-function callOf({ drain, lazy }: FlagValues): string {
+/** How long an engine that died may take to be started again. */
+const RESTART_MS = 30_000;
+const LOOK_MS = 100;
+
+/**
+ * Asks the daemon, and where its engine dies meanwhile or has just died, the next one: a mount that answers through the
+ * kernel is served by somebody.
+ */
+async function ask(
+  client: ControlClient,
+  mountpoint: string,
+  { flags, stderr }: Pick<Invocation, 'flags' | 'stderr'>,
+): Promise<void> {
+  const began = systemClock.now();
+  let until: number | undefined;
+  for (;;) {
+    try {
+      await client.post(callOf(flags, systemClock.now() - began));
+      return;
+    } catch (error) {
+      const now = systemClock.now();
+      // One that was asked and did not answer served until a moment ago.
+      if (CinderfsError.is(error) && error.code === 'no_answer') until = undefined;
+      if (!mayComeBack(error) || now >= (until ?? Infinity) || !(await isServed(mountpoint))) throw error;
+      if (until === undefined)
+        stderr(`cinderfs: nobody answers for ${mountpoint}; waiting for its next engine\n`);
+      until ??= now + RESTART_MS;
+      await sleep(systemClock, LOOK_MS);
+    }
+  }
+}
+
+/** Not where the control socket is another user's. */
+function mayComeBack(error: unknown): boolean {
+  if (!CinderfsError.is(error)) return false;
+  const refused = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES';
+  return error.code === 'no_answer' || (error.code === 'not_running' && !refused);
+}
+
+/** The call that `flags` ask for when `passed` milliseconds of the time to drain are over. */
+function callOf({ drain, lazy }: FlagValues, passed: number): string {
   if (drain !== undefined && lazy === true)
     throw new CinderfsError('usage', 'umount: --drain and --lazy contradict each other');
   if (lazy === true) return '/unmount?lazy=1';
-  return typeof drain === 'string' ? `/unmount?drain=${encodeURIComponent(drain)}` : '/unmount';
+  if (typeof drain !== 'string') return '/unmount';
+  // What is no number of seconds is for the daemon to refuse.
+  const left = Number(drain) >= 0 ? Math.max(0, Number(drain) - passed / 1000) : drain;
+  return `/unmount?drain=${encodeURIComponent(left)}`;
 }

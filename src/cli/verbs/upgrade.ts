@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
+import { awake } from '../awake.js';
 import { ControlClient } from '../control-client.js';
 import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
@@ -26,7 +27,7 @@ export const upgrade: Verb = {
     const before = await client.get<DaemonStatus>('/status');
     const id = randomUUID();
     await client.post(`/upgrade?id=${id}`);
-    const { failed, pause_ms: pause } = await resultOf(client, id);
+    const { failed, pause_ms: pause } = await awake(() => resultOf(client, id));
     if (failed !== null)
       throw new CinderfsError('upgrade_failed', `${failed}; version ${before.version} goes on`, {
         path: mountpoint,
@@ -39,22 +40,16 @@ export const upgrade: Verb = {
 
 /** While the mount changes hands nobody listens. */
 async function resultOf(client: ControlClient, id: string): Promise<UpgradeReport> {
-  // Timers of systemClock keep no process alive.
-  const alive = setInterval(() => undefined, WAIT_MS);
   const until = systemClock.now() + WAIT_MS;
-  try {
-    for (;;) {
-      const status = await client.get<DaemonStatus>('/status').catch((error: unknown) => {
-        if (CinderfsError.is(error) && systemClock.now() < until) return undefined;
-        throw error;
-      });
-      const report = status?.supervision?.upgrade;
-      if (report?.id === id) return report;
-      if (systemClock.now() >= until)
-        throw new CinderfsError('upgrade_failed', 'the daemon does not say what became of the upgrade');
-      await sleep(systemClock, ASK_MS);
-    }
-  } finally {
-    clearInterval(alive);
+  for (;;) {
+    const status = await client.get<DaemonStatus>('/status').catch((error: unknown) => {
+      if (CinderfsError.is(error) && systemClock.now() < until) return undefined;
+      throw error;
+    });
+    const report = status?.supervision?.upgrade;
+    if (report?.id === id) return report;
+    if (systemClock.now() >= until)
+      throw new CinderfsError('upgrade_failed', 'the daemon does not say what became of the upgrade');
+    await sleep(systemClock, ASK_MS);
   }
 }

@@ -17,6 +17,7 @@ import { pagesPerReply } from './reply-pipe.js';
 import { decodeRequest } from './request.js';
 import { Session, WORKER_SEATS } from './session.js';
 import { openInFlight, type Survival } from './survival.js';
+import type { WorkerThreads } from './worker-threads.js';
 
 /**
  * Mounts with our own engine: no libfuse, no native addon. The default on Linux.
@@ -51,6 +52,7 @@ export interface FuseConnection {
   /** Closes the descriptor when the mount has ended. */
   readonly close?: () => Promise<void>;
   readonly survival?: Survival | undefined;
+  readonly threads?: WorkerThreads | undefined;
 }
 
 /** A mount that is about to be served. Order: rebuild (after an earlier engine), start. */
@@ -78,7 +80,7 @@ export function prepare(
   options: TransportOptions,
   connection: FuseConnection,
 ): PreparedMount {
-  const { fuseFd, survival } = connection;
+  const { fuseFd, survival, threads } = connection;
   const { log } = options;
   const agreement =
     connection.agreement ?? initialise(new FuseDevice(fuseFd, log), without(options, survival));
@@ -87,8 +89,8 @@ export function prepare(
       ? undefined
       : openInFlight({ ...kept(survival), agreement, seats: WORKER_SEATS, log });
   const device = new FuseDevice(fuseFd, log, (unique) => inFlight?.answered(unique));
-  const clock = systemClock;
-  const session = new Session({ filesystem, options, device, agreement, clock, survival, inFlight });
+  const parts = { filesystem, options, device, agreement, survival, inFlight, threads };
+  const session = new Session({ ...parts, clock: systemClock });
   const ended = session.ended.then(() => connection.close?.());
   const transport: MountedTransport = {
     ended,

@@ -51,6 +51,8 @@ export interface SystemCalls extends DeviceCalls {
   socketPair(): readonly [number, number];
   /** A blocking stream socket connected to `path`, closed on exec. Throws CinderfsError `fuse_failed`. */
   connectUnix(path: string): number;
+  /** Sends `text` to the datagram socket at `path`; '@' begins an abstract one. Does not wait. Throws `fuse_failed`. */
+  sendDatagram(path: string, text: string): void;
   /** Closes such a socket. Not fs.closeSync, which warns of descriptors that Node has not opened itself. */
   closeSocket(socket: number): void;
   /** Ends both directions of a socket: whoever blocks on it returns. */
@@ -77,6 +79,8 @@ const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
+const SOCK_DGRAM_CLOEXEC = 0o2000002;
+const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
 const MSG_PEEK = 0x2;
 /** A cmsghdr that carries one descriptor, and the space the kernel rounds it up to. */
@@ -221,7 +225,10 @@ function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared'
 function socketCalls(
   koffi: Koffi,
   libc: Library,
-): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'closeSocket' | 'shutdown'> {
+): Pick<
+  SystemCalls,
+  'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'sendDatagram' | 'closeSocket' | 'shutdown'
+> {
   koffi.struct('iovec', { iov_base: 'void *', iov_len: 'size_t' });
   koffi.struct('msghdr', {
     msg_name: 'void *',
@@ -235,6 +242,9 @@ function socketCalls(
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)');
   const openSocket = libc.func('int socket(int domain, int type, int protocol)');
   const connect = libc.func('int connect(int fd, const void *address, uint32_t length)');
+  const sendto = libc.func(
+    'int64_t sendto(int fd, const void *text, size_t size, int flags, const void *address, uint32_t length)',
+  );
   const close = libc.func('int close(int fd)');
   const shutdown = libc.func('int shutdown(int fd, int how)');
   const recvmsg = libc.func('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
@@ -253,6 +263,18 @@ function socketCalls(
       const reason = used < PATH_ROOM ? errnoName(koffi, koffi.errno()) : 'the path is too long';
       if (socket >= 0) close(socket);
       throw new CinderfsError('fuse_failed', `cannot connect to ${path}: ${reason}`);
+    },
+    sendDatagram(path, text) {
+      const socket = Number(openSocket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
+      const address = SOCKADDR_UN.encode({ family: AF_UNIX });
+      const used = address.write(path.replace(/^@/, '\0'), SOCKADDR_UN.offsets.path);
+      // Every byte of the length counts as part of an abstract name.
+      const length = SOCKADDR_UN.offsets.path + used;
+      const bytes = Buffer.from(text);
+      const sent = Number(sendto(socket, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length));
+      const reason = errnoName(koffi);
+      close(socket);
+      if (sent < 0) throw new CinderfsError('fuse_failed', `cannot send to ${path}: ${reason}`);
     },
     closeSocket: (socket) => void close(socket),
     shutdown(socket) {

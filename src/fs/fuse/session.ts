@@ -23,9 +23,11 @@ import { StallWatch } from './stall-watch.js';
 import type { Survival } from './survival.js';
 import type { ReadJob } from './worker-messages.js';
 import { WorkerPool } from './worker-pool.js';
+import { WorkerThreads } from './worker-threads.js';
 
-/** Workers at /dev/fuse, and how many more may be started for those that a dead source holds. */
-const WORKERS = 4;
+/** Workers at /dev/fuse. */
+export const WORKERS = 4;
+/** How many more may be started for those that a dead source holds. */
 const SPARE_WORKERS = 28;
 export const WORKER_SEATS = WORKERS + SPARE_WORKERS;
 /** Numbers of open directories are not used again by the engine that comes after. */
@@ -40,6 +42,8 @@ export interface SessionParts {
   readonly survival?: Survival | undefined;
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight?: InFlight | undefined;
+  /** Some for WORKERS may be loaded already. */
+  readonly threads?: WorkerThreads | undefined;
 }
 
 /**
@@ -157,8 +161,9 @@ export class Session {
   }
 
   #workers(): WorkerPool {
-    const { device, options, inFlight } = this.#parts;
+    const { device, options, inFlight, threads = new WorkerThreads() } = this.#parts;
     return new WorkerPool({
+      threads,
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       exports: this.#exports.memory,

@@ -1,7 +1,7 @@
 /** What the main thread and its workers tell each other. Requests of the kernel travel as plain bytes. */
 import type { InFlightShare } from './in-flight-slots.js';
 
-/** How a worker is started. Descriptors are the process's: every thread has them. */
+/** The first message to a worker: what it is to serve. Descriptors are the process's: every thread has them. */
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
@@ -32,6 +32,8 @@ export type FromWorker =
   | Uint8Array
   /** The same, and the slot that keeps it until it is answered. */
   | { readonly kind: 'kept'; readonly bytes: Uint8Array; readonly slot: number }
+  /** It waits for a WorkerStart. */
+  | { readonly kind: 'loaded' }
   /** It was recalled, or finished a job, and waits for a message; the request it answered, if it did. */
   | { readonly kind: 'waiting'; readonly answered?: bigint }
   /** The worker cannot serve a job: the file is fenced, or the source failed. */

@@ -1,11 +1,12 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { Claims } from './claims.js';
 import type { InFlight } from './in-flight.js';
 import type { Lane } from './read-lanes.js';
 import { decodeRequest } from './request.js';
-import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './worker-messages.js';
+import type { FromWorker, ReadJob, ToWorker } from './worker-messages.js';
+import type { WorkerThreads } from './worker-threads.js';
 
 /** One worker thread and what it is doing, as the main thread sees it. */
 export interface Seat {
@@ -30,6 +31,7 @@ export interface Watch {
 }
 
 export interface WorkerPoolParts {
+  readonly threads: WorkerThreads;
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
   readonly exports: SharedArrayBuffer;
@@ -113,7 +115,7 @@ export class WorkerPool {
 
   #start(): void {
     const index = this.#freeIndex();
-    const workerData: WorkerStart = {
+    const worker = this.#parts.threads.take({
       fuseFd: this.#parts.fuseFd,
       seat: index,
       claims: this.claims.memory,
@@ -122,13 +124,6 @@ export class WorkerPool {
       images: this.#parts.images,
       seats: this.#parts.limit,
       inFlight: this.#parts.inFlight?.share,
-    };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      name: `fuse-${index}`,
-      workerData,
-      execArgv: [],
-      // A worker keeps nothing: its buffers live outside the heap.
-      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
     });
     const seat: Seat = { index, worker, state: 'serving' };
     this.#seats.set(index, seat);
@@ -149,7 +144,8 @@ export class WorkerPool {
     else if (message.kind === 'waiting') this.#waits(seat, message.answered);
     else if (message.kind === 'refused') this.#parts.onRefused(message.job);
     else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
-    else this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
+    else if (message.kind === 'failed')
+      this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
   }
 
   #take(request: Buffer, slot: number): void {

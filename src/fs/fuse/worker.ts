@@ -3,7 +3,7 @@
  * no event loop hop between the kernel and the bytes, which is where the speed comes from.
  */
 import { constants, readSync } from 'node:fs';
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { cephLibrary } from '../../ceph/library.js';
 import { AlignedReader } from './aligned-read.js';
 import { Claims } from './claims.js';
@@ -41,9 +41,11 @@ const OUR_XATTRS = Buffer.from('user.');
 
 if (parentPort === null) throw new Error('worker.js runs as a worker thread');
 const port = parentPort;
-const { fuseFd, seat, seats, inFlight, ...memory } = workerData as WorkerStart;
-const claims = new Claims(memory.claims);
 const tell = (message: FromWorker): void => port.postMessage(message);
+// Now: loaded at the first LSEEK, it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
+systemCalls();
+const { fuseFd, seat, seats, inFlight, ...memory } = await begin();
+const claims = new Claims(memory.claims);
 const handles = new SharedHandles(memory.handles);
 // Loaded now: at the first LSEEK it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
 const reader = new AlignedReader(systemCalls());
@@ -77,6 +79,14 @@ for (;;) {
   if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
 }
 pipe.discard();
+
+/** Says that everything is loaded and waits to be told what to serve. */
+function begin(): Promise<WorkerStart> {
+  return new Promise((resolve) => {
+    port.once('message', resolve);
+    tell({ kind: 'loaded' });
+  });
+}
 
 /** Waits for a request; its length, undefined when the mount has ended. */
 function receive(): number | undefined {
