@@ -15,7 +15,9 @@ const BUG = "process.on('SIGUSR2', () => setImmediate(() => { throw new Error('a
 it('is replaced although nobody reads', { skip: cannotMount, timeout: 600_000 }, async (t) => {
   const bug = path.join(await temporaryFolder(t), 'bug.cjs');
   await writeFile(bug, BUG);
-  const world = await supervisedWorld(t, ['--no-passthrough'], 'gib', { NODE_OPTIONS: `--require=${bug}` });
+  const world = await supervisedWorld(t, ['--no-passthrough'], {
+    env: { NODE_OPTIONS: `--require=${bug}` },
+  });
   const { mounted, target } = world;
   const engine = await engineOf(mounted.child.pid ?? 0);
   assert.ok(engine);

@@ -2,6 +2,7 @@ import { InFlightSlots, IN_FLIGHT_BYTES, type InFlightShare } from './in-flight-
 import type { SystemCalls } from './ioctl.js';
 import { IN_HEADER } from './messages.js';
 import { REQUEST_ROOM } from './protocol.js';
+import { requestRoom } from './request-room.js';
 import { LITTLE } from './struct.js';
 
 /** Where a worker reads requests into: memory of its own, or slots that outlive the process (InFlightSlots). */
@@ -14,7 +15,7 @@ export class Inbox {
 
   constructor(seat: number, share: InFlightShare | undefined, calls: () => SystemCalls | undefined) {
     this.#seat = seat;
-    this.request = Buffer.from(new ArrayBuffer(share === undefined ? REQUEST_ROOM : 0));
+    this.request = share === undefined ? requestRoom(REQUEST_ROOM, calls()) : Buffer.from(new ArrayBuffer(0));
     this.view = new DataView(this.request.buffer);
     if (share === undefined) return;
     const memory = calls()?.memoryAt(share.address, IN_FLIGHT_BYTES);

@@ -14,6 +14,8 @@ export interface SystemCalls extends DeviceCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
+  /** A fork makes the pages of a process read-only until it writes to them; not those of `memory`, which begins at one. */
+  keepFromForks(memory: Buffer): void;
   /** Drops what the page cache holds of a block device (BLKFLSBUF), as far as this process may. */
   dropCache(fd: number): void;
   /** Makes a descriptor one of /dev/null: what it was open on is let go of as soon as no read of it is under way. */
@@ -73,6 +75,7 @@ export interface Pipe {
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
 const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
+const MADV_DONTFORK = 10;
 /** _IO(0x12, 97). */
 const BLKFLSBUF = 0x1261;
 const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
@@ -116,6 +119,7 @@ function load(): SystemCalls | null {
   const libc = koffi.load('libc.so.6');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
   const dup3 = libc.func('int dup3(int from, int to, int flags)');
+  const madvise = libc.func('int madvise(void *memory, size_t length, int advice)');
   const lseek = libc.func('int64_t lseek64(int fd, int64_t offset, int whence)');
   const call = (what: string, fd: number, request: number, argument: Buffer): number => {
     const result = Number(ioctl(fd, request, argument));
@@ -135,6 +139,7 @@ function load(): SystemCalls | null {
       dup3(nothing, fd, O_CLOEXEC);
       closeSync(nothing);
     },
+    keepFromForks: (memory) => void madvise(memory, memory.length, MADV_DONTFORK),
     dropCache: (fd) => void ioctl(fd, BLKFLSBUF, null),
     ...socketCalls(koffi, libc),
     cachedReads: cachedReadsOf(libc),
