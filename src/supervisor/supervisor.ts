@@ -117,9 +117,7 @@ export class Supervisor {
         this.#mount = message.mount;
         break;
       case 'recovered':
-        // During an upgrade not before the old engine is dead (upgrade.ts).
-        if (engine === this.#engine && !this.#handingOver)
-          void this.#interim.end().then(() => engine.tell({ kind: 'serve' }));
+        this.#recovered(engine);
         break;
       case 'serving':
         this.#serves();
@@ -137,6 +135,12 @@ export class Supervisor {
       case 'yielded':
       case 'refused':
     }
+  }
+
+  #recovered(engine: EngineProcess): void {
+    // During an upgrade not before the old engine is dead (upgrade.ts).
+    if (engine === this.#engine && !this.#handingOver)
+      void this.#interim.end().then(() => engine.tell({ kind: 'serve' }));
   }
 
   #begin(engine: EngineProcess): void {

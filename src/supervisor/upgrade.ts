@@ -5,8 +5,9 @@ import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import type { EngineProcess } from './engine-process.js';
 
-/** For the successor to be loaded, the old engine to come to rest, and everything open to be open again. */
-const WARM_MS = 30_000;
+/** For the successor to be loaded: nobody waits for that, and on a busy machine it takes its time. */
+const WARM_MS = 120_000;
+/** For the old engine to come to rest, and everything open to be open again. */
 const YIELD_MS = 15_000;
 const RECOVER_MS = 10_000;
 const SERVE_MS = 10_000;

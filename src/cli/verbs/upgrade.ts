@@ -8,7 +8,7 @@ import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
 
 /** The supervisor gives up long before. */
-const WAIT_MS = 90_000;
+const WAIT_MS = 240_000;
 const ASK_MS = 50;
 
 /** `cinderfs upgrade DIR`: the version that is installed now takes the mount over; readers see a pause. */

@@ -146,6 +146,7 @@ function load(): SystemCalls | null {
     ...pipeCalls(koffi, libc),
     ...deviceCalls(koffi, libc),
     ...memoryCalls(koffi, libc),
+    ...datagramCalls(koffi, libc),
     seekSync: (fd, offset, whence) => sought(koffi, lseek(fd, offset, WHENCE[whence])),
     seek: (fd, offset, whence) =>
       new Promise((resolve) => {
@@ -230,10 +231,7 @@ function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared'
 function socketCalls(
   koffi: Koffi,
   libc: Library,
-): Pick<
-  SystemCalls,
-  'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'sendDatagram' | 'closeSocket' | 'shutdown'
-> {
+): Pick<SystemCalls, 'socketPair' | 'receiveDescriptor' | 'connectUnix' | 'closeSocket' | 'shutdown'> {
   koffi.struct('iovec', { iov_base: 'void *', iov_len: 'size_t' });
   koffi.struct('msghdr', {
     msg_name: 'void *',
@@ -247,9 +245,6 @@ function socketCalls(
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)');
   const openSocket = libc.func('int socket(int domain, int type, int protocol)');
   const connect = libc.func('int connect(int fd, const void *address, uint32_t length)');
-  const sendto = libc.func(
-    'int64_t sendto(int fd, const void *text, size_t size, int flags, const void *address, uint32_t length)',
-  );
   const close = libc.func('int close(int fd)');
   const shutdown = libc.func('int shutdown(int fd, int how)');
   const recvmsg = libc.func('int64_t recvmsg(int fd, _Inout_ msghdr *message, int flags)');
@@ -268,18 +263,6 @@ function socketCalls(
       const reason = used < PATH_ROOM ? errnoName(koffi, koffi.errno()) : 'the path is too long';
       if (socket >= 0) close(socket);
       throw new CinderfsError('fuse_failed', `cannot connect to ${path}: ${reason}`);
-    },
-    sendDatagram(path, text) {
-      const socket = Number(openSocket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
-      const address = SOCKADDR_UN.encode({ family: AF_UNIX });
-      const used = address.write(path.replace(/^@/, '\0'), SOCKADDR_UN.offsets.path);
-      // Every byte of the length counts as part of an abstract name.
-      const length = SOCKADDR_UN.offsets.path + used;
-      const bytes = Buffer.from(text);
-      const sent = Number(sendto(socket, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length));
-      const reason = errnoName(koffi);
-      close(socket);
-      if (sent < 0) throw new CinderfsError('fuse_failed', `cannot send to ${path}: ${reason}`);
     },
     closeSocket: (socket) => void close(socket),
     shutdown(socket) {
@@ -300,6 +283,29 @@ function socketCalls(
         return undefined;
       const { level, type, fd } = CMSG.decode(control);
       return level === SOL_SOCKET && type === SCM_RIGHTS ? fd : undefined;
+    },
+  };
+}
+
+/** What it takes to tell a service manager something. */
+function datagramCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'sendDatagram'> {
+  const openSocket = libc.func('int socket(int domain, int type, int protocol)');
+  const sendto = libc.func(
+    'int64_t sendto(int fd, const void *text, size_t size, int flags, const void *address, uint32_t length)',
+  );
+  const close = libc.func('int close(int fd)');
+  return {
+    sendDatagram(path, text) {
+      const socket = Number(openSocket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
+      const address = SOCKADDR_UN.encode({ family: AF_UNIX });
+      const used = address.write(path.replace(/^@/, '\0'), SOCKADDR_UN.offsets.path);
+      // Every byte of the length counts as part of an abstract name.
+      const length = SOCKADDR_UN.offsets.path + used;
+      const bytes = Buffer.from(text);
+      const sent = Number(sendto(socket, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length));
+      const reason = errnoName(koffi);
+      close(socket);
+      if (sent < 0) throw new CinderfsError('fuse_failed', `cannot send to ${path}: ${reason}`);
     },
   };
 }
