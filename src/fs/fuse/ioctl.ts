@@ -303,7 +303,7 @@ function datagramCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'sendData
       const length = SOCKADDR_UN.offsets.path + used;
       const bytes = Buffer.from(text);
       const sent = Number(sendto(socket, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length));
-      const reason = errnoName(koffi);
+      const reason = errnoName(koffi, koffi.errno());
       close(socket);
       if (sent < 0) throw new CinderfsError('fuse_failed', `cannot send to ${path}: ${reason}`);
     },
