@@ -43,7 +43,10 @@ export class VirtualMachine {
     this.#ended = once(child, 'exit').then(() => this.#complain('qemu has ended'));
     for (const stream of [child.stdout, child.stderr])
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#hear(line));
-    createInterface({ input: qmp }).on('line', (line) => this.#told(JSON.parse(line) as QmpMessage));
+    createInterface({ input: qmp })
+      .on('line', (line) => this.#told(JSON.parse(line) as QmpMessage))
+      // QEMU resets the connection when it quits; readline passes that on.
+      .on('error', (error: Error) => this.#complain(error.message));
     qmp.on('error', (error) => this.#complain(error.message));
   }
 
