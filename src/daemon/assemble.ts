@@ -137,7 +137,10 @@ async function survival(
   // Requests of another mount have other numbers.
   if (turn.mount === undefined) removeHeldSince(at('heldSince'));
   cleanup.defer('remove what was held', () => removeHeldSince(at('heldSince')));
-  return { ...supervised, survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') } };
+  return {
+    ...supervised,
+    survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') },
+  };
 }
 
 function imageFs(

@@ -64,7 +64,7 @@ export class SupervisorLink {
   }
 
   /** Waits for this engine's turn; `loaded` settles when it can make the most of it. */
-  async begin(loaded: Promise<unknown>): Promise<Turn> {
+  async begin(loaded: Promise<unknown> = Promise.resolve()): Promise<Turn> {
     void loaded.then(() => this.#tell({ kind: 'hot' }));
     const { generation, mount } = await this.#ask({ kind: 'warm' }, 'begin');
     return { generation, mount: mount === undefined ? undefined : standing(mount) };

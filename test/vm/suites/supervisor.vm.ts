@@ -68,6 +68,7 @@ async function world(undo: Undo) {
       answerer: [LAUNCHER, 'answerer', MOUNTPOINT, '--read-timeout=600', '--open-timeout=600'],
       channel,
       onReady,
+      onEnding: () => undefined,
       onFailed: (_, line) => assert.fail(line),
       log: { debug: log, info: log, warn: log, error: log },
       clock: systemClock,

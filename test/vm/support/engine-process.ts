@@ -9,6 +9,7 @@ import { mountSupervised } from '../../../src/daemon/supervised-mount.js';
 import type { FileMemo, OpenFile } from '../../../src/fs/filesystem.js';
 import { removeHeldSince } from '../../../src/fs/fuse/held-since.js';
 import { OpenJournal } from '../../../src/fs/fuse/open-journal.js';
+import { WorkerThreads } from '../../../src/fs/fuse/worker-threads.js';
 import { silentLog } from '../../../src/log.js';
 import { SupervisorLink } from '../../../src/supervisor/link.js';
 import { MemoryFilesystem } from '../../fuse/memory-filesystem.js';
@@ -47,7 +48,7 @@ const transport = await mountSupervised(
     passthrough: false,
     log: silentLog,
   },
-  { link, turn, survival },
+  { link, turn, survival, threads: new WorkerThreads() },
   systemClock,
 );
 link.serving({ yield: () => Promise.resolve(), resume: () => Promise.resolve() });
