@@ -4,6 +4,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Koffi, Library } from '../../koffi.js';
 import { errnoName, loadKoffi } from '../../koffi.js';
 import { type DeviceCalls, deviceCalls } from './device-calls.js';
+import { datagramCalls } from './datagram-calls.js';
 import { struct } from './struct.js';
 
 /**
@@ -82,8 +83,6 @@ const BACKING_MAP = struct({ fd: 'i32', flags: 'u32', padding: 'u64' });
 const BACKING_ID = struct({ backing_id: 'u32' });
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o2000001;
-const SOCK_DGRAM_CLOEXEC = 0o2000002;
-const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40000040;
 const MSG_PEEK = 0x2;
 /** A cmsghdr that carries one descriptor, and the space the kernel rounds it up to. */
@@ -283,29 +282,6 @@ function socketCalls(
         return undefined;
       const { level, type, fd } = CMSG.decode(control);
       return level === SOL_SOCKET && type === SCM_RIGHTS ? fd : undefined;
-    },
-  };
-}
-
-/** What it takes to tell a service manager something. */
-function datagramCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'sendDatagram'> {
-  const openSocket = libc.func('int socket(int domain, int type, int protocol)');
-  const sendto = libc.func(
-    'int64_t sendto(int fd, const void *text, size_t size, int flags, const void *address, uint32_t length)',
-  );
-  const close = libc.func('int close(int fd)');
-  return {
-    sendDatagram(path, text) {
-      const socket = Number(openSocket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));
-      const address = SOCKADDR_UN.encode({ family: AF_UNIX });
-      const used = address.write(path.replace(/^@/, '\0'), SOCKADDR_UN.offsets.path);
-      // Every byte of the length counts as part of an abstract name.
-      const length = SOCKADDR_UN.offsets.path + used;
-      const bytes = Buffer.from(text);
-      const sent = Number(sendto(socket, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length));
-      const reason = errnoName(koffi, koffi.errno());
-      close(socket);
-      if (sent < 0) throw new CinderfsError('fuse_failed', `cannot send to ${path}: ${reason}`);
     },
   };
 }
