@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
-import type { SystemCalls } from './ioctl.js';
+import type { PageCacheCalls } from './page-cache-calls.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 
 /** The part of WebAssembly used here; Node's types leave it to the DOM's. */
@@ -29,9 +29,9 @@ export function alignedBuffer(bytes: number): Buffer {
 export class AlignedReader {
   /** Bytes [PAGE_SIZE - n, ...) before the data are free for a header: header and data leave in one write. */
   readonly memory = alignedBuffer(ROOM);
-  readonly #cached: ReturnType<SystemCalls['cachedReads']> | undefined;
+  readonly #cached: ReturnType<PageCacheCalls['cachedReads']> | undefined;
 
-  constructor(calls: Pick<SystemCalls, 'cachedReads'> | undefined) {
+  constructor(calls: Pick<PageCacheCalls, 'cachedReads'> | undefined) {
     this.#cached = calls?.cachedReads(this.memory, PAGE_SIZE);
   }
 

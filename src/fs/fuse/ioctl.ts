@@ -5,13 +5,14 @@ import type { Koffi, Library } from '../../koffi.js';
 import { errnoName, loadKoffi } from '../../koffi.js';
 import { type DeviceCalls, deviceCalls } from './device-calls.js';
 import { datagramCalls } from './datagram-calls.js';
+import { type PageCacheCalls, pageCacheCalls } from './page-cache-calls.js';
 import { struct } from './struct.js';
 
 /**
  * System calls that Node lacks, through koffi. It is optional: without it there is no passthrough, no native hole
  * search, no mounting as an ordinary user and no memory that outlives the process; everything else works.
  */
-export interface SystemCalls extends DeviceCalls {
+export interface SystemCalls extends DeviceCalls, PageCacheCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
@@ -28,21 +29,6 @@ export interface SystemCalls extends DeviceCalls {
   seek(fd: number, offset: number, whence: 'data' | 'hole'): Promise<number | undefined>;
   /** The same at once, for a thread that may block. */
   seekSync(fd: number, offset: number, whence: 'data' | 'hole'): number | undefined;
-  /**
-   * Reads what the page cache holds, without waiting for a device (preadv2 with RWF_NOWAIT), into `memory` from `at` on;
-   * answers with how many bytes that was. `memory` must not move: WebAssembly's does not.
-   */
-  cachedReads(memory: Buffer, at: number): (fd: number, offset: number, length: number) => number;
-  /** A pipe that holds `bytes`, closed on exec; undefined where this process may not have one so large. */
-  openPipe(bytes: number): Pipe | undefined;
-  closePipe(pipe: Pipe): void;
-  /**
-   * Moves `length` bytes of a file from `offset` on into a pipe without copying them; how many that were, -1 when it
-   * failed. Waits for the file, never for the pipe.
-   */
-  spliceIn(fd: number, offset: number, pipe: Pipe, length: number): number;
-  /** Gives /dev/fuse the answer that a pipe holds. False: nobody waits for it. Throws CinderfsError `fuse_failed`. */
-  spliceOut(pipe: Pipe, fuseFd: number, length: number): boolean;
   /**
    * Maps the first `bytes` of a file, shared with every process that maps it and for the life of this one; where.
    * Throws CinderfsError `fuse_failed`.
@@ -67,12 +53,6 @@ export interface SystemCalls extends DeviceCalls {
   receiveDescriptor(socket: number, options: { readonly leave: boolean }): number | undefined;
 }
 
-/** Descriptors of a pipe's ends. */
-export interface Pipe {
-  readonly read: number;
-  readonly write: number;
-}
-
 /** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
 const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
@@ -93,13 +73,7 @@ const SCM_RIGHTS = 1;
 const SOCKADDR_UN = struct({ family: 'u16', path: 'u16' }, 110);
 const PATH_ROOM = 108;
 const SHUT_RDWR = 2;
-const IOVEC = struct({ base: 'u64', len: 'u64' });
-const RWF_NOWAIT = 0x8;
 const O_CLOEXEC = 0o2000000;
-const F_SETPIPE_SZ = 1031;
-const SPLICE_F_NONBLOCK = 0x2;
-/** Said of a request whose caller is gone, or by a mount that has ended: nobody waits for the answer. */
-const UNWANTED = new Set(['ENOENT', 'ENODEV', 'ENOTCONN', 'ECONNABORTED']);
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const WHENCE = { data: 3, hole: 4 } as const;
@@ -141,8 +115,7 @@ function load(): SystemCalls | null {
     keepFromForks: (memory) => void madvise(memory, memory.length, MADV_DONTFORK),
     dropCache: (fd) => void ioctl(fd, BLKFLSBUF, null),
     ...socketCalls(koffi, libc),
-    cachedReads: cachedReadsOf(libc),
-    ...pipeCalls(koffi, libc),
+    ...pageCacheCalls(koffi, libc),
     ...deviceCalls(koffi, libc),
     ...memoryCalls(koffi, libc),
     ...datagramCalls(koffi, libc),
@@ -160,56 +133,6 @@ function load(): SystemCalls | null {
 function sought(koffi: Koffi, result: number | bigint): number | undefined {
   if (result >= 0) return Number(result);
   return errnoName(koffi, koffi.errno()) === 'ENXIO' ? Infinity : undefined;
-}
-
-function cachedReadsOf(libc: Library): SystemCalls['cachedReads'] {
-  const preadv2 = libc.func(
-    'int64_t preadv2(int fd, const void *iovec, int count, int64_t offset, int flags)',
-  );
-  const memcpy = libc.func('uint64_t memcpy(void *to, const void *from, size_t length)');
-  return (memory, at) => {
-    // A copy of nothing answers with where the memory is.
-    const iovec = IOVEC.encode({ base: Number(memcpy(memory, memory, 0)) + at });
-    return (fd, offset, length) => {
-      iovec.writeUInt32LE(length, IOVEC.offsets.len);
-      return Number(preadv2(fd, iovec, 1, offset, RWF_NOWAIT));
-    };
-  };
-}
-
-function pipeCalls(
-  koffi: Koffi,
-  libc: Library,
-): Pick<SystemCalls, 'openPipe' | 'closePipe' | 'spliceIn' | 'spliceOut'> {
-  const pipe2 = libc.func('int pipe2(_Out_ int *pair, int flags)');
-  const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
-  const close = libc.func('int close(int fd)');
-  const splice = libc.func(
-    'int64_t splice(int from, void *fromOffset, int to, void *toOffset, size_t length, unsigned int flags)',
-  );
-  const at = Buffer.alloc(8);
-  const closePipe = ({ read, write }: Pipe): void => [read, write].forEach((end) => void close(end));
-  return {
-    openPipe(bytes) {
-      const pair: [number, number] = [-1, -1];
-      if (pipe2(pair, O_CLOEXEC) !== 0) return undefined;
-      const pipe = { read: pair[0], write: pair[1] };
-      if (Number(fcntl(pipe.write, F_SETPIPE_SZ, bytes)) >= bytes) return pipe;
-      closePipe(pipe);
-      return undefined;
-    },
-    closePipe,
-    spliceIn(fd, offset, pipe, length) {
-      at.writeBigInt64LE(BigInt(offset));
-      return Number(splice(fd, at, pipe.write, null, length, SPLICE_F_NONBLOCK));
-    },
-    spliceOut(pipe, fuseFd, length) {
-      if (Number(splice(pipe.read, null, fuseFd, null, length, 0)) === length) return true;
-      const reason = errnoName(koffi, koffi.errno());
-      if (UNWANTED.has(reason)) return false;
-      throw new CinderfsError('fuse_failed', `the kernel refused an answer: ${reason}`);
-    },
-  };
 }
 
 function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared' | 'memoryAt'> {

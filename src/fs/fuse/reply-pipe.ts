@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import type { Pipe, SystemCalls } from './ioctl.js';
 import { OUT_HEADER } from './messages.js';
+import type { PageCacheCalls, Pipe } from './page-cache-calls.js';
 import { MAX_PAGES, PAGE_SIZE } from './protocol.js';
 
 /** Below this the calls cost more than the copy. */
@@ -16,7 +16,7 @@ interface OpenedPipe {
 }
 
 /** Pages of the longest READ whose answer fits into a pipe, with its header; all a request can have where pipes do not matter. */
-export function pagesPerReply(calls: Pick<SystemCalls, 'openPipe' | 'closePipe'> | undefined): number {
+export function pagesPerReply(calls: Pick<PageCacheCalls, 'openPipe' | 'closePipe'> | undefined): number {
   const opened = calls === undefined ? undefined : openLargest(calls);
   if (opened === undefined) return MAX_PAGES;
   calls?.closePipe(opened.pipe);
@@ -30,13 +30,13 @@ export function pagesPerReply(calls: Pick<SystemCalls, 'openPipe' | 'closePipe'>
  * Between fill() and send() or discard() the pipe holds an answer; otherwise it is empty.
  */
 export class ReplyPipe {
-  readonly #calls: SystemCalls | undefined;
+  readonly #calls: PageCacheCalls | undefined;
   readonly #fuseFd: number;
   readonly #header = Buffer.alloc(OUT_HEADER.size);
   #opened: OpenedPipe | undefined;
   #refused = false;
 
-  constructor(fuseFd: number, calls: SystemCalls | undefined) {
+  constructor(fuseFd: number, calls: PageCacheCalls | undefined) {
     this.#fuseFd = fuseFd;
     this.#calls = calls;
   }
@@ -77,7 +77,7 @@ export class ReplyPipe {
     this.#opened = undefined;
   }
 
-  #open(calls: SystemCalls): OpenedPipe | undefined {
+  #open(calls: PageCacheCalls): OpenedPipe | undefined {
     if (this.#refused) return undefined;
     this.#opened ??= openLargest(calls);
     this.#refused = this.#opened === undefined;
@@ -85,7 +85,7 @@ export class ReplyPipe {
   }
 }
 
-function openLargest(calls: Pick<SystemCalls, 'openPipe'>): OpenedPipe | undefined {
+function openLargest(calls: Pick<PageCacheCalls, 'openPipe'>): OpenedPipe | undefined {
   for (const places of [PLACES, PLACES_WITHOUT_PRIVILEGE]) {
     const pipe = calls.openPipe(places * PAGE_SIZE);
     if (pipe !== undefined) return { pipe, places };
