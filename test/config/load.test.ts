@@ -123,7 +123,7 @@ describe('what is wrong in a configuration', () => {
       ['http_retries', '21', /an integer from 0 to 20/],
       ['cache_size', '1 furlong', /a size such as/],
       ['cache_size', '9999999999TiB', /a size/],
-      ['connector', 'magic', /one of auto, local, qemu, brick/],
+      ['connector', 'magic', /one of auto, local, rbd, qemu, brick/],
       ['passthrough', 'maybe', /true or false/],
       ['file_mode', '9', /an octal mode such as 0440/],
       ['uid', 'no-such-user-here', /a user of this host/],
