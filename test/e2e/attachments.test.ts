@@ -66,7 +66,7 @@ describe('cinderfs attachments', { timeout: 300_000 }, () => {
     assert.equal(row.State, 'lingering');
     assert.equal(row.Leases, 0);
     assert.equal(typeof row.Age, 'number');
-    assert.match(String(row.Source), /^(file|device|nbd\+unix):/);
+    assert.match(String(row.Source), /^(file|device|nbd\+unix|rbd):/);
   });
 
   it('--reap --dead-host names, then removes, what that host left, and nothing else', async (t) => {
