@@ -83,7 +83,10 @@ export const TARGETS: readonly Target[] = [
   least('rbd: seq-cold, engine / rbd-fuse', 1.5, (f) => f.ratio('rbd', 'engine', 'seq-cold', 'rbd-fuse')),
   least('rbd: rand4k-1, engine / rbd-fuse', 1, (f) => f.ratio('rbd', 'engine', 'rand4k-1', 'rbd-fuse')),
   most('fanin-32, the worst of the engine', 1.05, (f) => f.worst('fanin-32', isEngine)),
-  most('file: sparse-convert, as mounted by default (passthrough) / the file', 1.5, (f) =>
+  most('file: sparse-convert, engine / the file', 1.5, (f) =>
+    f.ratio('file', 'engine', 'sparse-convert', 'direct'),
+  ),
+  most('file: sparse-convert, passthrough / the file', 1.5, (f) =>
     f.ratio('file', 'engine-passthrough', 'sparse-convert', 'direct'),
   ),
   most('device: sparse-convert, engine / the device', 1.5, (f) =>

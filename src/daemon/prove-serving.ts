@@ -14,7 +14,7 @@ const DEADLINE_MS = 10_000;
  * thread could not end, nor this process, nor the mount: no engine would ever follow.
  */
 export async function proveServing(mountpoint: string, clock: Clock): Promise<void> {
-  const asking = spawn('stat', ['--file-system', '--format=%i', mountpoint], {
+  const asking = spawn('stat', ['--file-system', '--format=%i', '--', mountpoint], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   });
