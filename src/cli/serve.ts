@@ -21,7 +21,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
     const supervised = link === undefined ? undefined : { ...(await turnOf(link, threads, log)), threads };
     const mountpoint = invocation.words[0] ?? '';
     const daemon = await startDaemon({ config, cloud, mountpoint, log, supervised });
-    if ((supervised?.turn.generation ?? 0) === 0) invocation.stderr(`READY ${mountpoint}\n`);
+    if (link === undefined) invocation.stderr(`READY ${mountpoint}\n`);
     parent?.serving(daemon.handover);
     stopOnSignals(daemon);
     await daemon.ended;

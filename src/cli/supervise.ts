@@ -21,7 +21,9 @@ export async function supervise(invocation: Invocation): Promise<number> {
     command: [launcher, 'engine', ...args],
     answerer: [launcher, 'answerer', ...args],
     channel: await openFuseChannel(),
+    // Not by the engine: one that is killed before this process has heard of it takes the mount with it.
     onReady: () => {
+      invocation.stderr(`READY ${mountpoint}\n`);
       parent?.serving();
       manager.ready(mountpoint);
       watchdog?.start();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { engineOf, hasEnded } from '../support/engines.js';
@@ -62,6 +63,26 @@ describe('the supervisor is killed', { skip, timeout: 600_000 }, () => {
     return { world, engine };
   }
 });
+
+describe('the engine is killed', { skip, timeout: 600_000 }, () => {
+  it('the moment READY is said, and another one serves', async (t) => {
+    const world = await supervisedWorld(t, [], {
+      onReady: (supervisor) => process.kill(childOf(supervisor), 'SIGKILL'),
+    });
+    const { mounted } = world;
+    await eventually('another engine serves', async () => {
+      assert.equal(mounted.child.exitCode ?? mounted.child.signalCode, null, mounted.said.join('\n'));
+      const status = await mounted.status().catch(() => undefined);
+      return status?.supervision?.restarts === 1 ? true : undefined;
+    });
+    await endsClean(world);
+  });
+});
+
+/** The only child of a process that has one. */
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
+}
 
 describe('cinderfs umount', { skip, timeout: 600_000 }, () => {
   it('--drain refuses new opens and waits for the last close', async (t) => {

@@ -41,6 +41,8 @@ export interface WorldOptions {
   /** More for the environment of `cinderfs mount`. */
   readonly env?: NodeJS.ProcessEnv;
   readonly user?: MountUser;
+  /** See MountOptions. */
+  readonly onReady?: (supervisor: number) => void;
 }
 
 export async function supervisedWorld(
@@ -52,9 +54,16 @@ export async function supervisedWorld(
   const dir = await temporaryFolder(undo);
   const real = process.env.CINDERFS_TEST_CLOUD === 'lab';
   const { env, image, attachments } = real ? await lab(undo, dir) : await embedded(undo, dir, options);
-  const { user } = options;
+  const { user, onReady } = options;
   if (user !== undefined) await openTo(user, dir);
-  const mounted = await Mounted.start({ dir, env: { ...env, ...options.env }, args, user, test: undo });
+  const mounted = await Mounted.start({
+    dir,
+    env: { ...env, ...options.env },
+    args,
+    user,
+    onReady,
+    test: undo,
+  });
   return { dir, undo, mounted, target: { ...image, file: mounted.at(image.id) }, attachments };
 }
 

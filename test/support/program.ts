@@ -49,6 +49,8 @@ export interface MountOptions {
   readonly args?: readonly string[];
   /** Whoever mounts when it is not root, and the program where that user can read it. */
   readonly user?: MountUser | undefined;
+  /** Called with its process the moment READY is read, before anything else runs. */
+  readonly onReady?: ((pid: number) => void) | undefined;
   /** Undoes the mount when the test is over. */
   readonly test: { after: (undo: () => Promise<unknown>) => void };
 }
@@ -68,7 +70,7 @@ export class Mounted {
   }
 
   /** Resolves at READY; throws with all it said when it ends before. */
-  static async start({ dir, env, args = [], user, test }: MountOptions): Promise<Mounted> {
+  static async start({ dir, env, args = [], user, onReady, test }: MountOptions): Promise<Mounted> {
     const mountpoint = path.join(dir, 'images');
     for (const folder of user === undefined ? ['images'] : ['images', 'state', 'run'])
       await folderFor(path.join(dir, folder), user);
@@ -88,18 +90,20 @@ export class Mounted {
     });
     const mounted = new Mounted(mountpoint, child, settings);
     test.after(() => mounted.stop());
-    await mounted.#ready();
+    await mounted.#ready(onReady);
     return mounted;
   }
 
-  async #ready(): Promise<void> {
+  async #ready(onReady: (pid: number) => void = () => undefined): Promise<void> {
     const { stderr } = this.child;
     if (stderr === null) throw new Error('stderr is a pipe');
     const lines = createInterface({ input: stderr });
     await new Promise<void>((resolve, reject) => {
       lines.on('line', (line) => {
         this.said.push(line);
-        if (line.startsWith('READY ')) resolve();
+        if (!line.startsWith('READY ')) return;
+        onReady(this.child.pid ?? 0);
+        resolve();
       });
       lines.on('close', () => reject(new Error(`the mount ended before READY:\n${this.said.join('\n')}`)));
     });
