@@ -1,14 +1,6 @@
-import { spawn } from 'node:child_process';
 import { systemClock, type Clock } from '../async/clock.js';
+import { type MountProbe, probeMount } from '../fs/mount-probe.js';
 import type { ServiceManager } from './service-manager.js';
-
-/** One question to the mount. */
-export interface Probe {
-  /** Settles when it was answered, true if well; not before, however long that takes. */
-  readonly answered: Promise<boolean>;
-  /** Nobody waits for the answer any more. */
-  abandon(): void;
-}
 
 export interface WatchdogParts {
   /** The service manager kills this process when it hears nothing for so many milliseconds. */
@@ -18,8 +10,7 @@ export interface WatchdogParts {
   readonly between: () => boolean;
   readonly feed: () => void;
   readonly clock: Clock;
-  /** Default: a stat of the file system by a process of its own. */
-  readonly probe?: (mountpoint: string) => Probe;
+  readonly probe: (mountpoint: string) => MountProbe;
 }
 
 /**
@@ -29,7 +20,7 @@ export interface WatchdogParts {
  */
 export class Watchdog {
   readonly #parts: WatchdogParts;
-  #probe: Probe | undefined;
+  #probe: MountProbe | undefined;
   #cancel: () => void = () => undefined;
 
   constructor(parts: WatchdogParts) {
@@ -49,15 +40,15 @@ export class Watchdog {
   }
 
   #beat(): void {
-    const { between, feed, mountpoint, probe = statProcess } = this.#parts;
+    const { between, feed, mountpoint, probe } = this.#parts;
     if (between()) feed();
     // One at a time: a mount that does not answer must not collect processes that wait for it.
     else if (this.#probe === undefined) void this.#ask(probe(mountpoint));
   }
 
-  async #ask(probe: Probe): Promise<void> {
+  async #ask(probe: MountProbe): Promise<void> {
     this.#probe = probe;
-    if (await probe.answered) this.#parts.feed();
+    if ((await probe.complaint) === undefined) this.#parts.feed();
     this.#probe = undefined;
   }
 }
@@ -70,19 +61,12 @@ export function watchOver(
 ): Watchdog | undefined {
   const { watchdogMs: withinMs } = manager;
   if (withinMs === undefined) return undefined;
-  return new Watchdog({ withinMs, mountpoint, between, feed: () => manager.alive(), clock: systemClock });
-}
-
-/**
- * Never by a thread of this process: a request that the engine has read cannot be interrupted, and while a thread waits
- * for it the process cannot end, nor its /dev/fuse be closed, which alone would end the request.
- */
-function statProcess(mountpoint: string): Probe {
-  const child = spawn('stat', ['--file-system', '--format=%T', '--', mountpoint], { stdio: 'ignore' });
-  child.unref();
-  const answered = new Promise<boolean>((resolve) => {
-    child.once('exit', (status) => resolve(status === 0));
-    child.once('error', () => resolve(false));
+  return new Watchdog({
+    withinMs,
+    mountpoint,
+    between,
+    feed: () => manager.alive(),
+    probe: probeMount,
+    clock: systemClock,
   });
-  return { answered, abandon: () => void child.kill('SIGKILL') };
 }

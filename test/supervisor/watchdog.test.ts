@@ -1,7 +1,8 @@
 /** What feeds the service manager's watchdog, on a clock that a test moves. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Watchdog, type Probe } from '../../src/supervisor/watchdog.js';
+import type { MountProbe } from '../../src/fs/mount-probe.js';
+import { Watchdog } from '../../src/supervisor/watchdog.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 
 class Mount {
@@ -9,7 +10,7 @@ class Mount {
   between = false;
   fed = 0;
   /** Probes that wait for an answer. */
-  readonly asked: ((well: boolean) => void)[] = [];
+  readonly asked: ((complaint: string | undefined) => void)[] = [];
   abandoned = 0;
   readonly watchdog = new Watchdog({
     withinMs: 10_000,
@@ -21,13 +22,13 @@ class Mount {
   });
 
   async answer(well: boolean): Promise<void> {
-    for (const resolve of this.asked.splice(0)) resolve(well);
+    for (const resolve of this.asked.splice(0)) resolve(well ? undefined : 'Input/output error');
     await this.clock.advance(0);
   }
 
-  #probe(): Probe {
-    const answered = new Promise<boolean>((resolve) => this.asked.push(resolve));
-    return { answered, abandon: () => (this.abandoned += 1) };
+  #probe(): MountProbe {
+    const complaint = new Promise<string | undefined>((resolve) => this.asked.push(resolve));
+    return { complaint, abandon: () => (this.abandoned += 1) };
   }
 }
 
