@@ -77,7 +77,7 @@ class Passes implements Load {
   async #repeat(pass: () => Promise<string | undefined>): Promise<void> {
     while (!this.#stopping) {
       const wrong = await pass();
-      if (wrong !== undefined) this.#wrong.push(`${this.name}: ${wrong}`);
+      if (wrong !== undefined) this.#wrong.push(`${new Date().toISOString()} ${this.name}: ${wrong}`);
       this.#passes += 1;
     }
   }

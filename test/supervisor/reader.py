@@ -3,7 +3,7 @@
 reader.py map|random FILE SOURCE: random pages through mmap; random pieces by eight threads, buffered and O_DIRECT.
 What the kernel has cached of FILE is dropped again and again, so that the reads reach whoever serves it.
 """
-import mmap, os, random, sys, threading
+import datetime, mmap, os, random, sys, threading
 
 way, file, source = sys.argv[1:]
 truth = open(source, "rb")
@@ -55,7 +55,8 @@ def loop(work):
             sys.stdout.write(".")
             sys.stdout.flush()
     except BaseException as error:
-        wrong.append(f"{way}: {error!r}")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        wrong.append(f"{now:%FT%T} {way}: {error!r}")
         stop.set()
 
 

@@ -8,7 +8,9 @@ import type { ReplyErrno } from './errno.js';
 import { systemCode } from './errno.js';
 import type { HeldSince } from './held-since.js';
 import type { InFlight } from './in-flight.js';
+import { systemCalls } from './ioctl.js';
 import { INTERRUPT, Opcode, REQUEST_ROOM, WITHOUT_ANSWER } from './protocol.js';
+import { requestRoom } from './request-room.js';
 import { decodeRequest, type Request } from './request.js';
 
 const readAsync = promisify(read);
@@ -39,7 +41,7 @@ interface Held {
 export class Answerer {
   readonly #parts: AnswererParts;
   readonly #held = new Map<bigint, Held>();
-  readonly #memory = Buffer.alloc(REQUEST_ROOM);
+  readonly #memory = requestRoom(REQUEST_ROOM, systemCalls());
   #onRoom: () => void = () => undefined;
 
   constructor(parts: AnswererParts) {

@@ -47,7 +47,6 @@ systemCalls();
 const { fuseFd, seat, seats, inFlight, ...memory } = await begin();
 const claims = new Claims(memory.claims);
 const handles = new SharedHandles(memory.handles);
-// Loaded now: at the first LSEEK it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
 const reader = new AlignedReader(systemCalls());
 const replies = new WorkerReplies(fuseFd, reader.memory);
 const pipe = new ReplyPipe(fuseFd, systemCalls());
