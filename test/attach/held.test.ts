@@ -174,6 +174,22 @@ describe('what is held', () => {
     lease.release();
   });
 
+  it('is connected again when it vanishes once more before the new connection was proven', async () => {
+    const world = new AttachWorld();
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    let left = 2;
+    world.host.gate = (call) => {
+      if (call === 'read' && left-- > 0) world.host.vanish('v1');
+      return Promise.resolve(undefined);
+    };
+    world.host.vanish('v1');
+    await settle();
+    assert.equal(lease.fenced.aborted, false, 'as by a neighbour that is quicker than the proof');
+    assert.equal(world.host.read('device-of-v1').toString(), 'bytes of v1');
+    lease.release();
+  });
+
   it('is fenced when Cinder has lost the attachment, and the next open attaches anew', async () => {
     const world = new AttachWorld({ recheckMs: 10_000 });
     const image = world.addImage('v1');

@@ -167,6 +167,27 @@ describe('the brick connector', () => {
     await connector.disconnect(connected.host);
   });
 
+  // As by a neighbour that detaches the volume and attaches it again, between two looks at /dev.
+  for (const [what, found] of [
+    ['another disk has its name', { diskseq: '99' }],
+    [
+      'there is no such disk',
+      { error: { code: 'device_not_found', message: '/dev/sdb is no block device' } },
+    ],
+  ] as const)
+    it(`is lost, and no other volume, when ${what} by the time it is asked`, async (test) => {
+      const program = await Program.make(test);
+      const { connector } = program;
+      await program.device('sdb', GOOD);
+      const connected = await connector.connect(request(), connector.plan(request()));
+      const before = JSON.parse(await readFile(join(program.folder, 'answer-check'), 'utf8')) as object;
+      await program.answer('check', { ...found, ...before, ...found });
+      await assert.rejects(connected.object(), /vanished/);
+      assert.equal(connected.lost.aborted, true);
+      assert.ok(CinderfsError.is(connected.lost.reason) && connected.lost.reason.code === 'connector_failed');
+      await connector.disconnect(connected.host);
+    });
+
   it('adopts what is still the same disk, and nothing else', async (test) => {
     const program = await Program.make(test);
     const { connector } = program;

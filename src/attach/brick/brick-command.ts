@@ -57,6 +57,12 @@ export async function guard(
   }
 }
 
+/** Whether cinderfs-brick answered that there is no such device. */
+export function isNotFound(thrown: unknown): boolean {
+  const cause = CinderfsError.is(thrown) ? thrown.context.cause : undefined;
+  return (cause as { code?: unknown } | undefined)?.code === 'device_not_found';
+}
+
 /** What cinderfs-brick itself said: it answers a failure in JSON and ends with status 1. */
 function refusedIn(thrown: unknown): CinderfsError | undefined {
   const stdout = CinderfsError.is(thrown)
@@ -67,6 +73,7 @@ function refusedIn(thrown: unknown): CinderfsError | undefined {
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
     return new CinderfsError(CODES[error.code] ?? 'connector_failed', `os-brick: ${error.message}`, {
       remedy: REMEDIES[error.code],
+      cause: error,
     });
   } catch (cause) {
     return new CinderfsError('connector_failed', `cinderfs-brick was cut short: ${reasonOf(cause)}`);

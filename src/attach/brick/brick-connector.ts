@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
-import { brick, type BrickVerb } from './brick-command.js';
+import { brick, type BrickVerb, isNotFound } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
@@ -155,12 +155,18 @@ export class BrickConnector implements Connector {
     await rm(`${link}.new`, { force: true });
     await symlink(path, `${link}.new`);
     await rename(`${link}.new`, link);
-    const object = (): Promise<string> =>
-      this.#check(path).then(deviceIdentity, async (error: unknown) => {
+    // A neighbour that detaches the volume and attaches it again makes another disk, maybe of the same name: then ours
+    // is gone, which is no verdict on the volume.
+    const object = async (): Promise<string> => {
+      const seen = await this.#check(path).catch(async (error: unknown) => {
+        if (isNotFound(error)) throw watched.vanished();
         // Whoever asks wants to know whether that is because it is gone.
         await watched.look();
         throw error;
       });
+      if (seen.diskseq !== device.diskseq) throw watched.vanished();
+      return deviceIdentity(seen);
+    };
     const proven = deviceIdentity(device);
     const { askMs = ASK_MS } = this.#options;
     this.#watched.get(link)?.stop();

@@ -19,10 +19,11 @@ export interface Watched {
 
 /**
  * Notices that a device went away or became another volume, without our doing. It leaves /dev as soon as the kernel lets
- * go of it. A LUN that an array maps anew under a live path keeps its device: there the array raises a unit attention
- * with the next command, which the kernel swallows but counts as an error of the disk. So whenever that count grows the
- * device has to say again who it is; and now and then without a reason, for a target that raises none (the kernel's own
- * does so only for a session's other LUNs).
+ * go of it; whoever asks the device itself knows when another disk has its name by then, and says so (vanished). A LUN
+ * that an array maps anew under a live path keeps its device: there the array raises a unit attention with the next
+ * command, which the kernel swallows but counts as an error of the disk. So whenever that count grows the device has to
+ * say again who it is; and now and then without a reason, for a target that raises none (the kernel's own does so only
+ * for a session's other LUNs).
  */
 export class DeviceWatch {
   readonly lost: AbortSignal;
@@ -50,6 +51,14 @@ export class DeviceWatch {
     clearInterval(this.#timer);
   }
 
+  /** Our disk is gone, whatever has its name now. The error for whoever found that out. */
+  vanished(): CinderfsError {
+    const { path } = this.#watched;
+    const why = new CinderfsError('connector_failed', `${path} vanished from this host`, { path });
+    this.#lose(why);
+    return why;
+  }
+
   /** Looks now. */
   async look(): Promise<void> {
     const { path, paths } = this.#watched;
@@ -58,7 +67,7 @@ export class DeviceWatch {
       () => false,
     );
     if (!there) {
-      this.#lose(new CinderfsError('connector_failed', `${path} vanished from this host`, { path }));
+      this.vanished();
       return;
     }
     const errors = (await Promise.all(paths.map(errorsOf))).join(' ');

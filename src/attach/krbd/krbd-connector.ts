@@ -136,9 +136,8 @@ export class KrbdConnector implements Connector {
   async #connected({ path, name, identity }: MappedImage, host: HostRecord): Promise<Connected> {
     const object = async (): Promise<string> => {
       const [mapped] = await this.#ours(host);
-      if (mapped !== undefined) return mapped.identity;
-      await watched.look();
-      throw new CinderfsError('connector_failed', `${path} is not mapped any more`);
+      if (mapped === undefined) throw watched.vanished();
+      return mapped.identity;
     };
     const connected = await connectPath(path);
     const watched = new DeviceWatch({ path, paths: [], identity: object, askMs: ASK_MS }, identity);

@@ -3,7 +3,8 @@ import type { ConnectionInfo, Volume } from '../../cinder/types.js';
 import { locksOf } from '../brick/volume-guard.js';
 import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
-import { type Held, hold, isLost, proveHeld } from './held.js';
+import { connectProven } from './connect-proven.js';
+import { type Held, hold } from './held.js';
 import { backendName, judgeConnection } from './identity.js';
 import type { AttachableImage } from '../lease.js';
 import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
@@ -11,7 +12,6 @@ import { makeClone } from './clone.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 
-const CONNECT_TRIES = 3;
 const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
 
 /**
@@ -55,35 +55,19 @@ async function connectReserved(
   const backend = backendName(info);
   record = { ...record, step: 'connect', connector: connector.name, host: plan, backend };
   await journal.write(record);
-  const connect = (): Promise<Connected> =>
-    connector.connect({ volumeId, info, signal, exclusive: !multiattach }, plan);
-  const held = await connectProven(record, connector, connect, context);
+  const request = { volumeId, info, signal, exclusive: !multiattach };
+  const connecting = record;
+  const held = await connectProven(async () => {
+    const connected = await connector.connect(request, plan);
+    const named = { ...connecting, host: connected.host, ...nameOf(backend, connected) };
+    return hold(named, connector, connected);
+  }, context);
   record = held.record;
   if (!multiattach) record = await complete(record, context);
   record = { ...record, step: 'attached' };
   await journal.write(record);
   log.debug({ volume: volumeId, attachment: record.attachmentId, connector: connector.name }, 'attached');
   return { ...held, record, checkedAt: context.clock.now() };
-}
-
-/** Connects and proves; again, where a neighbour that detached the same volume took the device away in between. */
-async function connectProven(
-  record: AttachmentRecord,
-  connector: Connector,
-  connect: () => Promise<Connected>,
-  context: AttachContext,
-): Promise<Held> {
-  for (let left = CONNECT_TRIES - 1; ; left--) {
-    const connected = await connect();
-    const named = { ...record, host: connected.host, ...nameOf(record.backend, connected) };
-    const held = hold(named, connector, connected);
-    try {
-      await proveHeld(held, context);
-      return held;
-    } catch (error) {
-      if (left === 0 || !(await isLost(connected))) throw error;
-    }
-  }
 }
 
 /** The first connector that can reach such a volume on this host; why the others were passed over goes to the log. */

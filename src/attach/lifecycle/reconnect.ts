@@ -1,7 +1,9 @@
 import { CinderfsError } from '../../errors.js';
 import { targetOf } from '../journal/record.js';
+import type { ConnectRequest } from '../connector.js';
 import type { AttachContext } from '../context.js';
-import { type Held, proveHeld } from './held.js';
+import { connectProven } from './connect-proven.js';
+import type { Held } from './held.js';
 
 /**
  * A connection that vanishes this soon, so many times in a row, has a reason that connecting does not cure. A neighbour
@@ -27,22 +29,24 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   );
   const record = clone === undefined ? held.record : { ...held.record, abandonedAt: clock.wall() };
   if (clone !== undefined) await journal.write(record);
-  const { deviceName } = held.connected;
-  // What there is by now may be the device of another service, that just attached the same volume.
-  if (held.connector.sharesDevices !== true) await held.connector.disconnect(held.connected.host);
   const { connectionInfo: info } = await attachments.show(attachmentId ?? '');
   if (info === undefined) throw why;
-  const request = { volumeId, info, signal };
-  held.connected = await held.connector.connect(request, held.connector.plan(request));
-  if (held.connected.deviceName !== deviceName)
-    throw new CinderfsError('identity_mismatch', `volume ${volumeId} came back as another device`, {
-      volume: volumeId,
-    });
-  // Another device by right: who it is, is up to the proof.
-  held.object = undefined;
-  await proveHeld(held, context);
+  await connectProven(() => connectAgain(held, { volumeId, info, signal }), context);
   held.connections++;
   held.reconnectedAt = clock.now();
   context.counters.reconnects++;
   await journal.write({ ...record, host: held.connected.host });
+}
+
+/** The same volume by another connection. */
+async function connectAgain(held: Held, request: ConnectRequest): Promise<Held> {
+  const { connector, connected: before } = held;
+  // What there is by now may be the device of another service, that just attached the same volume.
+  if (connector.sharesDevices !== true) await connector.disconnect(before.host);
+  held.connected = await connector.connect(request, connector.plan(request));
+  // Another device by right: who it is, is up to the proof.
+  held.object = undefined;
+  if (held.connected.deviceName === before.deviceName) return held;
+  const { volumeId: volume } = request;
+  throw new CinderfsError('identity_mismatch', `volume ${volume} came back as another device`, { volume });
 }

@@ -1,0 +1,17 @@
+import type { AttachContext } from '../context.js';
+import { type Held, isLost, proveHeld } from './held.js';
+
+const CONNECT_TRIES = 3;
+
+/** Connects and proves; again, where a neighbour that detached the same volume took the device away in between. */
+export async function connectProven(connect: () => Promise<Held>, context: AttachContext): Promise<Held> {
+  for (let left = CONNECT_TRIES - 1; ; left--) {
+    const held = await connect();
+    try {
+      await proveHeld(held, context);
+      return held;
+    } catch (error) {
+      if (left === 0 || !(await isLost(held.connected))) throw error;
+    }
+  }
+}
