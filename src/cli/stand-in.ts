@@ -25,6 +25,7 @@ export async function standIn(invocation: Invocation, link: SupervisorLink): Pro
     readTimeoutMs: config.read_timeout * 1000,
     openTimeoutMs: config.open_timeout * 1000,
     clock: systemClock,
+    log,
   });
   await answerer.run();
   link.ending();

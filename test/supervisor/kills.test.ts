@@ -15,6 +15,11 @@ import { loadsOn } from './loads.js';
 import { endsClean, supervisedWorld, type SupervisedWorld, type WorldOptions } from './world.js';
 
 const KILLS = Number(process.env.CINDERFS_KILLS ?? 15);
+/**
+ * Kills that happen to come as fast as in a crash loop make the supervisor try slowly, for longer than readers wait by
+ * default: then EIO would be right. No error is, as long as they are patient.
+ */
+const PATIENCE = '--read-timeout=600';
 /** Longest life of an engine; one in four is killed while it is still being started. */
 const PAUSE_MS = Number(process.env.CINDERFS_KILL_PAUSE ?? 1_500);
 const cannotMount = process.getuid?.() === 0 ? false : 'mounting needs root';
@@ -37,7 +42,7 @@ async function killed(
   args: readonly string[],
   options?: WorldOptions,
 ): Promise<void> {
-  const world = await supervisedWorld(t, args, options);
+  const world = await supervisedWorld(t, [...args, PATIENCE], options);
   const loads = loadsOn(world.target, `${world.dir}/converted`);
   let stopped = false;
   world.undo.after(() => (stopped ? [] : Promise.all(loads.map((load) => load.stop()))));

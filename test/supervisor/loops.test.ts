@@ -35,6 +35,7 @@ async function loop(t: TestContext, args: readonly string[]): Promise<void> {
   await assert.rejects(file.read(Buffer.alloc(4096), 0, 4096, 8192), { code: 'EIO' });
   const stat = await run('stat', ['-f', mounted.mountpoint]);
   assert.match(stat.stderr, /Input\/output error/);
+  assert.ok(said(world, 'answered EIO at their deadline'), 'no EIO without a reason');
   t.diagnostic(`an open, a read and a stat took ${Math.round(performance.now() - began)} ms`);
   await engineIs(world, 'dead');
   await mend();

@@ -1,6 +1,7 @@
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '../../async/clock.js';
+import type { Log } from '../../log.js';
 import { followCaller } from './caller-signals.js';
 import type { FuseDevice } from './device.js';
 import { isGone, TRY_AGAIN } from './device.js';
@@ -9,7 +10,7 @@ import { systemCode } from './errno.js';
 import type { HeldSince } from './held-since.js';
 import type { InFlight } from './in-flight.js';
 import { systemCalls } from './ioctl.js';
-import { INTERRUPT, Opcode, REQUEST_ROOM, WITHOUT_ANSWER } from './protocol.js';
+import { INTERRUPT, Opcode, opcodeName, REQUEST_ROOM, WITHOUT_ANSWER } from './protocol.js';
 import { requestRoom } from './request-room.js';
 import { decodeRequest, type Request } from './request.js';
 
@@ -25,6 +26,7 @@ export interface AnswererParts {
   readonly readTimeoutMs: number;
   readonly openTimeoutMs: number;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 interface Held {
@@ -43,6 +45,7 @@ export class Answerer {
   readonly #held = new Map<bigint, Held>();
   readonly #memory = requestRoom(REQUEST_ROOM, systemCalls());
   #onRoom: () => void = () => undefined;
+  #gaveUp = false;
 
   constructor(parts: AnswererParts) {
     this.#parts = parts;
@@ -104,13 +107,25 @@ export class Answerer {
     else if (!WITHOUT_ANSWER.has(opcode)) this.#hold(request);
   }
 
-  #hold({ opcode, unique, pid }: Request): void {
+  #hold(request: Request): void {
     const { clock, since, readTimeoutMs, openTimeoutMs } = this.#parts;
+    const { opcode, unique, pid } = request;
     const deadline = opcode === Opcode.READ ? readTimeoutMs : openTimeoutMs;
     const stop = FOR_ENGINES.has(opcode)
       ? (): void => undefined
-      : clock.after(Math.max(0, deadline - since.age(unique)), () => this.#answer(unique, 'EIO'));
+      : clock.after(Math.max(0, deadline - since.age(unique)), () => this.#giveUp(request));
     this.#held.set(unique, { pid, stop });
+  }
+
+  /** Why is said once for all of them: one line for each request of a busy mount would hide it. */
+  #giveUp({ opcode, unique, node }: Request): void {
+    if (!this.#gaveUp)
+      this.#parts.log.error(
+        { op: opcodeName(opcode), node },
+        'no engine serves the mount; its requests are answered EIO at their deadline',
+      );
+    this.#gaveUp = true;
+    this.#answer(unique, 'EIO');
   }
 
   /** As an engine does: whoever means to leave may. */
