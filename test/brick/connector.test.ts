@@ -172,7 +172,7 @@ describe('the brick connector', () => {
     ['another disk has its name', { diskseq: '99' }],
     [
       'there is no such disk',
-      { error: { code: 'device_not_found', message: '/dev/sdb is no block device' } },
+      { error: { code: 'disk_gone', message: '/dev/sdb is no block device' } },
     ],
   ] as const)
     it(`is lost, and no other volume, when ${what} by the time it is asked`, async (test) => {

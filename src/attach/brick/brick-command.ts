@@ -57,10 +57,10 @@ export async function guard(
   }
 }
 
-/** Whether cinderfs-brick answered that there is no such device. */
-export function isNotFound(thrown: unknown): boolean {
+/** Whether cinderfs-brick answered that there is no such disk; one that is there and silent may speak again. */
+export function isGone(thrown: unknown): boolean {
   const cause = CinderfsError.is(thrown) ? thrown.context.cause : undefined;
-  return (cause as { code?: unknown } | undefined)?.code === 'device_not_found';
+  return (cause as { code?: unknown } | undefined)?.code === 'disk_gone';
 }
 
 /** What cinderfs-brick itself said: it answers a failure in JSON and ends with status 1. */

@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../cinder/types.js';
-import { brick, type BrickVerb, isNotFound } from './brick-command.js';
+import { brick, type BrickVerb, isGone } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
@@ -159,7 +159,7 @@ export class BrickConnector implements Connector {
     // is gone, which is no verdict on the volume.
     const object = async (): Promise<string> => {
       const seen = await this.#check(path).catch(async (error: unknown) => {
-        if (isNotFound(error)) throw watched.vanished();
+        if (isGone(error)) throw watched.vanished();
         // Whoever asks wants to know whether that is because it is gone.
         await watched.look();
         throw error;
