@@ -170,10 +170,7 @@ describe('the brick connector', () => {
   // As by a neighbour that detaches the volume and attaches it again, between two looks at /dev.
   for (const [what, found] of [
     ['another disk has its name', { diskseq: '99' }],
-    [
-      'there is no such disk',
-      { error: { code: 'disk_gone', message: '/dev/sdb is no block device' } },
-    ],
+    ['there is no such disk', { error: { code: 'disk_gone', message: '/dev/sdb is no block device' } }],
   ] as const)
     it(`is lost, and no other volume, when ${what} by the time it is asked`, async (test) => {
       const program = await Program.make(test);
@@ -187,6 +184,19 @@ describe('the brick connector', () => {
       assert.ok(CinderfsError.is(connected.lost.reason) && connected.lost.reason.code === 'connector_failed');
       await connector.disconnect(connected.host);
     });
+
+  it('is not lost while it is there and silent: its path may come back', async (test) => {
+    const program = await Program.make(test);
+    const { connector } = program;
+    await program.device('sdb', GOOD);
+    const connected = await connector.connect(request(), connector.plan(request()));
+    await program.answer('check', {
+      error: { code: 'device_not_found', message: 'sdb is transport-offline' },
+    });
+    await assert.rejects(connected.object(), /transport-offline/);
+    assert.equal(connected.lost.aborted, false);
+    await connector.disconnect(connected.host);
+  });
 
   it('adopts what is still the same disk, and nothing else', async (test) => {
     const program = await Program.make(test);
