@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Cleanup } from '../src/async/cleanup.js';
 import type { Backing, Image, Target } from './backings/backing.js';
-import { dropPageCache } from './page-cache.js';
+import { cachedBytes, dropPageCache } from './page-cache.js';
 import type { Served, Server } from './servers/server.js';
 import { bytesRead, cpuSeconds, peakResidentBytes, residentBytes, withDescendants } from './usage.js';
 import type { Workbench } from './workbench.js';
@@ -63,6 +63,16 @@ export class Subject {
     }
     this.#isUsed = true;
     await dropPageCache();
+    const cached = await this.#cachedByMount();
+    if (cached > 0)
+      throw new Error(`the page cache still holds ${cached} bytes of what ${this.serverName} serves`);
+  }
+
+  /** What the kernel has of the file that a server serves; the source itself may be all memory. */
+  #cachedByMount(): Promise<number> {
+    const { target, pids, passesThrough = false } = this.#now().served;
+    const isServed = target.kind === 'path' && pids.length > 0 && !passesThrough;
+    return isServed ? cachedBytes(target.path, this.workbench.signal) : Promise.resolve(0);
   }
 
   /** Bytes taken from the source so far; undefined where nothing counts them. Only differences mean something. */

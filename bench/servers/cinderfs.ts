@@ -78,13 +78,19 @@ async function start(way: Way, image: Image, { cloud }: Backing, room: Room): Pr
   return {
     target: { kind: 'path', path: join(mountpoint, cloud.fileName(image)) },
     pids: [daemon.pid],
-    sourcePids: () => sourcePids(daemon.pid, way.passthrough, connector),
+    passesThrough: way.passthrough,
+    sourcePids: () =>
+      isUncounted(way, image, connector) ? Promise.resolve([]) : sourcePids(daemon.pid, connector),
   };
 }
 
-/** Who reads the volume: the kernel, one of our qemu-nbd, or we. */
-async function sourcePids(pid: number, passthrough: boolean, connector: string): Promise<readonly number[]> {
-  if (passthrough) return [];
+/** The kernel moves the bytes: for passthrough by itself, out of a file by splice(2), which /proc/PID/io does not count. */
+function isUncounted({ fuse, passthrough }: Way, { backing }: Image, connector: string): boolean {
+  return passthrough || (fuse === 'engine' && backing === 'file' && connector !== 'qemu');
+}
+
+/** Who reads the volume: one of our qemu-nbd, or we. */
+async function sourcePids(pid: number, connector: string): Promise<readonly number[]> {
   // The supervisor, and the engine below it.
   const pids = await withDescendants([pid]);
   if (connector !== 'qemu') return pids;

@@ -29,6 +29,8 @@ export interface Served {
   readonly target: Target;
   /** The programs that serve it; their children count as theirs. Empty for `direct`. */
   readonly pids: readonly number[];
+  /** The kernel reads the source itself: what it serves has no pages but the source's. */
+  readonly passesThrough?: boolean;
   /**
    * The processes that read(2) the image from its source, asked when the image is open. Empty where nobody does:
    * then what the source gave can be known only if it counts for itself.
