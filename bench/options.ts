@@ -50,7 +50,7 @@ const QUICK: Scale = {
   sparseBytes: 512 * MiB,
   sparseDataBytes: 32 * MiB,
   randomSeconds: 0.5,
-  backingSeconds: 30,
+  backingSeconds: 15,
 };
 
 export const USAGE = `usage: npm run bench -- [options]
