@@ -29,6 +29,8 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   } catch (thrown) {
     const error = CinderfsError.from(thrown);
     parent?.failed(error);
+    // What throws in native code while its thread is being ended aborts the process: koffi, should it still be loading.
+    await threads.loaded;
     throw error;
   }
 }

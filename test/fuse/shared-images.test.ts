@@ -83,6 +83,19 @@ describe('RBD images that workers read', () => {
     assert.throws(() => worker.read(place, Buffer.alloc(10), 0, 0, 10), { code: 'read_failed' });
   });
 
+  it('are closed though the last inside was one that came with an old place', () => {
+    const images = new SharedImages(SEATS);
+    const old = images.publish(1) ?? assert.fail('there is room');
+    images.withdraw(old, () => undefined);
+    const place = images.publish(2) ?? assert.fail('there is room');
+    assert.equal(images.enter(old, 0), undefined, 'its index is another image by now');
+    let closed = false;
+    images.withdraw(place, () => (closed = true));
+    assert.equal(images.leave(old, 0), false);
+    images.settle(old);
+    assert.equal(closed, true);
+  });
+
   it('outlast every read of threads that come and go while images do', { timeout: 60_000 }, async (t) => {
     const images = new SharedImages(SEATS);
     const board = new Int32Array(new SharedArrayBuffer((IMAGES + 1) * 4));

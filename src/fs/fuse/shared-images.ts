@@ -15,11 +15,6 @@ const GENERATIONS = 2 ** 20;
 const NOBODY = 0;
 const SOMEBODY = 1;
 
-interface Withdrawn {
-  readonly index: number;
-  readonly onEmpty: () => void;
-}
-
 export class SharedImages {
   readonly memory: SharedArrayBuffer;
   readonly #seats: number;
@@ -29,7 +24,8 @@ export class SharedImages {
   readonly #inside: Int32Array;
   readonly #generations = new Map<number, number>();
   readonly #free: number[] = [];
-  readonly #withdrawn = new Map<number, Withdrawn>();
+  /** By index: what is called once nobody is inside. */
+  readonly #withdrawn = new Map<number, () => void>();
   #next = 1;
 
   /** For `seats` workers; `memory` joins the images of another thread. */
@@ -57,24 +53,31 @@ export class SharedImages {
   withdraw(place: number, onEmpty: () => void): void {
     const index = place % PLACES;
     Atomics.store(this.#places, index, 0);
-    this.#withdrawn.set(place, { index, onEmpty });
-    this.settle(place);
+    this.#withdrawn.set(index, onEmpty);
+    this.#settle(index);
   }
 
-  /** Main: a worker left an image that was withdrawn meanwhile. */
+  /**
+   * Main: a worker left an image that was withdrawn meanwhile. One that came with an old place was inside of whatever is
+   * at its index now, and may be the last that this one waits for.
+   */
   settle(place: number): void {
-    const withdrawn = this.#withdrawn.get(place);
-    if (withdrawn === undefined || this.#occupied(withdrawn.index)) return;
-    this.#withdrawn.delete(place);
-    this.#free.push(withdrawn.index);
-    withdrawn.onEmpty();
+    this.#settle(place % PLACES);
+  }
+
+  #settle(index: number): void {
+    const onEmpty = this.#withdrawn.get(index);
+    if (onEmpty === undefined || this.#occupied(index)) return;
+    this.#withdrawn.delete(index);
+    this.#free.push(index);
+    onEmpty();
   }
 
   /** Main: the thread of that worker has ended, so it is inside of nothing. */
   vacate(seat: number): void {
     for (let index = 0; index < this.#next; index += 1)
       Atomics.store(this.#inside, index * this.#seats + seat, NOBODY);
-    for (const place of [...this.#withdrawn.keys()]) this.settle(place);
+    for (const index of [...this.#withdrawn.keys()]) this.#settle(index);
   }
 
   /** Worker: the handle, to be used until leave(); undefined when it was withdrawn. Every call is followed by leave(). */
