@@ -1,3 +1,4 @@
+import { awake } from '../async/awake.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
@@ -61,13 +62,7 @@ export class Supervisor {
   /** Supervises until the mount has ended, or never came up; how the last engine ended. */
   async run(): Promise<Ending> {
     // Between two engines nothing else keeps this process.
-    const alive = setInterval(() => undefined, 2 ** 30);
-    try {
-      return await this.#run();
-    } finally {
-      await this.#interim.end();
-      clearInterval(alive);
-    }
+    return awake(() => this.#run().finally(() => this.#interim.end()));
   }
 
   async #run(): Promise<Ending> {

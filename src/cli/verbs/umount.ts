@@ -1,7 +1,7 @@
 import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mountpoint.js';
-import { awake } from '../awake.js';
+import { awake } from '../../async/awake.js';
 import { ControlClient } from '../control-client.js';
 import { settingsOf } from '../settings.js';
 import type { FlagValues, Invocation, Verb } from '../verb.js';

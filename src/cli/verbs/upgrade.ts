@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
-import { awake } from '../awake.js';
+import { awake } from '../../async/awake.js';
 import { ControlClient } from '../control-client.js';
 import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';

@@ -37,7 +37,7 @@ describe('Fibre Channel', () => {
   });
 
   describeLife(
-    { connector: () => connector, volume: () => volume },
+    { connector: () => connector, volume: () => volume, losesFrames: true },
     { ids: ['naa.60014051111222233334444555566667', `serial.${SERIAL}`] },
   );
 });
