@@ -7,7 +7,7 @@ import { cpuPerGib } from './metrics/cpu-per-gib.js';
 import { fanin32 } from './metrics/fanin-32.js';
 import { firstByte } from './metrics/first-byte.js';
 import type { Metric } from './metrics/metric.js';
-import { rand4k1, rand4k8 } from './metrics/rand4k.js';
+import { rand4k1, rand4k8, rand4k8Apart } from './metrics/rand4k.js';
 import { rss, rssIdle } from './metrics/rss.js';
 import { seqCold } from './metrics/seq-cold.js';
 import { seqWarm } from './metrics/seq-warm.js';
@@ -46,6 +46,7 @@ export const METRICS: readonly Metric[] = [
   cpuPerGib,
   rand4k1,
   rand4k8,
+  rand4k8Apart,
   firstByte,
   fanin32,
   rss,

@@ -39,7 +39,7 @@ const FULL: Scale = {
   denseBytes: GiB,
   sparseBytes: 10 * GiB,
   sparseDataBytes: 256 * MiB,
-  randomSeconds: 3,
+  randomSeconds: 4,
   backingSeconds: Infinity,
 };
 
