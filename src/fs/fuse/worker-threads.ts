@@ -32,7 +32,7 @@ function start(): Worker {
     name: 'fuse',
     execArgv: [],
     // A worker keeps nothing: its buffers live outside the heap.
-    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
   });
 }
 
