@@ -153,7 +153,7 @@ export const OPTIONS = {
     group: 'reading',
     default: () => Math.min(256 * MIB, Math.floor(totalmem() / 4 / MIB) * MIB),
     defaultDoc: 'a quarter of the memory, at most 256 MiB',
-    doc: 'Memory for blocks of images that the page cache of the kernel cannot keep.',
+    doc: 'Memory for bytes of images that the page cache of the kernel cannot keep: three quarters for readers that pass by it (O_DIRECT), a quarter for what is fetched around short reads over NBD and of RBD.',
   },
 } as const satisfies Record<string, OptionSpec>;
 

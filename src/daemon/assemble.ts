@@ -13,6 +13,7 @@ import { OpenJournal } from '../fs/fuse/open-journal.js';
 import type { ImageFs } from '../fs/image-fs.js';
 import type { MountedTransport } from '../fs/transport.js';
 import { attachmentPool, detachAll, noteReadError } from './attachments.js';
+import { shareCache } from './cache-shares.js';
 import type { AttachmentCalls } from './control-calls.js';
 import type { Control } from './control.js';
 import type { DaemonSettings } from './daemon.js';
@@ -162,7 +163,7 @@ function imageFs(
       gid: config.gid,
       fileMode: config.file_mode,
       readTimeoutMs: config.read_timeout * 1000,
-      cacheBytes: config.cache_size,
+      cacheBytes: shareCache(config.cache_size).blockBytes,
     },
     seekFile: seekFileWith(systemCalls()),
     rbdImages,

@@ -7,6 +7,7 @@ import { mountEngine } from '../fs/fuse/engine.js';
 import { mountNative } from '../fs/fuse-native/mount-native.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../fs/transport.js';
 import type { Log } from '../log.js';
+import { shareCache } from './cache-shares.js';
 import { mountSupervised, type Supervised } from './supervised-mount.js';
 
 const TRANSPORTS = { engine: mountEngine, native: mountNative } satisfies Record<
@@ -43,6 +44,7 @@ function optionsOf({ config, cloud, mountpoint, log, rbdImages }: MountSettings)
     readTimeoutMs: config.read_timeout * 1000,
     openTimeoutMs: config.open_timeout * 1000,
     attributeTtlSeconds: config.attribute_ttl,
+    pieceBytes: shareCache(config.cache_size).pieceBytes,
     passthrough: config.passthrough,
     rbdImages,
     log,

@@ -19,6 +19,8 @@ export interface TransportOptions {
   readonly openTimeoutMs: number;
   /** Seconds the kernel may keep names and attributes. */
   readonly attributeTtlSeconds: number;
+  /** Bytes for what is fetched around short reads of sources that the host's page cache does not know; none: none. */
+  readonly pieceBytes?: number;
   /** Whether the kernel may read a backing file by itself, where it can. */
   readonly passthrough: boolean;
   /** The process's, for sources that are RBD images. */

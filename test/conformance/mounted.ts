@@ -33,6 +33,7 @@ export async function mountWorld(
     readTimeoutMs: 20_000,
     openTimeoutMs: 20_000,
     attributeTtlSeconds: 60,
+    pieceBytes: 4 * 2 ** 20,
     passthrough: false,
     log: silentLog,
     ...options,

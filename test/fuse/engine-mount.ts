@@ -39,6 +39,7 @@ export async function mountFiles(
     readTimeoutMs: 30_000,
     openTimeoutMs: 30_000,
     attributeTtlSeconds: 60,
+    pieceBytes: 4 * 2 ** 20,
     passthrough: false,
     log: silentLog,
     ...options,

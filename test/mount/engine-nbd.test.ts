@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -66,6 +66,19 @@ async function socketCount(): Promise<number> {
   return targets.filter((target) => target.startsWith('socket:')).length;
 }
 
+/** Compares two files in pieces of any length at any place. */
+const AT_RANDOM = `
+import os, random, sys
+served, copy = (os.open(name, os.O_RDONLY) for name in sys.argv[1:])
+size = os.fstat(copy).st_size
+for round in range(2000):
+    offset = random.randrange(size)
+    length = random.choice((1, 4096, 20000, 200000))
+    if os.pread(served, length, offset) != os.pread(copy, length, offset): sys.exit(f"{length} bytes at {offset} differ")
+    if round % 100 == 0: os.posix_fadvise(served, 0, 0, os.POSIX_FADV_DONTNEED)
+print("equal")
+`;
+
 describe('workers on NBD exports', { skip: cannotMount, timeout: 60_000 }, () => {
   it('serve exactly the bytes of the image and leave no connection behind', async (t) => {
     // A worker that a busy machine holds up for long leaves its reads to the file system, which has the bytes, too.
@@ -101,6 +114,27 @@ describe('workers on NBD exports', { skip: cannotMount, timeout: 60_000 }, () =>
       }),
       '4096',
     );
+  });
+
+  it('read any bytes at random', async (t) => {
+    const { mount, content } = await mountExported(t);
+    const copy = path.join(await temporaryFolder(undoneAfter(t)), 'copy');
+    await writeFile(copy, content);
+    const { stdout } = await run('python3', ['-c', AT_RANDOM, mount.at('exported'), copy]);
+    assert.equal(stdout.trim(), 'equal');
+  });
+
+  it('fetch what is around a short read with it', async (t) => {
+    const { qemu, mount } = await mountExported(t);
+    const reader = new ReaderProcess(t);
+    const fd = await reader.ask('open', mount.at('exported'));
+    // Not one after the other: the kernel would read ahead, over the end of the piece.
+    const [first, third, fifth] = [0, 2, 4].map((page) => 2 * MiB + page * 4096);
+    assert.equal(await reader.ask('pread', fd, third ?? 0, 4096), '4096');
+    await qemu.stop();
+    assert.equal(await reader.ask('pread', fd, fifth ?? 0, 4096), '4096');
+    assert.equal(await reader.ask('pread', fd, first ?? 0, 4096), '4096');
+    assert.equal(await reader.ask('pread', fd, 6 * MiB, 4096), 'ETIMEDOUT', 'the server is gone');
   });
 
   it('leave a read that the server lost to the file system, which knows why', async (t) => {

@@ -1,6 +1,7 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import type { PageCacheCalls } from './page-cache-calls.js';
+import { PIECE } from './pieces.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 
 /** The part of WebAssembly used here; Node's types leave it to the DOM's. */
@@ -9,11 +10,6 @@ declare const WebAssembly: {
 };
 const WASM_PAGE = 65_536;
 
-/**
- * A device is read in aligned pieces of at least this much. A trip to it costs what several pages cost, and a guest that
- * boots reads its pages one by one but near each other: the rest waits in the host's page cache.
- */
-const PIECE = 32 * 1024;
 /** Room before the data for the reply's header, and for the head and the tail of an unaligned read. */
 const ROOM = PAGE_SIZE + MAX_READ + 2 * PIECE;
 
@@ -46,7 +42,7 @@ export class AlignedReader {
   }
 
   /**
-   * The same of a device. Short reads, and those that are not to be cached by the mount, go through the page cache of
+   * The same of a device, in pieces at least. Short reads, and those that are not to be cached by the mount, go through the page cache of
    * the host (`cachedFd`), all others past every cache (`directFd`).
    */
   readDevice(directFd: number, cachedFd: number, offset: number, length: number, uncached: boolean): number {

@@ -36,6 +36,7 @@ export class Descriptors {
   readonly #rbdImages: RbdImages | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #byDescriptor = new Map<Descriptor, Entry>();
+  #sources = 0;
 
   constructor(exports: SharedExports, images: SharedImages, rbdImages: RbdImages | undefined) {
     this.#exports = exports;
@@ -107,7 +108,7 @@ export class Descriptors {
 
   #exported({ socket: path }: NbdSource, place: number): Opened {
     return {
-      descriptor: { ...NO_FILE, path, place },
+      descriptor: { ...NO_FILE, path, place, source: (this.#sources += 1) },
       close: () => this.#exports.withdraw(place).forEach((socket) => systemCalls()?.closeSocket(socket)),
     };
   }
@@ -121,7 +122,7 @@ export class Descriptors {
       return undefined;
     }
     return {
-      descriptor: { ...NO_FILE, path: rbdName(address), image },
+      descriptor: { ...NO_FILE, path: rbdName(address), image, source: (this.#sources += 1) },
       close: () => this.#images.withdraw(image, () => claim.release()),
     };
   }
@@ -133,6 +134,7 @@ const NO_FILE = {
   direct: false,
   place: 0,
   image: 0,
+  source: 0,
   says: undefined,
   regular: false,
   size: 0,
@@ -154,6 +156,7 @@ async function openSource(source: FileSource): Promise<Opened> {
       direct,
       place: 0,
       image: 0,
+      source: 0,
       says: source.says === undefined ? undefined : Buffer.from(source.says, 'hex'),
       regular: stats.isFile(),
       size: stats.isFile() ? stats.size : 0,

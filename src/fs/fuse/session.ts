@@ -19,6 +19,7 @@ import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { SharedExports } from './shared-exports.js';
 import { SharedImages } from './shared-images.js';
+import { SharedPieces } from './shared-pieces.js';
 import { StallWatch } from './stall-watch.js';
 import type { Survival } from './survival.js';
 import type { ReadJob } from './worker-messages.js';
@@ -166,6 +167,7 @@ export class Session {
       threads,
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
+      pieces: new SharedPieces(options.pieceBytes ?? 0).memory,
       exports: this.#exports.memory,
       images: this.#images.memory,
       count: WORKERS,

@@ -30,6 +30,8 @@ export interface SharedHandle {
   readonly place: number;
   /** The place of the RBD image (shared-images.ts); 0 when the source is something else. */
   readonly image: number;
+  /** A number that no other export or image of this process ever has; 0 when the source is a file or a device. */
+  readonly source: number;
   /** What its device has to say after every read (FileSource.says); undefined where it need not. */
   readonly says: Buffer | undefined;
 }
@@ -37,7 +39,7 @@ export interface SharedHandle {
 const ENTRIES = 2 ** 15;
 /** Entries there could be in an `fh`; its generation counts in these. */
 export const FH_ENTRIES = 2 ** 16;
-const WORDS = 16;
+const WORDS = 18;
 const STATE = 0;
 const GENERATION = 1;
 const FD = 2;
@@ -47,8 +49,9 @@ const SIZE = 4;
 const CACHED_FD = 6;
 const PLACE = 7;
 const IMAGE = 8;
+const SOURCE = 9;
 /** A length, and as many bytes. */
-const SAYS = 9;
+const SAYS = 10;
 const SAYS_BYTES = (WORDS - SAYS - 1) * 4;
 
 export class SharedHandles {
@@ -77,6 +80,7 @@ export class SharedHandles {
     this.#words[at + CACHED_FD] = handle.cachedFd;
     this.#words[at + PLACE] = handle.place;
     this.#words[at + IMAGE] = handle.image;
+    this.#words[at + SOURCE] = handle.source;
     this.#doubles[(at + SIZE) / 2] = handle.size;
     this.#words[at + SAYS] = handle.says?.length ?? 0;
     handle.says?.copy(this.#bytes, (at + SAYS + 1) * 4, 0, SAYS_BYTES);
@@ -112,6 +116,10 @@ export class SharedHandles {
 
   image(fh: number): number {
     return this.#words[wordOf(fh) + IMAGE] ?? 0;
+  }
+
+  source(fh: number): number {
+    return this.#words[wordOf(fh) + SOURCE] ?? 0;
   }
 
   says(fh: number): Buffer | undefined {

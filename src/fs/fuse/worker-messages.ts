@@ -5,9 +5,10 @@ import type { InFlightShare } from './in-flight-slots.js';
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
-  /** Memory of Claims, SharedHandles, SharedExports and SharedImages, the last two for so many seats. */
+  /** Memory of Claims, SharedHandles, SharedPieces, SharedExports and SharedImages, the last two for so many seats. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
+  readonly pieces: SharedArrayBuffer;
   readonly exports: SharedArrayBuffer;
   readonly images: SharedArrayBuffer;
   readonly seats: number;

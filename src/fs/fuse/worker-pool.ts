@@ -34,6 +34,7 @@ export interface WorkerPoolParts {
   readonly threads: WorkerThreads;
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
+  readonly pieces: SharedArrayBuffer;
   readonly exports: SharedArrayBuffer;
   readonly images: SharedArrayBuffer;
   /** Workers that should be at /dev/fuse at any time. */
@@ -120,6 +121,7 @@ export class WorkerPool {
       seat: index,
       claims: this.claims.memory,
       handles: this.#parts.handles,
+      pieces: this.#parts.pieces,
       exports: this.#parts.exports,
       images: this.#parts.images,
       seats: this.#parts.limit,

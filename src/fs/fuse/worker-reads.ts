@@ -3,10 +3,12 @@ import type { AlignedReader } from './aligned-read.js';
 import type { Claims } from './claims.js';
 import { isStillCalled } from './device-name.js';
 import type { SystemCalls } from './ioctl.js';
+import { pieceAround } from './pieces.js';
 import { MAX_READ, PAGE_SIZE } from './protocol.js';
 import type { ReplyPipe } from './reply-pipe.js';
 import type { SharedHandles } from './shared-handles.js';
 import { HandleState } from './shared-handles.js';
+import type { SharedPieces } from './shared-pieces.js';
 import type { WorkerExports } from './worker-exports.js';
 import type { WorkerImages } from './worker-images.js';
 import type { ReadJob } from './worker-messages.js';
@@ -17,6 +19,7 @@ export interface WorkerReadsParts {
   readonly claims: Claims;
   readonly handles: SharedHandles;
   readonly reader: AlignedReader;
+  readonly pieces: SharedPieces;
   readonly exports: WorkerExports;
   readonly images: WorkerImages;
   readonly replies: WorkerReplies;
@@ -63,14 +66,11 @@ export class WorkerReads {
 
   /** Where in memory the bytes start, or PIPED; undefined when the source failed, or may be another volume by now. */
   #fill(read: ReadJob, length: number): number | undefined {
-    const { handles, reader, exports, images, failed } = this.#parts;
-    const { fh, offset } = read;
+    const { handles, failed } = this.#parts;
+    const { fh } = read;
     try {
       if (length === 0) return PAGE_SIZE;
-      const place = handles.place(fh);
-      if (place !== 0) return exports.read(place, reader.memory, PAGE_SIZE, offset, length);
-      const image = handles.image(fh);
-      if (image !== 0) return images.read(image, reader.memory, PAGE_SIZE, offset, length);
+      if (handles.source(fh) !== 0) return this.#readPiece(read, length);
       const start = this.#read(read, length);
       this.#confirm(fh);
       return start;
@@ -78,6 +78,26 @@ export class WorkerReads {
       failed(read, reasonOf(error));
       return undefined;
     }
+  }
+
+  /** The same of an export or an image: a short read is made of a whole piece, which then waits for those next to it. */
+  #readPiece({ fh, offset }: ReadJob, length: number): number {
+    const { handles, pieces, reader } = this.#parts;
+    const { memory } = reader;
+    const source = handles.source(fh);
+    const piece = pieces.areKept ? pieceAround(offset, length, handles.size(fh)) : undefined;
+    if (piece === undefined) return this.#fetch(fh, offset, length);
+    if (pieces.copy(source, offset, length, memory, PAGE_SIZE)) return PAGE_SIZE;
+    const start = this.#fetch(fh, piece.offset, piece.length);
+    pieces.keep(source, piece.offset, memory.subarray(start, start + piece.length));
+    return start + offset - piece.offset;
+  }
+
+  #fetch(fh: number, offset: number, length: number): number {
+    const { handles, reader, exports, images } = this.#parts;
+    const place = handles.place(fh);
+    if (place !== 0) return exports.read(place, reader.memory, PAGE_SIZE, offset, length);
+    return images.read(handles.image(fh), reader.memory, PAGE_SIZE, offset, length);
   }
 
   /** The same of a file or a device. */

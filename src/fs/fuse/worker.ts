@@ -15,8 +15,9 @@ import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from './messages.js';
 import { Opcode, WITHOUT_ANSWER } from './protocol.js';
 import { ReplyPipe } from './reply-pipe.js';
 import { SharedExports } from './shared-exports.js';
-import { SharedImages } from './shared-images.js';
 import { HandleState, SharedHandles } from './shared-handles.js';
+import { SharedImages } from './shared-images.js';
+import { SharedPieces } from './shared-pieces.js';
 import { LITTLE } from './struct.js';
 import { WorkerExports } from './worker-exports.js';
 import { WorkerImages } from './worker-images.js';
@@ -56,6 +57,7 @@ const reads = new WorkerReads({
   claims,
   handles,
   reader,
+  pieces: new SharedPieces(memory.pieces),
   replies,
   pipe,
   calls: systemCalls,
