@@ -45,9 +45,8 @@ function cinderfs(name: string, way: Way, serves: Server['serves']): Server {
     name,
     isPeer: false,
     needs: way.connector === 'qemu' ? [QEMU_NBD] : [],
-    // What its main thread reads over NBD or from RBD it keeps in blocks; all else it reads for each request.
-    hasOwnCache: (image) =>
-      way.connector === 'qemu' || (way.fuse === 'native' && image.target.kind === 'rbd'),
+    // Pieces and blocks of what it reads over NBD or of RBD; of files and devices it keeps nothing.
+    hasOwnCache: (image) => way.connector === 'qemu' || image.target.kind === 'rbd',
     serves,
     start: (image, backing, room) => start(way, image, backing, room),
   };
