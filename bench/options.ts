@@ -43,7 +43,7 @@ const FULL: Scale = {
   backingSeconds: Infinity,
 };
 
-/** Small: 198 s on two cores with the lab up; its figures show that things work and roughly where they stand. */
+/** Small: 150 s on two cores with the lab up; its figures show that things work and roughly where they stand. */
 const QUICK: Scale = {
   repetitions: 3,
   denseBytes: 128 * MiB,
@@ -54,7 +54,7 @@ const QUICK: Scale = {
 };
 
 export const USAGE = `usage: npm run bench -- [options]
-  --quick             128 MiB, at most three repetitions: about 200 s with the lab up; leaves the document alone
+  --quick             128 MiB, at most three repetitions, within three minutes; leaves the document alone
   --out FILE          write the figures as JSON
   --doc FILE          rewrite the tables of FILE (default: docs/performance.md of a full run)
   --backings A,B      only these: file, device, rbd
