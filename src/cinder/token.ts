@@ -4,7 +4,7 @@ import type {
   PasswordAuth,
   Reference,
 } from '../config/cloud-config.js';
-import { Secret } from '../config/secret.js';
+import { Secret } from '../secret.js';
 import { headerOf, type HttpAnswer } from './http.js';
 import { endpointsOf, type Endpoint } from './service-catalog.js';
 import { isRecord, malformed, member, optionalDate, optionalText, requiredText } from './wire.js';

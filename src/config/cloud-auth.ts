@@ -1,6 +1,7 @@
 import { CinderfsError } from '../errors.js';
 import type { CloudConfig, DomainReference, Reference } from './cloud-config.js';
-import { Secret } from './secret.js';
+import { knownSecrets } from '../known-secrets.js';
+import { Secret } from '../secret.js';
 import { isMapping, textOf, type Settings } from './settings.js';
 
 const PASSWORD_TYPES = ['password', 'v3password'];
@@ -47,6 +48,7 @@ export function cloudAuth(
   where: string,
 ): Pick<CloudConfig, 'authUrl' | 'auth'> {
   const auth = collect(settings, overrides);
+  for (const name of [auth.username, auth.project_name]) if (name !== undefined) knownSecrets.isPublic(name);
   const authUrl = required(auth.auth_url, 'auth_url', where);
   if (!/^https?:\/\/[^/]/.test(authUrl) || !URL.canParse(authUrl)) {
     throw new CinderfsError('config_invalid', `${where}: auth_url '${authUrl}' is not an http or https URL`);

@@ -1,4 +1,4 @@
-import type { Secret } from './secret.js';
+import type { Secret } from '../secret.js';
 
 export type Interface = 'public' | 'internal' | 'admin';
 

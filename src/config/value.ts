@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { OptionSpec, OptionType } from './option-spec.js';
-import { Secret } from './secret.js';
+import { Secret } from '../secret.js';
 
 /** The text is not a value of the option; the message completes "must be ...". */
 export class Disallowed extends Error {}

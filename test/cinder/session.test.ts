@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { Http } from '../../src/cinder/http.js';
 import { Session } from '../../src/cinder/session.js';
 import type { CloudConfig, ServiceConfig } from '../../src/config/cloud-config.js';
-import { Secret } from '../../src/config/secret.js';
+import { Secret } from '../../src/secret.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog, type Log } from '../../src/log.js';
 import { fakeService, type FakeAnswer, type FakeService, type Reply } from './fake-service.js';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { parseIni } from '../../src/config/ini-file.js';
 import { nearest } from '../../src/config/nearest.js';
 import type { OptionSpec, OptionType } from '../../src/config/option-spec.js';
-import { Secret } from '../../src/config/secret.js';
+import { Secret } from '../../src/secret.js';
 import { Disallowed, readValue } from '../../src/config/value.js';
 import { CinderfsError } from '../../src/errors.js';
 

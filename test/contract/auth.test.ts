@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { VolumeEndpoint } from '../../src/cinder/microversion.js';
 import type { CloudConfig, Reference } from '../../src/config/cloud-config.js';
-import { Secret } from '../../src/config/secret.js';
+import { Secret } from '../../src/secret.js';
 import { CinderfsError } from '../../src/errors.js';
 import { cloudForSuite, configure, connect } from './cloud-under-test.js';
 import { startLoginProxy } from './login-proxy.js';

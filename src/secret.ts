@@ -1,15 +1,21 @@
 import { inspect } from 'node:util';
+import { knownSecrets } from './known-secrets.js';
 
 const HIDDEN = '<redacted>';
 
-/** A value that shows itself only to who asks with reveal(): not to logs, errors, JSON or the debugger's console. */
+/**
+ * A value that shows itself only to who asks with reveal(): not to logs, errors, JSON or the debugger's console. This
+ * process knows it from now on, so that texts of others that quote it can be rid of it (known-secrets.ts).
+ */
 export class Secret {
   readonly #value: string;
 
   constructor(value: string) {
     this.#value = value;
+    knownSecrets.keep(this, value);
   }
 
+  /** For the one line that sends it. */
   reveal(): string {
     return this.#value;
   }
