@@ -8,6 +8,7 @@ process.env.UV_THREADPOOL_SIZE ??= '32';
 import('../dist/src/cli/main.js')
   .then(({ main }) => main(process.argv.slice(2)))
   .then((status) => {
-    // Not exitCode alone: a thread that hangs in a read of a dead device must not keep the process.
+    // Not exitCode alone: a thread that hangs in a read of a dead device must not keep the process. main() has waited
+    // until the readers of its output have taken all of it.
     process.exit(status);
   });

@@ -35,6 +35,7 @@ export interface ErrorKind {
 /** Exit codes are a documented ABI (docs/exit-codes.md); a retired number stays reserved. */
 export const EXIT = {
   ok: 0,
+  // 1 is never given: Node and shells end with it for reasons of their own.
   usage: 2,
   config: 3,
   auth: 4,
@@ -43,9 +44,12 @@ export const EXIT = {
   fuse: 7,
   connector: 8,
   not_running: 9,
+  // 10 was given by no release and stays reserved.
   timeout: 11,
   openstack: 12,
   internal: 70,
+  output: 74,
+  // 141 says that the reader of stdout left: main.ts, as SIGPIPE would.
 } as const satisfies Record<string, number>;
 
 const kind = (
@@ -207,15 +211,16 @@ export const ERROR_KINDS = {
     'EIO',
     'not_running',
     'error',
-    'It ended before it answered. Ask again; see its log for why.',
+    'The daemon exited before it replied. Retry; its log says why.',
   ),
   start_timeout: kind('ETIMEDOUT', 'timeout', 'error', 'See the log lines above for what it waited for.'),
   upgrade_failed: kind(
     'EIO',
     'busy',
     'error',
-    'Readers go on as before. See the log of the mount for why, then try again.',
+    "The running version keeps serving. Check the mount's log, then retry.",
   ),
+  output_failed: kind('EIO', 'output', 'error', 'Check where the output goes: space, permissions.'),
   internal: kind('EIO', 'internal', 'error', 'This is a bug in cinderfs; report it with the log line.'),
 } as const satisfies Record<string, ErrorKind>;
 

@@ -1,3 +1,4 @@
+import { printableLine } from './printable.js';
 import { ERROR_KINDS, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
 
 export { ERROR_KINDS, EXIT, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
@@ -64,13 +65,15 @@ export class CinderfsError extends Error {
     return located;
   }
 
-  /** One line an operator can act on: what, where, why, what to do. */
+  /** One line an operator can act on: what, where, why, what to do. Safe for a terminal, whatever the message quotes. */
   toLine(): string {
     const { image, volume, attachment, requestId } = this.context;
     const where = Object.entries({ image, volume, attachment, request: requestId })
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key} ${String(value)}`);
-    return `${this.message}${where.length > 0 ? ` (${where.join(', ')})` : ''}. ${this.remedy} [${this.code}]`;
+    const what = `${this.message}${where.length > 0 ? ` (${where.join(', ')})` : ''}`;
+    // A question ("did you mean 'mount'?") ends in its own mark.
+    return printableLine(`${what}${/[?!.]$/.test(what) ? '' : '.'} ${this.remedy} [${this.code}]`);
   }
 }
 

@@ -33,7 +33,7 @@ function synopsis(verb: Verb): string {
   return `${verb.name} ${verb.usage}`.trimEnd();
 }
 
-function flagHelp({ name, short, value, doc }: VerbFlag): string {
-  const flag = `--${name}${value === undefined ? '' : ` ${value}`}`;
+function flagHelp({ name, short, value, bare, doc }: VerbFlag): string {
+  const flag = `--${name}${value === undefined ? '' : bare === undefined ? ` ${value}` : `[=${value}]`}`;
   return `  ${short === undefined ? '' : `-${short}, `}${flag}\n      ${doc}\n`;
 }

@@ -1,67 +1,71 @@
+import { sleep, systemClock } from '../async/clock.js';
+import { nearest } from '../config/nearest.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { generalHelp, verbHelp } from './help.js';
+import { OutputStream } from './output-stream.js';
 import { parseVerb } from './parse.js';
 import { answerer } from './verbs/answerer.js';
-import { attachments } from './verbs/attachments.js';
-import { demo } from './verbs/demo.js';
 import { engine } from './verbs/engine.js';
-import { images } from './verbs/images.js';
 import { mount } from './verbs/mount.js';
-import { release } from './verbs/release.js';
-import { status } from './verbs/status.js';
-import { umount } from './verbs/umount.js';
-import { upgrade } from './verbs/upgrade.js';
-import type { Verb } from './verb.js';
+import { VERBS } from './verbs.js';
+import type { Invocation, Verb } from './verb.js';
 
-/** Every verb, in the order in which `cinderfs --help` lists them. */
-export const VERBS: readonly Verb[] = [mount, umount, upgrade, images, status, attachments, release, demo];
+/** Milliseconds that a daemon, which must end, gives a reader of its stderr that does not read. */
+const LAST_WORDS_MS = 5_000;
 
-/** Runs one command line (without node and script); resolves to the exit status. Never rejects. */
+/** Runs one command line (without node and script); resolves to the exit status when its output is written. Never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const stdout = (text: string): void => void process.stdout.write(text);
-  const stderr = (text: string): void => void process.stderr.write(text);
-  // A reader that closes early (`cinderfs images | head`) is no error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
-    throw error;
-  });
-  try {
-    return await dispatch(argv, stdout, stderr);
-  } catch (thrown) {
+  const stdout = new OutputStream(process.stdout);
+  const stderr = new OutputStream(process.stderr);
+  const complain = (error: CinderfsError): void => stderr.write(`cinderfs: ${error.toLine()}\n`);
+  const status = await dispatch(argv, {
+    stdout: (text) => stdout.write(text),
+    stderr: (text) => stderr.write(text),
+  }).catch((thrown: unknown) => {
     const error = CinderfsError.from(thrown);
-    stderr(`cinderfs: ${error.toLine()}\n`);
-    if (error.code === 'internal' && error.cause instanceof Error) stderr(`${error.cause.stack ?? ''}\n`);
+    complain(error);
+    if (error.code === 'internal' && error.cause instanceof Error)
+      stderr.write(`${error.cause.stack ?? ''}\n`);
     return error.kind.exit;
-  }
+  });
+  await stdout.drained();
+  const final = stdout.statusOf(status, complain);
+  const serves = [mount, engine, answerer].some(({ name }) => name === argv[0]);
+  await Promise.race([stderr.drained(), ...(serves ? [sleep(systemClock, LAST_WORDS_MS)] : [])]);
+  return final;
 }
 
-async function dispatch(
-  argv: readonly string[],
-  stdout: (text: string) => void,
-  stderr: (text: string) => void,
-): Promise<number> {
+type Streams = Pick<Invocation, 'stdout' | 'stderr'>;
+
+async function dispatch(argv: readonly string[], streams: Streams): Promise<number> {
   const [first, ...rest] = argv;
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    const verb = VERBS.find(({ name }) => name === rest[0]);
-    (first === undefined ? stderr : stdout)(verb === undefined ? generalHelp(VERBS) : verbHelp(verb));
-    return first === undefined ? EXIT.usage : EXIT.ok;
+  if (first === undefined) {
+    streams.stderr(generalHelp(VERBS));
+    return EXIT.usage;
+  }
+  if (first === '--help' || first === '-h' || first === 'help') {
+    streams.stdout(rest[0] === undefined ? generalHelp(VERBS) : verbHelp(verbCalled(rest[0], VERBS)));
+    return EXIT.ok;
   }
   if (first === '--version') {
-    stdout(`cinderfs ${VERSION}\n`);
+    streams.stdout(`cinderfs ${VERSION}\n`);
     return EXIT.ok;
   }
-  const verb = [...VERBS, engine, answerer].find(({ name }) => name === first);
-  if (verb === undefined) {
-    throw new CinderfsError(
-      'usage',
-      `there is no verb '${first}'; there are ${VERBS.map(({ name }) => name).join(', ')}`,
-    );
-  }
+  const verb = verbCalled(first, [...VERBS, engine, answerer]);
   const parsed = parseVerb(verb, rest);
   if (parsed === 'help') {
-    stdout(verbHelp(verb));
+    streams.stdout(verbHelp(verb));
     return EXIT.ok;
   }
-  return verb.run({ ...parsed, env: process.env, stdout, stderr });
+  return verb.run({ ...parsed, ...streams, env: process.env });
+}
+
+function verbCalled(name: string, verbs: readonly Verb[]): Verb {
+  const verb = verbs.find((one) => one.name === name);
+  if (verb !== undefined) return verb;
+  const names = VERBS.map((one) => one.name);
+  const close = nearest(name, names);
+  const hint = close === undefined ? `the commands are ${names.join(', ')}` : `did you mean '${close}'?`;
+  throw new CinderfsError('usage', `unknown command '${name}'; ${hint}`);
 }

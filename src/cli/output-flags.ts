@@ -16,13 +16,17 @@ export const OUTPUT_FLAGS: readonly VerbFlag[] = [
   },
 ];
 
-export function outputOptions(flags: FlagValues): OutputOptions {
+/** A table is fitted to the terminal it goes to; what goes into a pipe or a file is whole. */
+export function outputOptions(
+  flags: FlagValues,
+  width = process.stdout.columns as number | undefined,
+): OutputOptions {
   const format = flags.format ?? 'table';
   if (!isFormat(format)) {
     throw new CinderfsError('usage', `--format takes ${FORMATS.join(', ')}, not '${String(format)}'`);
   }
   const columns = Array.isArray(flags.column) ? flags.column.map(String) : [];
-  return { format, columns };
+  return { format, columns, width };
 }
 
 function isFormat(value: unknown): value is OutputFormat {

@@ -1,5 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { flagOptions } from '../config/help.js';
+import { nearest } from '../config/nearest.js';
 import { flagOf } from '../config/option-spec.js';
 import { optionEntries, type OptionName } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
@@ -19,27 +20,43 @@ export function optionsOf(verb: Verb): readonly OptionName[] {
 
 /** Reads the words and flags after a verb; `help` when they ask for it. `usage` says what is wrong and where to look. */
 export function parseVerb(verb: Verb, argv: readonly string[]): ParsedVerb | 'help' {
+  const options = flagSpecs(verb);
   try {
     const { values, positionals } = parseArgs({
-      args: argv.map((arg) => withBareValue(verb, arg)),
-      options: flagSpecs(verb),
+      args: withBareValues(verb, argv),
+      options,
       allowPositionals: true,
       allowNegative: true,
       strict: true,
     });
     if (values.help === true) return 'help';
-    if (positionals.length < verb.words.min || positionals.length > verb.words.max) {
-      throw new Error(
-        `it takes ${verb.usage === '' ? 'no words' : verb.usage}, not '${positionals.join(' ')}'`,
-      );
-    }
+    requireWords(verb, positionals);
     return { words: positionals, flags: values };
   } catch (error) {
-    throw new CinderfsError('usage', `${verb.name}: ${reasonOf(error)}`, {
+    throw new CinderfsError('usage', `${verb.name}: ${faultOf(error, Object.keys(options))}`, {
       remedy: `See \`cinderfs ${verb.name} --help\`.`,
       cause: error,
     });
   }
+}
+
+function requireWords({ words, usage }: Verb, given: readonly string[]): void {
+  const wanted = usage.split(' ')[given.length];
+  if (given.length < words.min) throw new Error(`missing ${wanted ?? 'argument'}`);
+  if (given.length > words.max) throw new Error(`unexpected argument '${given[words.max] ?? ''}'`);
+  if (given.includes('')) throw new Error('an argument is empty');
+}
+
+/** What is wrong, in our words where parseArgs advises what does not help here. */
+function faultOf(error: unknown, flags: readonly string[]): string {
+  const { code } = error as NodeJS.ErrnoException;
+  const [, flag] = /^Unknown option '(-[^']*)'/.exec(reasonOf(error)) ?? [];
+  if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION' || flag === undefined) return reasonOf(error);
+  const close = nearest(
+    flag,
+    [...flags, ...flags.map((name) => `no-${name}`)].map((name) => `--${name}`),
+  );
+  return `unknown option '${flag}'${close === undefined ? '' : `; did you mean '${close}'?`}`;
 }
 
 function flagSpecs(verb: Verb): NonNullable<ParseArgsConfig['options']> {
@@ -59,8 +76,20 @@ function flagSpecs(verb: Verb): NonNullable<ParseArgsConfig['options']> {
   return specs;
 }
 
-/** `--drain` as `--drain=inf`: parseArgs would take the next word for its value. */
-function withBareValue(verb: Verb, arg: string): string {
-  const bare = verb.flags.find(({ name }) => arg === `--${name}`)?.bare;
-  return bare === undefined ? arg : `${arg}=${bare}`;
+/**
+ * `--drain` as `--drain=inf`, and `--drain 60` as `--drain=60`: parseArgs would take any next word for its value, the
+ * mount point too.
+ */
+function withBareValues(verb: Verb, argv: readonly string[]): string[] {
+  const args: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const arg = argv[index] ?? '';
+    if (arg === '--') return [...args, ...argv.slice(index)];
+    const bare = verb.flags.find(({ name }) => arg === `--${name}`)?.bare;
+    const next = argv[index + 1] ?? '';
+    const value = bare !== undefined && /^\d+(\.\d+)?$/.test(next) ? next : undefined;
+    if (value !== undefined) index++;
+    args.push(bare === undefined ? arg : `${arg}=${value ?? bare}`);
+  }
+  return args;
 }

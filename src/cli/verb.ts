@@ -26,7 +26,7 @@ export interface VerbFlag {
   readonly short?: string;
   /** Placeholder of the value in help; a flag without one is a switch. */
   readonly value?: string;
-  /** The value of a flag that is given without one. */
+  /** The value of a flag that is given without one; its own value is then joined to it by `=`, or a number. */
   readonly bare?: string;
   readonly multiple?: boolean;
   readonly doc: string;

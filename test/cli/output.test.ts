@@ -53,6 +53,46 @@ describe('renderList', () => {
   });
 });
 
+describe('what others wrote', () => {
+  const evil = 'a\u007fb\u009bc\u202ed\u2066e\u2028f\u200bg\ufeffh\u{e0041}i';
+
+  it('reaches a table and a value as text that can be seen', () => {
+    for (const format of ['value', 'table'] as const) {
+      const text = renderList([{ Name: evil }], ['Name'], { format, columns: [] });
+      assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      assert.match(text, /a%7Fb%C2%9Bc%E2%80%AEd%E2%81%A6e%E2%80%A8f%E2%80%8Bg%EF%BB%BFh%F3%A0%81%81i/);
+    }
+  });
+
+  it('is the same text in JSON, and yet printable', () => {
+    const text = renderOne({ name: evil }, { format: 'json', columns: [] });
+    assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    assert.deepEqual(JSON.parse(text), { name: evil });
+  });
+});
+
+describe('a table on a terminal', () => {
+  const id = '00000000-0000-4000-8000-000000000001';
+  const long = [
+    { ID: id, Name: 'n'.repeat(255) },
+    { ID: id, Name: 'short' },
+  ];
+  const widest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
+
+  it('is as wide as the terminal, whatever one image is called, and has its ids whole', () => {
+    const text = renderList(long, ['ID', 'Name'], { format: 'table', columns: [], width: 100 });
+    assert.equal(widest(text), 100);
+    assert.match(text, /\| n+… \|/);
+    assert.equal(text.split(id).length, 3);
+  });
+
+  it('is whole in a pipe, and as narrow as it can be on a narrow terminal', () => {
+    assert.equal(widest(renderList(long, ['ID', 'Name'], { format: 'table', columns: [] })), 298);
+    const narrow = renderList(long, ['ID', 'Name'], { format: 'table', columns: [], width: 20 });
+    assert.equal(widest(narrow), 2 * 36 + 7);
+  });
+});
+
 describe('renderOne', () => {
   it('draws Field and Value', () => {
     assert.match(

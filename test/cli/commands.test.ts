@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { parseVerb } from '../../src/cli/parse.js';
+import { VERBS } from '../../src/cli/verbs.js';
+import { CinderfsError, ERROR_KINDS, EXIT } from '../../src/errors.js';
+import { cinderfs } from '../support/program.js';
+import { commandLines } from '../support/shown-commands.js';
+
+const verbCalled = (name: string): (typeof VERBS)[number] => {
+  const verb = VERBS.find((one) => one.name === name);
+  assert.ok(verb !== undefined, `no verb ${name}`);
+  return verb;
+};
+
+/** The words and flags, or the error line. */
+function parsed(line: string): unknown {
+  const [name = '', ...rest] = line.split(' ').filter((word) => word !== '');
+  try {
+    return parseVerb(verbCalled(name), rest);
+  } catch (error) {
+    assert.ok(CinderfsError.is(error));
+    return error.toLine();
+  }
+}
+
+const flagsOf = (line: string): Record<string, unknown> => {
+  const result = parsed(line);
+  assert.ok(typeof result === 'object' && result !== null && 'flags' in result, String(result));
+  return { ...(result.flags as object) };
+};
+
+describe('--help', () => {
+  const golden = readFileSync('docs/commands.md', 'utf8');
+
+  it('of every verb says what docs/commands.md shows, and ends with 0', async () => {
+    for (const args of [['--help'], ...VERBS.map(({ name }) => [name, '--help'])]) {
+      const { status, stdout, stderr } = await cinderfs(args);
+      assert.deepEqual([status, stderr], [0, ''], args.join(' '));
+      assert.ok(golden.includes(`\`\`\`text\n${stdout.trimEnd()}\n\`\`\``), `${args.join(' ')}:\n${stdout}`);
+    }
+  });
+
+  it('names flags and values as the parser takes them', () => {
+    for (const verb of VERBS) {
+      for (const { name, value, bare } of verb.flags) {
+        const words = Array.from({ length: verb.words.min }, () => 'WORD').join(' ');
+        const forms =
+          value === undefined
+            ? [`--${name}`]
+            : bare === undefined
+              ? [`--${name} 7`, `--${name}=7`]
+              : [`--${name}`, `--${name} 7`, `--${name}=7`];
+        for (const form of forms) flagsOf(`${verb.name} ${form} ${words}`);
+      }
+    }
+  });
+
+  it('is meant by help VERB, which knows every verb and no other', async () => {
+    assert.equal((await cinderfs(['help', 'umount'])).stdout, (await cinderfs(['umount', '-h'])).stdout);
+    const { status, stderr } = await cinderfs(['help', 'umont']);
+    assert.deepEqual([status, stderr.includes("did you mean 'umount'?")], [2, true], stderr);
+  });
+});
+
+describe('a command line', () => {
+  it('gives --drain its seconds, joined or not, and leaves it the mount point', () => {
+    assert.deepEqual(parsed('umount /images --drain 60'), parsed('umount /images --drain=60'));
+    assert.equal(flagsOf('umount --drain /images').drain, 'inf');
+    assert.equal(flagsOf('umount --drain 2.5 /images').drain, '2.5');
+    assert.equal(flagsOf('umount --drain -- 60').drain, 'inf');
+  });
+
+  it('that is wrong is told what is wrong with it', () => {
+    const lines: [string, string][] = [
+      ['umount', 'umount: missing DIR. See `cinderfs umount --help`. [usage]'],
+      ['release', 'release: missing IMAGE. See `cinderfs release --help`. [usage]'],
+      ['umount /a 60', "umount: unexpected argument '60'. See `cinderfs umount --help`. [usage]"],
+      ['images x', "images: unexpected argument 'x'. See `cinderfs images --help`. [usage]"],
+      [
+        'mount /a --os-clod=x',
+        "mount: unknown option '--os-clod'; did you mean '--os-cloud'? See `cinderfs mount --help`. [usage]",
+      ],
+      ['images --zzzzzzzz', "images: unknown option '--zzzzzzzz'. See `cinderfs images --help`. [usage]"],
+    ];
+    for (const [line, said] of lines) assert.equal(parsed(line), said);
+  });
+
+  it('with an unknown verb is asked what was meant', async () => {
+    for (const [typed, meant] of [
+      ['mout', 'mount'],
+      ['unmount', 'umount'],
+      ['image', 'images'],
+      ['stauts', 'status'],
+    ] as const) {
+      const { status, stderr, stdout } = await cinderfs([typed]);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.equal(
+        stderr,
+        `cinderfs: unknown command '${typed}'; did you mean '${meant}'? See \`cinderfs --help\`. [usage]\n`,
+      );
+    }
+    const { stderr } = await cinderfs(['frobnicate']);
+    assert.match(stderr, /unknown command 'frobnicate'; the commands are mount, umount, /);
+  });
+
+  it('cannot write on the terminal what it likes', async () => {
+    const { stderr } = await cinderfs(['images', '-f', 'a\u001b[31m\u202eb\u2028c\ufeff\nd']);
+    assert.match(stderr, /not 'a%1B\[31m%E2%80%AEb%E2%80%A8c%EF%BB%BF%0Ad'/);
+    assert.equal(stderr.split('\n').length, 2, stderr);
+  });
+});
+
+describe('the exit status', () => {
+  it('of every kind is what it always was', () => {
+    assert.deepEqual(EXIT, {
+      ok: 0,
+      usage: 2,
+      config: 3,
+      auth: 4,
+      mountpoint: 5,
+      busy: 6,
+      fuse: 7,
+      connector: 8,
+      not_running: 9,
+      timeout: 11,
+      openstack: 12,
+      internal: 70,
+      output: 74,
+    });
+    const given = new Set<number>(Object.values(ERROR_KINDS).map(({ exit }) => exit));
+    for (const [name, status] of Object.entries(EXIT))
+      if (name !== 'ok') assert.ok(given.has(status), `no error ends with ${name}`);
+  });
+
+  it('shows on the command line', async () => {
+    // Port 1 refuses at once; nothing of this needs a cloud.
+    const cloud = {
+      OS_AUTH_URL: 'http://127.0.0.1:1/v3',
+      OS_USERNAME: 'u',
+      OS_PASSWORD: 'p',
+      OS_PROJECT_NAME: 'x',
+      OS_USER_DOMAIN_ID: 'default',
+      OS_PROJECT_DOMAIN_ID: 'default',
+      CINDERFS_HTTP_RETRIES: '0',
+      CINDERFS_RUN_DIR: '/nonexistent/run',
+    };
+    const lines: [string[], number][] = [
+      [['--version'], 0],
+      [[], 2],
+      [['images', '--http-retries', 'many'], 3],
+      [['images'], 4],
+      [['mount', '/dev/null', '--no-supervise'], 5],
+      [['status', '/nonexistent'], 9],
+    ];
+    for (const [args, status] of lines) {
+      const outcome = await cinderfs(args, cloud);
+      assert.equal(outcome.status, status, `${args.join(' ')}: ${outcome.stderr}`);
+    }
+  });
+});
+
+describe('every command line that a document shows', () => {
+  const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...markdownBelow('docs')];
+
+  for (const document of documents) {
+    it(`is one the parser takes: ${document}`, () => {
+      for (const words of commandLines(readFileSync(document, 'utf8'))) {
+        const [name = '', ...rest] = words;
+        if (name === '--version' || name === '--help') continue;
+        assert.doesNotThrow(() => parseVerb(verbCalled(name), rest), `cinderfs ${words.join(' ')}`);
+      }
+    });
+  }
+
+  it('and there are some', () => {
+    assert.ok(documents.flatMap((document) => commandLines(readFileSync(document, 'utf8'))).length > 15);
+  });
+});
+
+function markdownBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${folder}/${name}`);
+}
