@@ -8,6 +8,7 @@ import { absolutePath, textOf } from './backend-values.js';
 import type { Connected, Connector, ConnectRequest } from './connector.js';
 import type { HostRecord } from './journal/record.js';
 import type { FileSource } from './source.js';
+import { requireRaw } from './volume-format.js';
 
 /** Node has it; its types come with the DOM only. */
 declare const WebAssembly: {
@@ -133,15 +134,10 @@ async function readAt(path: string, direct: boolean, offset: number, length: num
 
 async function pathOf(info: ConnectionInfo): Promise<string> {
   const protocol = info.driver_volume_type;
+  requireRaw(info, 'local');
   if (WITH_PATH.includes(protocol)) return absolutePath(info.device_path, 'device_path');
   if (!WITH_SHARE.includes(protocol))
     throw new CinderfsError('protocol_unsupported', `the local connector does not speak ${protocol}`);
-  const format = info.format ?? 'raw';
-  if (format !== 'raw')
-    throw new CinderfsError(
-      'protocol_unsupported',
-      `a volume of format ${JSON.stringify(format)} must be decoded`,
-    );
   return join(
     await mountOf(textOf(info, 'export', 'export'), info.mount_point_base),
     textOf(info, 'name', 'file_name'),

@@ -49,9 +49,9 @@ async function update(call: CinderCall, { id = '' }: Record<string, string>): Pr
     throw new ApiError(400, `Invalid input for field/attribute connector. Value: ${given}. ${reason}`);
   }
   const before = attachmentDetail(attachment);
-  await connectVolume(call, volume, attachment, connector, 'update');
+  const info = await connectVolume(call, volume, attachment, connector, 'update');
   // Cinder answers with the record as it read it before the driver ran: still "reserved", but with the info.
-  return { status: 200, json: { attachment: { ...before, connection_info: attachment.connectionInfo } } };
+  return { status: 200, json: { attachment: { ...before, connection_info: info } } };
 }
 
 function complete(call: CinderCall, { id = '' }: Record<string, string>): Reply {

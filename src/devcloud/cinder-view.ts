@@ -34,7 +34,7 @@ export function volumeDetail(call: CinderCall, volume: Volume): object {
     links: volumeLinks(call, volume.id),
     user_id: volume.userId,
     bootable: String(volume.bootable),
-    encrypted: false,
+    encrypted: volume.encrypted ?? false,
     replication_status: null,
     consistencygroup_id: null,
     multiattach: volume.multiattach,

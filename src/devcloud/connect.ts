@@ -5,13 +5,15 @@ import type { CinderCall } from './cinder.js';
 import type { FaultSpec } from './faults.js';
 import type { Attachment, Volume } from './model.js';
 import { ApiError, Unanswered } from './service.js';
+import { formatOf } from './volume-file.js';
 
 /** `create`: the connector came with POST; `update`: with PUT. Cinder words their failures differently. */
 type Via = 'create' | 'update';
 
 /**
- * Exports `volume` to the host of `connector` and moves the attachment to `attaching`. Throws ApiError 409 or 500
- * and then leaves the attachment `reserved` without connection info: Cinder rolls nothing back.
+ * Exports `volume` to the host of `connector` and moves the attachment to `attaching`. Answers with the connection info
+ * as the driver has it: its format is a guess from the content. Throws ApiError 409 or 500 and then leaves the
+ * attachment `reserved` without connection info: Cinder rolls nothing back.
  */
 export async function connectVolume(
   call: CinderCall,
@@ -19,7 +21,7 @@ export async function connectVolume(
   attachment: Attachment,
   connector: Readonly<Record<string, unknown>>,
   via: Via,
-): Promise<void> {
+): Promise<Readonly<Record<string, unknown>>> {
   const fault = call.faults.take(
     'cinder',
     call,
@@ -36,6 +38,8 @@ export async function connectVolume(
   if (typeof connector.host !== 'string') throw withoutReason(via);
   exportVolume(call, volume, attachment, connector, via);
   if (fault?.kind === 'attach-stuck') throw new Unanswered();
+  const detected = volume.format === undefined ? {} : { format: await formatOf(volume.path) };
+  return { ...attachment.connectionInfo, ...detected };
 }
 
 function exportVolume(
@@ -69,9 +73,10 @@ function connectionInfoFor(
     qos_specs: null,
     // Cinder reads the flag through the caller's eyes: a plain member gets 'rw' even for a read-only volume.
     access_mode: volume.readonly === true && call.caller.isAdmin ? 'ro' : 'rw',
-    encrypted: false,
+    encrypted: volume.encrypted ?? false,
     cacheable: false,
     driver_volume_type: 'local',
+    ...(volume.format === undefined ? {} : { format: volume.format }),
     attachment_id: attachment.id,
   };
 }

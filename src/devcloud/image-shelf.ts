@@ -14,7 +14,15 @@ import {
   type Measured,
 } from './image-spec.js';
 import type { Cloud, Image, Volume } from './model.js';
-import { copySparse, digestBytes, digestFile, GIB, virtualSizeOf, writeSparse } from './volume-file.js';
+import {
+  copySparse,
+  digestBytes,
+  digestFile,
+  GIB,
+  toQcow2,
+  virtualSizeOf,
+  writeSparse,
+} from './volume-file.js';
 
 /** Beyond this Glance's hash would take longer than a newcomer waits: the image has none, as an old one may. */
 const HASH_LIMIT = GIB;
@@ -123,6 +131,7 @@ export class ImageShelf {
       const length = isExact ? measured.size : volume.sizeGib * GIB;
       if (bytes.file === undefined) await writeSparse(volume.path, length, bytes.data);
       else await copySparse(bytes.file, volume.path, length);
+      if (spec.volumeFormat === 'qcow2') await toQcow2(volume.path);
       this.#cloud.volumes.set(volume.id, volume);
     }
     const image = imageFor(id, spec, measured, volume, stamp, origin);

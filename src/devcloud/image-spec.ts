@@ -32,6 +32,13 @@ export interface ImageSpec {
   readonly uploadedBy?: 'glance' | 'cinder';
   /** Length of the volume's file: whole GiB (default) or exactly the image. */
   readonly volumeBytes?: 'gib' | 'exact';
+  /**
+   * As on NFS, where a volume is a file in a format of its own: GET /attachments tells it, PUT tells what the content
+   * looks like. `qcow2` keeps the image inside of a qcow2 file. Default: no format is told.
+   */
+  readonly volumeFormat?: 'raw' | 'qcow2';
+  /** Its type is encrypted. Default false. */
+  readonly encrypted?: boolean;
   readonly volumeStatus?: VolumeStatus;
   /** The volume's read-only flag, as Glance sets it. Default true. */
   readonly readonly?: boolean;
@@ -106,6 +113,8 @@ export function volumeFor(
     userId: USERS.cinderfs.id,
     metadata,
     readonly: spec.readonly ?? true,
+    format: spec.volumeFormat,
+    encrypted: spec.encrypted ?? false,
     sourceVolid: null,
     bootable: false,
     path: '', // the shelf says where

@@ -122,7 +122,7 @@ function wholeNumber(flag: string, text: string, min: number, max = Number.MAX_S
 }
 
 function userNamed(name: string): keyof typeof USERS {
-  if (name in USERS) return name as keyof typeof USERS;
+  if (Object.hasOwn(USERS, name)) return name as keyof typeof USERS;
   throw usageError(`--user must be one of ${Object.keys(USERS).join(', ')}, not ${name}`);
 }
 

@@ -53,6 +53,9 @@ export interface Volume {
   metadata: Record<string, string>;
   /** Cinder's admin metadata `readonly`: undefined until os-update_readonly_flag. */
   readonly: boolean | undefined;
+  /** Its own format, where the backend keeps one (admin metadata): what GET says, whatever the content looks like. */
+  format?: 'raw' | 'qcow2' | undefined;
+  encrypted?: boolean | undefined;
   sourceVolid: string | null;
   bootable: boolean;
   /** Where its bytes are on this host: what the connection info names. */
@@ -69,7 +72,7 @@ export interface Attachment {
   /** 'null' (the word) when the caller gave none; null until Cinder has stored it. */
   mode: string | null;
   connector: Readonly<Record<string, unknown>> | null;
-  /** Flat, as on the wire. Empty before the connector, null when the connector failed. */
+  /** Flat, as GET shows it. Empty before the connector, null when the connector failed. */
   connectionInfo: Readonly<Record<string, unknown>> | null;
   attachedAt: number | null;
   readonly createdAt: number;

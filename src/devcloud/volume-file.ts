@@ -41,6 +41,13 @@ export async function writeSparse(target: string, length: number, head?: Uint8Ar
   }
 }
 
+/** Keeps the bytes of `path` inside of a qcow2 file of that name. Needs qemu-img. */
+export async function toQcow2(path: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '--', path, temporary]);
+  await rename(temporary, path);
+}
+
 /** Overwrites, in place, what differs between `target` and the first bytes of `source`: same device, other data. */
 export async function overwrite(source: string, target: string): Promise<void> {
   const to = await open(target, 'r+');
@@ -71,14 +78,23 @@ export function digestBytes(bytes: Uint8Array): Digests {
   return { md5: hex('md5'), sha512: hex('sha512') };
 }
 
+/** What a probe of the content says it is. */
+export async function formatOf(path: string): Promise<'raw' | 'qcow2'> {
+  return (await virtualSizeInHeader(path)) === undefined ? 'raw' : 'qcow2';
+}
+
 /** The size a guest sees: the header's for qcow2, the file's own for anything else. */
 export async function virtualSizeOf(path: string, size: number): Promise<number> {
+  return (await virtualSizeInHeader(path)) ?? size;
+}
+
+async function virtualSizeInHeader(path: string): Promise<number | undefined> {
   const file = await open(path, 'r');
   try {
     const head = Buffer.alloc(32);
     const { bytesRead } = await file.read(head, 0, 32, 0);
     const isQcow2 = bytesRead === 32 && head.readUInt32BE(0) === 0x514649fb;
-    return isQcow2 ? Number(head.readBigUInt64BE(24)) : size;
+    return isQcow2 ? Number(head.readBigUInt64BE(24)) : undefined;
   } finally {
     await file.close();
   }

@@ -1,6 +1,7 @@
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { lunOf, shaped } from '../backend-values.js';
+import { formatOf } from '../volume-format.js';
 
 /** What os-brick needs to find a volume on this host again, and no secret. */
 export type BrickConnection = Readonly<Record<string, unknown>> & { readonly driver_volume_type: string };
@@ -16,44 +17,47 @@ const SHAPES = {
   addressing: /^(?:transparent|SAM|SAM2|SAM3-flat)$/,
 } as const;
 
-const FIELDS: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
-  iscsi: {
-    target_portal: portal,
-    target_iqn: iqn,
-    target_lun: lunOf,
-    target_portals: listOf(portal),
-    target_iqns: listOf(iqn),
-    target_luns: listOf(lunOf),
-    addressing_mode: like('addressing'),
-  },
-  fibre_channel: {
-    target_wwn: oneOrMore(like('wwn')),
-    target_wwns: listOf(like('wwn')),
-    target_lun: lunOf,
-    target_luns: listOf(lunOf),
-    initiator_target_map: zones,
-    addressing_mode: like('addressing'),
-  },
-  nvmeof: {
-    target_nqn: like('nqn'),
-    nqn: like('nqn'),
-    host_nqn: like('nqn'),
-    vol_uuid: like('uuid'),
-    volume_nguid: like('uuid'),
-    ns_id: lunOf,
-    target_portal: (value, key) => shaped(value, key, 'host'),
-    target_port: (value, key) => shaped(value, key, 'port'),
-    transport_type: like('transport'),
-    portals: listOf(nvmePortal),
-  },
-};
+/** A Map: protocols come from Cinder, and an object would know `constructor`. */
+const FIELDS = new Map<string, Readonly<Record<string, Check>>>(
+  Object.entries({
+    iscsi: {
+      target_portal: portal,
+      target_iqn: iqn,
+      target_lun: lunOf,
+      target_portals: listOf(portal),
+      target_iqns: listOf(iqn),
+      target_luns: listOf(lunOf),
+      addressing_mode: like('addressing'),
+    },
+    fibre_channel: {
+      target_wwn: oneOrMore(like('wwn')),
+      target_wwns: listOf(like('wwn')),
+      target_lun: lunOf,
+      target_luns: listOf(lunOf),
+      initiator_target_map: zones,
+      addressing_mode: like('addressing'),
+    },
+    nvmeof: {
+      target_nqn: like('nqn'),
+      nqn: like('nqn'),
+      host_nqn: like('nqn'),
+      vol_uuid: like('uuid'),
+      volume_nguid: like('uuid'),
+      ns_id: lunOf,
+      target_portal: (value, key) => shaped(value, key, 'host'),
+      target_port: (value, key) => shaped(value, key, 'port'),
+      transport_type: like('transport'),
+      portals: listOf(nvmePortal),
+    },
+  }),
+);
 
 /** Secrets and what goes with them: needed to connect, never kept. */
 const CHAP = ['auth_method', 'auth_username', 'auth_password'];
 const DISCOVERY_CHAP = ['discovery_auth_method', 'discovery_auth_username', 'discovery_auth_password'];
 
 export function brickSpeaks(protocol: string): boolean {
-  return familyOf(protocol) in FIELDS;
+  return FIELDS.has(familyOf(protocol));
 }
 
 /**
@@ -62,9 +66,10 @@ export function brickSpeaks(protocol: string): boolean {
  */
 export function brickPlan(info: ConnectionInfo): BrickConnection {
   const protocol = info.driver_volume_type;
-  const fields = FIELDS[familyOf(protocol)];
+  const fields = FIELDS.get(familyOf(protocol));
   if (fields === undefined)
     throw new CinderfsError('protocol_unsupported', `the brick connector does not speak ${protocol}`);
+  formatOf(info);
   const kept = Object.entries(fields).flatMap(([key, check]) => {
     const value = info[key];
     return value === undefined || value === null ? [] : [[key, check(value, key)] as const];

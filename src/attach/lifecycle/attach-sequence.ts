@@ -1,6 +1,7 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { ConnectionInfo, Volume } from '../../cinder/types.js';
 import { locksOf } from '../brick/volume-guard.js';
+import { formatOf } from '../volume-format.js';
 import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
 import { connectProven } from './connect-proven.js';
@@ -9,6 +10,7 @@ import { backendName, judgeConnection } from './identity.js';
 import type { AttachableImage } from '../lease.js';
 import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
 import { makeClone } from './clone.js';
+import { exportVolume } from './export-volume.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 
@@ -70,12 +72,16 @@ async function connectReserved(
   return { ...held, record, checkedAt: context.clock.now() };
 }
 
-/** The first connector that can reach such a volume on this host; why the others were passed over goes to the log. */
+/**
+ * The first connector that can reach such a volume on this host; why the others were passed over goes to the log. What no
+ * connector may serve is refused before one is asked: a fallback would undo the refusal of the others.
+ */
 export async function choose(
   info: ConnectionInfo,
   context: AttachContext,
   volume: string,
 ): Promise<Connector> {
+  formatOf(info);
   const refusals: CinderfsError[] = [];
   for (const connector of context.choices) {
     const refusal = await connector.refusal(info);
@@ -155,25 +161,6 @@ async function attachmentsOf(volumeId: string, { attachments }: AttachContext): 
     throw refused(error, volumeId);
   });
   return listed.map(({ id }) => id);
-}
-
-/** Names this host to Cinder; answers with what it says about reaching the volume. */
-async function exportVolume(record: AttachmentRecord, context: AttachContext): Promise<ConnectionInfo> {
-  const { attachments, properties } = context;
-  const { attachmentId: id = '', volumeId } = record;
-  try {
-    const { connectionInfo: info } = await attachments.update(id, properties);
-    // Cinder names the format of an NFS volume in the answer to GET only.
-    const known = info !== undefined && (info.driver_volume_type !== 'nfs' || 'format' in info);
-    const shown = known ? info : (await attachments.show(id)).connectionInfo;
-    if (shown !== undefined) return shown;
-  } catch (error) {
-    throw refused(error, volumeId);
-  }
-  throw new CinderfsError('attach_refused', 'Cinder exported the volume without saying where', {
-    volume: volumeId,
-    attachment: id,
-  });
 }
 
 async function complete(record: AttachmentRecord, context: AttachContext): Promise<AttachmentRecord> {

@@ -6,6 +6,7 @@ import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../journal/record.js';
 import { connectPath } from '../local-connector.js';
 import { lookUp } from '../run-command.js';
+import { formatOf } from '../volume-format.js';
 import type { NfsMounts } from './nfs-mounts.js';
 
 /**
@@ -87,12 +88,4 @@ export class NfsConnector implements Connector {
       name: info.name,
     };
   }
-}
-
-function formatOf({ format = 'raw' }: ConnectionInfo): string {
-  if (format === 'raw' || format === 'qcow2') return format;
-  throw new CinderfsError(
-    'protocol_unsupported',
-    `volumes of format ${JSON.stringify(format)} are not served`,
-  );
 }

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { absolutePath, lunOf, shaped, textOf } from '../backend-values.js';
+import { formatOf } from '../volume-format.js';
 import { rbdVolumeOf } from '../rbd/rbd-volume.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
@@ -21,18 +22,17 @@ export interface QemuHost {
 
 export const SECRET_ID = 'cinderfs';
 
-const READERS: Readonly<
-  Record<string, (info: ConnectionInfo, host: QemuHost) => Promise<readonly QemuBlock[]>>
-> = {
-  rbd: rbdBlocks,
-  iscsi: iscsiBlocks,
-  nfs: nfsBlocks,
-  local: localBlocks,
-};
+/** A Map: protocols come from Cinder, and an object would know `constructor`. */
+const READERS = new Map<string, (info: ConnectionInfo, host: QemuHost) => Promise<readonly QemuBlock[]>>([
+  ['rbd', rbdBlocks],
+  ['iscsi', iscsiBlocks],
+  ['nfs', nfsBlocks],
+  ['local', localBlocks],
+]);
 
 /** True for a protocol that QEMU speaks in user space. */
 export function qemuSpeaks(protocol: string): boolean {
-  return protocol in READERS;
+  return READERS.has(protocol);
 }
 
 /**
@@ -40,18 +40,13 @@ export function qemuSpeaks(protocol: string): boolean {
  * qcow2), never guessed from content: a guest may have written what it likes there.
  */
 export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
-  const reader = READERS[info.driver_volume_type];
+  const reader = READERS.get(info.driver_volume_type);
   if (reader === undefined)
     throw new CinderfsError(
       'protocol_unsupported',
       `the qemu connector does not speak ${info.driver_volume_type}`,
     );
-  const format = info.format ?? 'raw';
-  if (format !== 'raw' && format !== 'qcow2')
-    throw new CinderfsError(
-      'protocol_unsupported',
-      `volumes of format ${JSON.stringify(format)} are not served`,
-    );
+  const format = formatOf(info);
   // A volume has a backing file only while it has a snapshot: then its name is not its own id alone.
   const backing =
     format === 'qcow2' && !/^volume-[0-9a-f-]{36}\../.test(String(info.name)) ? { backing: null } : {};

@@ -7,6 +7,7 @@ import type { ConnectionInfo } from '../../cinder/types.js';
 import { CinderfsError } from '../../errors.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../journal/record.js';
+import { formatOf } from '../volume-format.js';
 import { ImageWatch } from './image-watch.js';
 import { addressOf, recordOf } from './rbd-record.js';
 import { rbdVolumeOf } from './rbd-volume.js';
@@ -41,7 +42,12 @@ export class RbdConnector implements Connector {
   }
 
   refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
-    return Promise.resolve(this.#refusal(info));
+    try {
+      formatOf(info);
+      return Promise.resolve(this.#refusal(info));
+    } catch (error) {
+      return Promise.resolve(CinderfsError.from(error, 'protocol_unsupported'));
+    }
   }
 
   plan({ info }: Pick<ConnectRequest, 'info'>): HostRecord {
@@ -73,10 +79,9 @@ export class RbdConnector implements Connector {
     return Promise.resolve();
   }
 
-  #refusal({ driver_volume_type: protocol, format, encrypted }: ConnectionInfo): CinderfsError | undefined {
+  #refusal({ driver_volume_type: protocol, encrypted }: ConnectionInfo): CinderfsError | undefined {
     const unsupported = (why: string): CinderfsError => new CinderfsError('protocol_unsupported', why);
     if (protocol !== 'rbd') return unsupported(`the rbd connector does not speak ${protocol}`);
-    if (format !== undefined && format !== 'raw') return unsupported('the rbd connector decodes no format');
     if (encrypted === true) return unsupported('the rbd connector reads no encrypted volume');
     if (this.#options.images.available) return undefined;
     return new CinderfsError('connector_missing', 'librados, librbd or the npm package koffi is missing', {

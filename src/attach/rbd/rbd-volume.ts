@@ -3,6 +3,7 @@ import type { RbdAddress } from '../../ceph/address.js';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { shaped, textOf } from '../backend-values.js';
+import { formatOf } from '../volume-format.js';
 
 /** What connection_info says of an RBD volume, with what this host has of the cluster's configuration. */
 export interface RbdVolume extends Omit<RbdAddress, 'monitors'> {
@@ -14,6 +15,7 @@ export interface RbdVolume extends Omit<RbdAddress, 'monitors'> {
  * it is never in connection_info.
  */
 export function rbdVolumeOf(info: ConnectionInfo, cephDirectory: string): RbdVolume {
+  formatOf(info);
   const parts = (typeof info.name === 'string' ? info.name : '')
     .split('/')
     .map((part) => shaped(part, 'name', 'ceph_name'));

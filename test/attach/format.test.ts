@@ -1,0 +1,103 @@
+/** Whatever format a volume is in and whatever is inside of it: what is served has the hash that Glance has. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { open, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Source } from '../../src/attach/source.js';
+import type { PoolOptions } from '../../src/attach/service.js';
+import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
+import type { ImageSpec } from '../../src/devcloud/image-spec.js';
+import type { Image } from '../../src/devcloud/model.js';
+import { NbdClient } from '../../src/attach/qemu/nbd-client.js';
+import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
+import { poolOnCloud } from './pool-on-cloud.js';
+
+const MiB = 2 ** 20;
+const FORMATS = [undefined, 'raw', 'qcow2'] as const;
+/** What the image is; volumes have 1 GiB. */
+const CONTENTS = ['raw', 'qcow2 of 1 GiB', 'qcow2 of 3 MiB'] as const;
+
+describe('the bytes of an image', { timeout: 300_000 }, () => {
+  const test = new Undo({ after: (run) => after(run) });
+  let directory = '';
+  let cloud: Devcloud;
+  let pools = 0;
+
+  before(async () => {
+    directory = await temporaryFolder(test);
+    // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
+    const alive = setInterval(() => undefined, 60_000);
+    test.after(() => clearInterval(alive));
+    cloud = await startDevcloud({ dir: join(directory, 'cloud') });
+    test.after(() => cloud.close());
+    await writeFile(join(directory, 'raw'), randomBytes(3 * MiB + 17));
+    await writeFile(join(directory, 'disk'), randomBytes(3 * MiB));
+    const image = (): string => join(directory, 'qcow2 of 3 MiB');
+    execFileSync('qemu-img', ['convert', '-O', 'qcow2', join(directory, 'disk'), image()]);
+    execFileSync('qemu-img', ['convert', '-O', 'qcow2', image(), join(directory, 'qcow2 of 1 GiB')]);
+    execFileSync('qemu-img', ['resize', join(directory, 'qcow2 of 1 GiB'), '1G']);
+  });
+
+  const cases = (['auto', 'local', 'qemu'] as const)
+    .flatMap((connector) => FORMATS.map((volumeFormat) => ({ connector, volumeFormat })))
+    .flatMap((each) => CONTENTS.map((content) => ({ ...each, content })))
+    .filter(({ connector, volumeFormat }) => connector !== 'local' || volumeFormat !== 'qcow2');
+  for (const { connector, volumeFormat, content } of cases)
+    it(`are Glance's: ${content} in a volume of format ${volumeFormat ?? 'unsaid'}, by ${connector}`, async () => {
+      const name = `${content} ${volumeFormat ?? ''} ${connector}`;
+      const image = await added({ name, ...(volumeFormat && { volumeFormat }) }, content);
+      assert.equal(await servedHash(image, connector), image.hashValue);
+    });
+
+  it('are not handed out by a connector that decodes nothing', async () => {
+    const image = await added({ name: 'refused', volumeFormat: 'qcow2' }, 'raw');
+    await assert.rejects(servedHash(image, 'local'), { code: 'protocol_unsupported' });
+  });
+
+  const added = (spec: ImageSpec, content: string): Promise<Image> =>
+    cloud.addImage(spec, { file: join(directory, content) });
+
+  /** Opens the image as a mount would, reads it all, and leaves nothing. */
+  async function servedHash(image: Image, connector: PoolOptions['connector']): Promise<string> {
+    const folder = join(directory, String(++pools)); // sockets have short paths
+    const pool = await poolOnCloud(cloud.env, folder, {
+      connector,
+      connectors: undefined,
+      verifyLimit: 64 * MiB,
+    });
+    try {
+      const { images } = await pool.openstack.catalog.refresh();
+      const known = images.get(image.id);
+      assert.ok(known);
+      const lease = await pool.service.acquire(known, {});
+      try {
+        return createHash('sha512')
+          .update(await readAll(lease.source, known.size))
+          .digest('hex');
+      } finally {
+        lease.release();
+      }
+    } finally {
+      await pool.service.drain({ deadlineMs: 20_000 });
+      await pool.close();
+      assert.deepEqual(await readdir(join(folder, 'run', 'nbd')).catch(() => []), []);
+    }
+  }
+});
+
+async function readAll(source: Source, size: number): Promise<Buffer> {
+  if (source.kind === 'nbd') {
+    const client = await NbdClient.connect(source.socket, source.exportName);
+    const bytes = await client.read(0, size);
+    client.close();
+    return bytes;
+  }
+  assert.equal(source.kind, 'file');
+  const file = await open('path' in source ? source.path : '');
+  const { buffer } = await file.read(Buffer.alloc(size), 0, size, 0);
+  await file.close();
+  return buffer;
+}

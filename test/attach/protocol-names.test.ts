@@ -1,0 +1,33 @@
+/** What Cinder says is a key from outside: no connector may find more than its own entries by it. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { brickPlan, brickSpeaks } from '../../src/attach/brick/brick-plan.js';
+import { LocalConnector } from '../../src/attach/local-connector.js';
+import { qemuBlocks, qemuSpeaks } from '../../src/attach/qemu/qemu-block.js';
+import { formatOf } from '../../src/attach/volume-format.js';
+
+const HOST = { initiator: '', cephDirectory: '' };
+
+describe('a protocol that is a property of every object', () => {
+  for (const protocol of ['constructor', 'toString', '__proto__', 'hasOwnProperty', 'valueOf'])
+    it(`is refused as unknown: ${protocol}`, async () => {
+      const info = { driver_volume_type: protocol };
+      assert.equal(qemuSpeaks(protocol), false);
+      assert.equal(brickSpeaks(protocol), false);
+      await assert.rejects(qemuBlocks(info, HOST), { code: 'protocol_unsupported' });
+      assert.throws(() => brickPlan(info), { code: 'protocol_unsupported' });
+      assert.equal((await new LocalConnector().refusal(info))?.code, 'protocol_unsupported');
+    });
+});
+
+describe('a format', () => {
+  for (const protocol of ['rbd', 'iscsi', 'iser', 'fibre_channel', 'nvmeof', 'storpool'])
+    it(`other than raw is refused where the driver cannot mean it: ${protocol}`, () => {
+      assert.equal(formatOf({ driver_volume_type: protocol }), 'raw');
+      assert.equal(formatOf({ driver_volume_type: protocol, format: 'raw' }), 'raw');
+      for (const format of ['qcow2', 'vmdk', 'constructor', 7, null])
+        assert.throws(() => formatOf({ driver_volume_type: protocol, format }), {
+          code: 'protocol_unsupported',
+        });
+    });
+});
