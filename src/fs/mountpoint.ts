@@ -72,12 +72,25 @@ export async function unmount(
   }
 }
 
-/** As root by umount(8); as a user by fusermount, which is setuid. */
+/**
+ * As root by umount(8); as a user by fusermount3, which is setuid. That one needs /etc/mtab, which a minimal system does
+ * not have: there umount(8), setuid as well, takes down what this user mounted.
+ */
 async function runUmount(directory: string, lazy: boolean): Promise<void> {
-  const root = process.getuid?.() === 0;
-  const command = root ? 'umount' : 'fusermount3';
-  const flags = root ? (lazy ? ['-l'] : []) : ['-u', ...(lazy ? ['-z'] : [])];
-  await run(command, [...flags, '--', directory], { timeout: UMOUNT_TIMEOUT_MS });
+  const umount = (): Promise<unknown> =>
+    run('umount', [...(lazy ? ['-l'] : []), '--', directory], { timeout: UMOUNT_TIMEOUT_MS });
+  if (process.getuid?.() === 0) {
+    await umount();
+    return;
+  }
+  try {
+    await run('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', directory], {
+      timeout: UMOUNT_TIMEOUT_MS,
+    });
+  } catch (error) {
+    if (!stderrOf(error).includes('mtab')) throw error;
+    await umount();
+  }
 }
 
 function stderrOf(error: unknown): string {

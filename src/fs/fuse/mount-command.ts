@@ -5,7 +5,6 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { MOUNT_TYPE } from '../mountpoint.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import { MAX_READ } from './protocol.js';
@@ -23,6 +22,12 @@ export interface MountedDevice {
 }
 
 const MOUNT_FLAGS = 'ro,nosuid,nodev,noatime';
+
+/**
+ * Makes the type `fuse.cinderfs`. By option: mount(8) of util-linux 2.39 and later no longer tells the kernel the second
+ * half of `-t fuse.cinderfs`, and the mount would be known as `fuse`.
+ */
+const SUBTYPE = 'subtype=cinderfs';
 
 /** Options of both ways. default_permissions: the kernel checks modes, so that ACCESS is never asked. */
 const optionsFor = ({ allowOther }: MountRequest, ...own: readonly string[]): string =>
@@ -62,9 +67,9 @@ export function openDevice(): Promise<FileHandle> {
  * @throws CinderfsError `fuse_failed` when mount(8) refuses.
  */
 export async function mountOn(fd: number, request: MountRequest): Promise<void> {
-  const options = optionsFor(request, 'fd=3,rootmode=40000,user_id=0,group_id=0');
+  const options = optionsFor(request, `fd=3,rootmode=40000,user_id=0,group_id=0,${SUBTYPE}`);
   // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
-  await run('mount', ['-i', '-n', '-t', MOUNT_TYPE, request.fsname, request.mountpoint, '-o', options], [fd]);
+  await run('mount', ['-i', '-n', '-t', 'fuse', request.fsname, request.mountpoint, '-o', options], [fd]);
 }
 
 /**
@@ -101,7 +106,7 @@ export function descriptorSockets(calls = systemCalls()): readonly [number, numb
 
 /** @throws CinderfsError `fuse_failed` when fusermount3 refuses. */
 export async function mountThrough(socket: number, request: MountRequest): Promise<void> {
-  const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, 'subtype=cinderfs');
+  const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, SUBTYPE);
   await run('fusermount3', ['-o', options, '--', request.mountpoint], [socket], { _FUSE_COMMFD: '3' });
 }
 
