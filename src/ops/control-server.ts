@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { mkdir, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { systemClock, type Clock } from '../async/clock.js';
 import { CinderfsError, type ErrorCode } from '../errors.js';
@@ -15,6 +15,18 @@ export interface ControlFailure {
 
 /** Milliseconds that close() gives the answers that are on their way. */
 const LAST_WORDS_MS = 1000;
+
+/** Bytes of a request's head: no call of ours has a tenth of it. */
+const MAX_HEAD_BYTES = 8 * 1024;
+
+/** Milliseconds for a request to arrive whole, and for its answer to be taken. */
+const PATIENCE_MS = 5_000;
+
+/** Connections that have asked nothing yet; further ones put out the oldest. */
+const MAX_SILENT = 128;
+
+/** Connections that the kernel keeps until this process has the time for them. */
+const BACKLOG = 4096;
 
 export interface ControlServer {
   close(): Promise<void>;
@@ -36,7 +48,15 @@ export async function startControlServer(
     });
   }
   await rm(socketPath, { force: true });
-  const server = createServer((request, response) => void respond(request, response, handlers));
+  const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS };
+  const silent = new Set<Socket>();
+  const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
+    silent.delete(request.socket);
+    void respond(request, response, handlers);
+  });
+  server.on('connection', (socket) => admit(socket, silent));
+  // What is no request gets no answer. Node's own answer would be written to whoever does not read it.
+  server.on('clientError', (_, socket) => socket.destroy());
   await listen(server, socketPath);
   return {
     async close() {
@@ -55,7 +75,7 @@ function listen(server: Server, socketPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const previous = process.umask(0o177);
-    server.listen(socketPath, () => {
+    server.listen({ path: socketPath, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });
@@ -75,23 +95,53 @@ function answers(socketPath: string): Promise<boolean> {
   });
 }
 
+/** Whoever connects and says nothing must not keep out those who ask. */
+function admit(socket: Socket, silent: Set<Socket>): void {
+  const [oldest] = silent;
+  if (silent.size >= MAX_SILENT && oldest !== undefined) {
+    silent.delete(oldest);
+    oldest.destroy();
+  }
+  silent.add(socket);
+  socket.once('close', () => silent.delete(socket));
+  socket.on('error', () => socket.destroy());
+}
+
+/** Never rejects, whatever was asked: nobody awaits it. */
 async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   handlers: ControlHandlers,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://control');
-  const handler = handlers[`${request.method ?? 'GET'} ${url.pathname}`];
+  // A call has no body; what is sent all the same is read past, within the time for a request.
+  request.on('error', () => undefined).resume();
+  response.on('error', () => undefined);
   try {
-    if (handler === undefined) throw new CinderfsError('unsupported', `no control call ${url.pathname}`);
-    send(response, 200, await handler(url.searchParams));
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control');
+    const call = `${request.method ?? 'GET'} ${pathname}`;
+    const handler = Object.hasOwn(handlers, call) ? handlers[call] : undefined;
+    if (handler === undefined)
+      throw new CinderfsError('unsupported', `no control call ${JSON.stringify(pathname)}`);
+    send(response, 200, JSON.stringify(await handler(searchParams)));
   } catch (thrown) {
-    const error = CinderfsError.from(thrown);
-    send(response, 409, { error: { code: error.code, message: error.message, remedy: error.remedy } });
+    const error = CinderfsError.is(thrown) ? thrown : asked(thrown);
+    const { code, message, remedy } = error;
+    send(response, 409, JSON.stringify({ error: { code, message, remedy } }));
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
+/** What a request made Node throw is the request's fault. */
+function asked(thrown: unknown): CinderfsError {
+  const unreadable = (thrown as NodeJS.ErrnoException | undefined)?.code === 'ERR_INVALID_URL';
+  return unreadable
+    ? new CinderfsError('usage', 'the request names no control call')
+    : CinderfsError.from(thrown);
+}
+
+function send(response: ServerResponse, status: number, body: string | undefined): void {
+  if (response.destroyed) return;
   response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-  response.end(JSON.stringify(body));
+  // Who does not take the answer must not keep it in memory.
+  response.setTimeout(PATIENCE_MS, () => response.destroy());
+  response.end(body);
 }

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
-import { stat, writeFile, mkdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import path from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import fc from 'fast-check';
 import { ControlClient } from '../../src/cli/control-client.js';
 import { CinderfsError } from '../../src/errors.js';
 import { startControlServer } from '../../src/ops/control-server.js';
 import { controlSocketPath } from '../../src/ops/control-socket.js';
+import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
 
 describe('the control socket', () => {
   it('answers calls and passes errors on with code and remedy', async (t) => {
@@ -64,4 +70,111 @@ describe('the control socket', () => {
     assert.deepEqual(answers.sort(), ['/a', '/b']);
     assert.deepEqual(await ControlClient.all(path.join(dir, 'missing')), []);
   });
+
+  describe('whatever is sent to it', { timeout: 120_000 }, () => {
+    const STATUS = 'GET /status HTTP/1.1\r\nHost: control\r\n\r\n';
+
+    async function served(t: TestContext): Promise<{ socket: string; client: ControlClient }> {
+      const undo = new Undo(t);
+      const dir = await temporaryFolder(undo);
+      const socket = controlSocketPath(dir, '/images');
+      const handlers = { 'GET /status': () => 'serving', 'GET /large': () => 'x'.repeat(4 * 2 ** 20) };
+      const server = await startControlServer(socket, handlers);
+      undo.after(() => server.close());
+      return { socket, client: ControlClient.forMountpoint(dir, '/images') };
+    }
+
+    for (const [what, sent] of [
+      ['a path that is no URL', 'GET // HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['a URL of another kind', 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['a name of every object', 'GET /__proto__ HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['no HTTP', '\0\x01\x02\r\n\r\n'],
+      ['a head without end', `GET /${'x'.repeat(2 ** 20)}`],
+      ['an upgrade', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'],
+      ['a tunnel', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['a body', `POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n${'x'.repeat(70_000)}`],
+      [
+        'two lengths',
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1',
+      ],
+      ['more requests than answers are read', STATUS.repeat(1000)],
+    ] as const)
+      it(`answers after ${what}`, async (t) => {
+        const { socket, client } = await served(t);
+        await send(t, socket, sent);
+        assert.equal(await client.get('/status'), 'serving');
+      });
+
+    it('answers after any bytes', async (t) => {
+      const { socket, client } = await served(t);
+      const unit = fc.constantFrom('/', '[', ']', ':', '@', '%', '?', '\\', 'a', '1', '.');
+      const target = fc.string({ unit, minLength: 1, maxLength: 12 });
+      const end = fc.constant(' HTTP/1.1\r\nHost: x\r\n\r\n');
+      const head = fc.tuple(fc.constantFrom('GET ', 'POST '), target, end);
+      const bytes = fc.oneof(
+        head.map((parts) => Buffer.from(parts.join(''))),
+        fc.uint8Array({ maxLength: 2048 }).map((array) => Buffer.from(array)),
+      );
+      await fc.assert(
+        fc.asyncProperty(bytes, (sent) => send(t, socket, sent)),
+        { numRuns: 200 },
+      );
+      assert.equal(await client.get('/status'), 'serving');
+    });
+
+    it('answers at once beside a thousand connections that ask nothing or take no answer', async (t) => {
+      const { socket, client } = await served(t);
+      const open = Array.from({ length: 1000 }, (_, at) => {
+        const silent = connect(socket, () => at % 2 === 0 && silent.write(STATUS.slice(0, 20)));
+        silent.on('error', () => undefined);
+        t.after(() => silent.destroy());
+        return once(silent, 'connect').catch(() => undefined);
+      });
+      await Promise.all(open);
+      for (let reader = 0; reader < 20; reader += 1) {
+        const deaf = connect(socket, () => deaf.pause().write(STATUS.replace('status', 'large')));
+        deaf.on('error', () => undefined);
+        t.after(() => deaf.destroy());
+      }
+      const began = performance.now();
+      assert.equal(await client.get('/status'), 'serving');
+      assert.ok(performance.now() - began < 4_000);
+    });
+
+    it('lets go of who asks nothing, or takes no answer', async (t) => {
+      const { socket } = await served(t);
+      for (const sent of ['GET /sta', STATUS.replace('status', 'large')]) {
+        const peer = connect(socket);
+        peer.on('error', () => undefined).write(sent);
+        t.after(() => peer.destroy());
+        await once(peer, 'connect');
+        if (sent !== STATUS) await held(socket, 1);
+        await held(socket, 0);
+      }
+    });
+  });
 });
+
+/** Waits until the kernel shows `count` connections of that socket on the server's side. */
+async function held(socket: string, count: number): Promise<void> {
+  await eventually(`${count} connections`, async () => {
+    const table = await readFile('/proc/net/unix', 'utf8');
+    // The state of what listens is 01, of a connection 03.
+    const connections = table.split('\n').filter((line) => line.endsWith(socket) && line.includes(' 03 '));
+    return connections.length === count ? true : undefined;
+  });
+}
+
+/** Sends it and waits until the server has hung up or answered, or has had the time to. */
+async function send(t: TestContext, path: string, sent: string | Buffer): Promise<void> {
+  const socket = connect(path);
+  const undo = new Undo(t);
+  undo.after(() => socket.destroy());
+  const heard = Promise.race([
+    ...['close', 'end', 'data', 'error'].map((event) => once(socket, event).catch(() => undefined)),
+    delay(50),
+  ]);
+  socket.on('error', () => undefined).write(sent);
+  await heard;
+  socket.destroy();
+}
