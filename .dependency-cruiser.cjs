@@ -35,6 +35,11 @@ module.exports = {
       from: { path: '^src/' },
       to: { path: '^(test|bench|scripts)/' },
     },
+    wall(
+      'sys',
+      'async|ceph|config|cinder|attach|fs|ops|daemon|cli|devcloud|supervisor',
+      'files and system calls are below everybody',
+    ),
     wall('ceph', 'config|cinder|attach|fs|ops|daemon|cli|devcloud', 'what fs and attach share is below both'),
     wall('async', 'ceph|config|cinder|attach|fs|ops|daemon|cli|devcloud', 'async/ knows only errors.ts'),
     wall('config', 'ceph|cinder|attach|fs|ops|daemon|cli|devcloud', 'config/ is at the bottom'),

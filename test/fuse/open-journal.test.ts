@@ -1,8 +1,18 @@
 /** Which files are open, noted on a disk that may be full: a tmpfs of a few pages. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { CinderfsError } from '../../src/errors.js';
 import { Backings } from '../../src/fs/fuse/backings.js';
 import { Descriptors } from '../../src/fs/fuse/descriptors.js';
@@ -140,5 +150,80 @@ describe('the journal of open files', () => {
     rmSync(filler);
     journal.opened(record(40_000));
     assert.deepEqual(await numbersIn(file), [40_000]);
+  });
+
+  it('leaves out lines that do not parse, and gives no number of theirs again', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'open-files');
+    const whole = JSON.stringify(record(5));
+    // A page that was written and one that was not: the death of whoever noted a close there.
+    const torn = `{"closed":900}${JSON.stringify(record(900)).slice(14)}`;
+    const lines = [whole, torn, 'null', '[]', '{"fh":7}', '\0\0\0', '{"closed":-1}', '', whole.slice(0, -3)];
+    writeFileSync(file, `${lines.join('\n')}\n${JSON.stringify(record(6))}\n{"clo`);
+    const journal = await OpenJournal.open(file, { fresh: false });
+    assert.deepEqual(journal.earlier, [record(5), record(6)]);
+    assert.equal(journal.last, 900);
+    assert.equal(journal.damaged, 8);
+    assert.deepEqual(await numbersIn(file), [5, 6], 'it was written anew without them');
+  });
+
+  it('opens whatever is in the file', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'open-files');
+    const line = fc.oneof(
+      fc.nat(9_000).map((fh) => JSON.stringify(record(fh))),
+      fc.nat(9_000).map((fh) => `{"closed":${fh}}`),
+      fc.json(),
+      fc.string(),
+      fc.constantFrom('{"fh":1,"node":2,"unique":"x","memo":{}}', '{"closed":1e99}', '{"__proto__":null}'),
+    );
+    const content = fc.tuple(fc.array(line), fc.nat()).map(([lines, cut]) => {
+      const text = lines.map((one) => `${one}\n`).join('');
+      return text.slice(0, text.length - (cut % (text.length + 1)));
+    });
+    const bytes = fc.oneof(
+      content.map((text) => Buffer.from(text)),
+      fc.uint8Array({ maxLength: 4096 }).map((array) => Buffer.from(array)),
+    );
+    await fc.assert(
+      fc.asyncProperty(bytes, async (found) => {
+        writeFileSync(file, found);
+        const journal = await OpenJournal.open(file, { fresh: false });
+        for (const one of journal.earlier) assert.equal(typeof one.memo, 'object');
+        const next = journal.last + 1;
+        journal.opened(record(next));
+        assert.ok((await numbersIn(file)).includes(next));
+        journal.remove();
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('notes a close later that cannot be noted now, and nothing of the file stays open', async (t) => {
+    const undo = new Undo(t);
+    const dir = await temporaryFolder(undo);
+    const { file, journal } = await journalIn(dir);
+    const released: string[] = [];
+    const files = new OpenFiles({
+      descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+      backings: Object.assign(new Backings(undefined, silentLog), {
+        release: () => void released.push('backing'),
+      }),
+      onFenced: () => undefined,
+      journal,
+    });
+    const fenced = new AbortController().signal;
+    const { fh } = await files.add(
+      { handle: 3, node: 7, size: 5, source: undefined, fenced, memo: { text: '' } },
+      1n,
+    );
+    const descriptor = readdirSync('/proc/self/fd').find((fd) => linkOf(fd) === file);
+    closeSync(Number(descriptor));
+    assert.equal(openSync('/dev/full', 'r+'), Number(descriptor), 'writes fail from now on');
+    // Nor can it be written anew.
+    rmSync(dir, { recursive: true });
+    assert.equal(files.remove(fh)?.handle, 3, 'its owner can let go of it');
+    assert.deepEqual([released, files.numbers()], [['backing'], []]);
+    mkdirSync(dir);
+    journal.opened(record(40));
+    assert.deepEqual(await numbersIn(file), [40]);
   });
 });

@@ -69,9 +69,9 @@ export class OpenFiles {
 
   /** Forgets a file of an earlier engine that was closed before it was rebuilt. */
   forget({ fh, node }: OpenRecord): void {
-    this.#parts.journal?.closed(fh);
     this.#parts.backings.release(node);
     if (entryOf(fh) !== 0) this.#freeEntries.push(entryOf(fh));
+    this.#parts.journal?.closed(fh);
   }
 
   get(fh: number): Opened | undefined {
@@ -83,13 +83,13 @@ export class OpenFiles {
     const opened = this.#opened.get(fh);
     if (opened === undefined) return undefined;
     this.#opened.delete(fh);
-    this.#parts.journal?.closed(fh);
     this.#parts.backings.release(opened.file.node);
     if (entryOf(fh) !== 0) {
       this.shared.setState(fh, HandleState.free);
       this.#freeEntries.push(entryOf(fh));
     }
     if (opened.descriptor !== undefined) this.#parts.descriptors.release(opened.descriptor);
+    this.#parts.journal?.closed(fh);
     return opened.file;
   }
 

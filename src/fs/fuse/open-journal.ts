@@ -1,20 +1,11 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, renameSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { FileMemo } from '../filesystem.js';
-import { systemCode } from './errno.js';
+import { asideOf, createKeptSync, writeWholeSync } from '../../sys/kept-file.js';
+import { closing, opening, readOpenRecords, type KeptRecords, type OpenRecord } from './open-record.js';
 
-/** An open file as the kernel knows it, in words that outlive this process. */
-export interface OpenRecord {
-  readonly fh: number;
-  readonly node: number;
-  /** The OPEN that made it, as a decimal: when it comes again, its answer was lost and is given again. */
-  readonly unique: string;
-  /** The kernel reads it by itself through this backing file, which the mount keeps. */
-  readonly backingId?: number | undefined;
-  readonly memo: FileMemo;
-}
+export type { OpenRecord } from './open-record.js';
 
 /** Lines beyond those of files still open, before the journal is written anew. */
 const SPARE_LINES = 4096;
@@ -41,6 +32,8 @@ export class OpenJournal {
    * was opened since: a number must never be given twice.
    */
   readonly last: number;
+  /** Lines that an earlier engine's death, or whoever wrote there, left unreadable; they were left out. */
+  readonly damaged: number;
   readonly #path: string;
   #live = new Map<number, Line>();
   #fd = -1;
@@ -48,10 +41,13 @@ export class OpenJournal {
   #size = 0;
   #lines = 0;
   #last: number;
+  /** A close could not be noted: what the file says is open may not be. */
+  #stale = false;
 
-  private constructor(file: string, { records, last }: Kept) {
+  private constructor(file: string, { records, last, damaged }: KeptRecords) {
     this.earlier = records;
     this.last = last;
+    this.damaged = damaged;
     this.#last = last;
     this.#path = file;
     for (const record of records) this.#live.set(record.fh, { text: opening(record), at: 0 });
@@ -61,15 +57,16 @@ export class OpenJournal {
   /** Opens the journal; `fresh` forgets what an earlier mount left there. */
   static async open(file: string, { fresh }: { readonly fresh: boolean }): Promise<OpenJournal> {
     await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
-    return new OpenJournal(file, fresh ? { records: [], last: 0 } : read(file));
+    return new OpenJournal(file, fresh ? { records: [], last: 0, damaged: 0 } : readOpenRecords(file));
   }
 
   opened(record: OpenRecord): void {
     if (this.#fd < 0) return;
+    this.#mend();
     const line = { text: opening(record), at: this.#size };
     this.#guard(() => {
       try {
-        writeWhole(this.#fd, line);
+        writeWholeSync(this.#fd, Buffer.from(line.text), line.at);
       } catch (error) {
         // Half a line would be read as one with what is written next.
         ftruncateSync(this.#fd, line.at);
@@ -83,32 +80,38 @@ export class OpenJournal {
     if (this.#lines > this.#live.size + SPARE_LINES) this.#compact();
   }
 
+  /** Never throws: what cannot be noted now is noted with the next open or close. */
   closed(fh: number): void {
     const line = this.#live.get(fh);
     if (line === undefined || this.#fd < 0) return;
     this.#live.delete(fh);
-    const length = Buffer.byteLength(line.text);
-    writeWhole(this.#fd, {
-      text: `${closing(fh)
-        .trimEnd()
-        .padEnd(length - 1)}\n`,
-      at: line.at,
-    });
+    if (this.#stale) {
+      this.#mend();
+      return;
+    }
+    const text = closing(fh)
+      .trimEnd()
+      .padEnd(Buffer.byteLength(line.text) - 1);
+    try {
+      writeWholeSync(this.#fd, Buffer.from(`${text}\n`), line.at);
+    } catch {
+      this.#stale = true;
+      this.#mend();
+    }
   }
 
   /** Writes it anew with what is open now: aside, then renamed over the old one. */
   rewrite(): void {
-    const aside = `${this.#path}.new`;
     const live = new Map<number, Line>();
     let text = closing(this.#last);
     for (const [fh, line] of this.#live) {
       live.set(fh, { text: line.text, at: Buffer.byteLength(text) });
       text += line.text;
     }
-    const fd = this.#guard(() => writeAside(aside, text));
-    renameSync(aside, this.#path);
-    if (this.#fd >= 0) closeSync(this.#fd);
+    const fd = this.#guard(() => replaceOpen(this.#path, text));
+    if (this.#fd >= 0) closeQuietly(this.#fd);
     this.#fd = fd;
+    this.#stale = false;
     this.#live = live;
     this.#size = Buffer.byteLength(text);
     this.#lines = live.size;
@@ -117,7 +120,7 @@ export class OpenJournal {
   /** The mount has ended: nobody comes after. Idempotent. */
   remove(): void {
     if (this.#fd < 0) return;
-    closeSync(this.#fd);
+    closeQuietly(this.#fd);
     this.#fd = -1;
     rmSync(this.#path, { force: true });
   }
@@ -131,6 +134,11 @@ export class OpenJournal {
     }
   }
 
+  /** The file says that something is open which is not: it is written anew as soon as that can be done. */
+  #mend(): void {
+    if (this.#stale) this.#compact();
+  }
+
   #guard<T>(work: () => T): T {
     try {
       return work();
@@ -142,55 +150,26 @@ export class OpenJournal {
   }
 }
 
-function writeAside(file: string, text: string): number {
-  const fd = openSync(file, 'w', 0o600);
+/** Replaces `path` by a file that stays open. */
+function replaceOpen(path: string, text: string): number {
+  const aside = asideOf(path);
+  const fd = createKeptSync(aside);
   try {
-    writeWhole(fd, { text, at: 0 });
+    writeWholeSync(fd, Buffer.from(text), 0);
+    renameSync(aside, path);
     return fd;
   } catch (error) {
-    closeSync(fd);
-    rmSync(file, { force: true });
+    closeQuietly(fd);
+    rmSync(aside, { force: true });
     throw error;
   }
 }
 
-/** A disk that is nearly full takes a part and fails for the rest. */
-function writeWhole(fd: number, { text, at }: Line): void {
-  const bytes = Buffer.from(text);
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
-}
-
-function opening(record: OpenRecord): string {
-  return `${JSON.stringify(record)}\n`;
-}
-
-function closing(fh: number): string {
-  return `${JSON.stringify({ closed: fh })}\n`;
-}
-
-interface Kept {
-  readonly records: readonly OpenRecord[];
-  readonly last: number;
-}
-
-/** What is open according to `file`. A last line cut short by the writer's death was never acted upon. */
-function read(file: string): Kept {
-  const open = new Map<number, OpenRecord>();
-  let last = 0;
-  for (const line of textOf(file).split('\n').slice(0, -1)) {
-    const entry = JSON.parse(line) as OpenRecord | { readonly closed: number };
-    last = Math.max(last, 'closed' in entry ? entry.closed : entry.fh);
-    if ('closed' in entry) open.delete(entry.closed);
-    else open.set(entry.fh, entry);
-  }
-  return { records: [...open.values()], last };
-}
-
-function textOf(file: string): string {
+/** A descriptor that cannot be closed is closed (close(2)): what failed was a write that was told of. */
+function closeQuietly(fd: number): void {
   try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return '';
-    throw error;
+    closeSync(fd);
+  } catch {
+    // See above.
   }
 }
