@@ -155,7 +155,7 @@ export const ERROR_KINDS = {
     'ESTALE',
     'internal',
     'error',
-    'The image was replaced, deleted or deactivated; open it again.',
+    'Its volume holds another image now, or the image is in another volume; open it again.',
   ),
   attachment_lost: kind(
     'EIO',

@@ -33,7 +33,7 @@ export function joinCatalog({ images, volumes, lookedUp }: JoinInput): JoinResul
       disputed.push({ imageId: image.id, volumeId: locations?.[0]?.volumeId ?? '' });
       return [];
     }
-    return location === undefined ? [] : [[image.id, catalogImage(image, location, index)]];
+    return location === undefined ? [] : [[image.id, catalogImage(image, location, locations, index)]];
   });
   return { images: new Map(joined), disputed };
 }
@@ -101,7 +101,12 @@ function byMetadata(image: ServableImage, { byImage }: VolumeIndex): VolumeLocat
   return first === undefined ? undefined : { volumeId: first, storeId: undefined };
 }
 
-function catalogImage(image: ServableImage, location: VolumeLocation, { byId }: VolumeIndex): CatalogImage {
+function catalogImage(
+  image: ServableImage,
+  location: VolumeLocation,
+  locations: readonly VolumeLocation[] | undefined,
+  { byId }: VolumeIndex,
+): CatalogImage {
   const volume = byId.get(location.volumeId);
   return Object.freeze({
     id: image.id,
@@ -114,6 +119,7 @@ function catalogImage(image: ServableImage, location: VolumeLocation, { byId }: 
     hashAlgorithm: image.hashAlgorithm,
     hashValue: image.hashValue,
     volumeId: location.volumeId,
+    locations: locations?.map(({ volumeId }) => volumeId),
     storeId: location.storeId,
     multiattach: volume?.multiattach ?? false,
     volumeGib: volume?.sizeGib,

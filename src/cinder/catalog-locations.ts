@@ -23,7 +23,10 @@ export class LocationLookup {
     this.#log = log;
   }
 
-  /** What is known of `images`, by id; forgets all others. An image whose lookup fails is tried again next time. */
+  /**
+   * What is known of `images`, by id; forgets all others. A lookup that fails says nothing: what was known before stays,
+   * and it is tried again next time.
+   */
   async of(
     images: readonly ListedImage[],
     signal: AbortSignal,
@@ -37,7 +40,7 @@ export class LocationLookup {
     }
     const worker = async (): Promise<void> => {
       for (let image = asked.pop(); image !== undefined; image = asked.pop()) {
-        const found = await this.#lookUp(image, signal);
+        const found = (await this.#lookUp(image, signal)) ?? this.#known.get(image.id);
         if (found !== undefined) known.set(image.id, found);
       }
     };

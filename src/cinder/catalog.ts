@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
@@ -35,7 +36,7 @@ export class ImageCatalog implements Catalog {
   readonly #minIntervalMs: number;
   readonly #lookup: LocationLookup;
   readonly #listeners = new Set<Listener>();
-  readonly #disputes = new Set<string>();
+  #disputes: ReadonlySet<string> = new Set();
   readonly #stopping = new AbortController();
   #snapshot: CatalogSnapshot = { generation: 0, at: 0, images: new Map() };
   #running: Promise<CatalogSnapshot> | undefined;
@@ -131,6 +132,7 @@ export class ImageCatalog implements Catalog {
     const lookedUp = await this.#lookup.of(unplaced(images, volumes), signal);
     const joined = joinCatalog({ images, volumes, lookedUp });
     for (const { imageId, volumeId } of joined.disputed) this.#warnOfDispute(imageId, volumeId);
+    this.#disputes = new Set(joined.disputed.map(({ imageId }) => imageId));
     return joined.images;
   }
 
@@ -199,7 +201,6 @@ export class ImageCatalog implements Catalog {
 
   #warnOfDispute(imageId: string, volumeId: string): void {
     if (this.#disputes.has(imageId)) return;
-    this.#disputes.add(imageId);
     this.#options.log.warn(
       { image: imageId, volume: volumeId },
       'an image is not served: its location names a volume whose metadata names another image',
@@ -220,8 +221,6 @@ export class ImageCatalog implements Catalog {
 function isSame(a: CatalogImage, b: CatalogImage): boolean {
   return (Object.keys(a) as (keyof CatalogImage)[]).every((key) => {
     const [left, right] = [a[key], b[key]];
-    return left instanceof Date && right instanceof Date
-      ? left.getTime() === right.getTime()
-      : left === right;
+    return isDeepStrictEqual(left, right);
   });
 }

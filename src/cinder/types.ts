@@ -14,6 +14,8 @@ export interface CatalogImage {
   readonly hashAlgorithm: string | undefined;
   readonly hashValue: string | undefined;
   readonly volumeId: string;
+  /** All volumes that Glance names as the image's; undefined where it names none and Cinder's metadata placed it. */
+  readonly locations?: readonly string[] | undefined;
   /** Glance store the location names; undefined for `cinder://<volume>`. */
   readonly storeId: string | undefined;
   /** Whether other hosts may attach the volume while we do; unknown counts as false. */

@@ -12,6 +12,7 @@ import type { Call, ServiceName } from './service.js';
  * - `attach-stuck`: the backend never answers the connector: no reply, and the attachment stays `attaching`.
  * - `attach-refused`: the backend fails the connector: 500, and a `reserved` attachment is left (nothing rolls back).
  * - `connector-conflict`: 409 for the connector.
+ * - `short-list`: a listing is answered with 200 and without a single entry.
  */
 export const FAULT_KINDS = [
   'latency',
@@ -25,6 +26,7 @@ export const FAULT_KINDS = [
   'attach-stuck',
   'attach-refused',
   'connector-conflict',
+  'short-list',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -84,7 +84,8 @@ async function serve(
   if (after?.kind === 'drop-after') response.destroy();
   if (after !== undefined) return;
   entry.status = reply.status;
-  await send(response, reply);
+  const short = deps.faults.take(name, call, 'short-list') !== undefined;
+  await send(response, short ? emptied(reply) : reply);
 }
 
 /** Faults that come before the effect: an error instead of it, no answer at all, or nothing to keep it from running. */
@@ -111,6 +112,12 @@ async function strikeBefore(
     case undefined:
       return undefined;
   }
+}
+
+/** The same listing with nothing in it. */
+function emptied(reply: Reply): Reply {
+  const entries = Object.entries(reply.json ?? {}).filter(([, value]) => Array.isArray(value));
+  return { ...reply, json: Object.fromEntries(entries.map(([name]) => [name, []])) };
 }
 
 /** What changed is on disk before anybody hears of it, whether or not it is answered. */

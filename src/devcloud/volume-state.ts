@@ -15,6 +15,7 @@ export type VolumeStatus =
   | 'deleting'
   | 'maintenance'
   | 'error'
+  | 'error_extending'
   | 'error_deleting';
 
 export type AttachmentStatus = 'reserved' | 'attaching' | 'attached' | 'detaching';

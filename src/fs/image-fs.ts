@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import type { AttachmentPool } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
-import type { Catalog } from '../cinder/types.js';
+import type { Catalog, CatalogImage } from '../cinder/types.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { IO_SIZE } from './attributes.js';
@@ -197,8 +197,11 @@ export class ImageFs implements Filesystem {
   }
 
   #xattrs(node: number): Map<string, string> {
-    const entry = this.#node(node);
-    return entry.is === 'image' ? imageXattrs(entry.image, this.#parts.pool) : new Map<string, string>();
+    const entry = this.#tree.current.nodes.get(node);
+    // An image that left the catalog can still be asked by those who hold it open.
+    const image = entry === undefined ? this.#files.imageOf(node) : imageIn(entry);
+    if (entry === undefined && image === undefined) throw gone(node);
+    return image === undefined ? new Map<string, string>() : imageXattrs(image, this.#parts.pool);
   }
 
   /** One refresh, rate-limited by the catalog. When the cloud cannot be asked, the old snapshot has the last word. */
@@ -217,6 +220,10 @@ export class ImageFs implements Filesystem {
 
 /** Flags of open(2) that ask for more than reading. */
 const WRITE_FLAGS = constants.O_WRONLY | constants.O_RDWR | constants.O_TRUNC | constants.O_CREAT;
+
+function imageIn(entry: TreeNode): CatalogImage | undefined {
+  return entry.is === 'image' ? entry.image : undefined;
+}
 
 function gone(node: number): CinderfsError {
   return new CinderfsError('image_not_found', `node ${node} is gone`);

@@ -47,6 +47,12 @@ export class OpenFiles {
     return this.#handles.findByNode(node)?.attributes;
   }
 
+  /** The image that a node has for those who hold it open. */
+  imageOf(node: number): CatalogImage | undefined {
+    const handle = this.#handles.findByNode(node);
+    return handle?.is === 'image' ? handle.image : undefined;
+  }
+
   /** Takes a lease and opens its source. Whoever leaves, or fails, gives the lease back. */
   async openImage(image: CatalogImage, attributes: Attributes, context: CallContext): Promise<OpenFile> {
     const where = { image: image.id, volume: image.volumeId };

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { failureLine } from '../../src/attach/lifecycle/last-errors.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
+import { settle } from '../fakes/manual-clock.js';
 
 describe('the last error of an image', () => {
   it('names the errno, what failed, the request at the bottom of it and the first cause', () => {
@@ -26,8 +27,9 @@ describe('the last error of an image', () => {
     (await world.pool.acquire(image)).release();
     assert.equal(world.pool.lastError(image.id), undefined);
     world.pool.readFailed(image.id, new CinderfsError('read_failed', 'again'));
+    lease.release({ evict: true });
+    await settle();
     world.pool.keepErrorsOf(new Map());
     assert.deepEqual(world.pool.lastErrors(), []);
-    lease.release();
   });
 });

@@ -15,7 +15,7 @@ function codeOf({ fenced }: Lease): string | undefined {
   return CinderfsError.is(fenced.reason) ? fenced.reason.code : undefined;
 }
 
-function snapshotOf(...images: readonly AttachableImage[]): CatalogSnapshot {
+function snapshotOf(...images: readonly (AttachableImage & Pick<CatalogImage, 'locations'>)[]): CatalogSnapshot {
   const entries = images.map((image) => [image.id, image as CatalogImage] as const);
   return { generation: 1, at: 0, images: new Map(entries) };
 }
@@ -51,19 +51,97 @@ describe('watching what we hold', () => {
     assert.equal(world.clock.pending, 0);
   });
 
-  it('fences an image that was deleted, deactivated or moved to another volume', async () => {
+  it('serves the open files of an image that drops out of the listing, and keeps it for nobody else', async () => {
     const world = new AttachWorld();
     const watcher = new Watcher(world.pool, world.context, EVERY_MS);
-    const [kept, gone, moved] = ['v1', 'v2', 'v3'].map((volume) => world.addImage(volume));
-    assert.ok(kept && gone && moved);
-    const leases = await Promise.all([kept, gone, moved].map((image) => world.pool.acquire(image)));
-    watcher.review(snapshotOf(kept, { ...moved, volumeId: 'v4' }));
+    const [read, unread] = ['v1', 'v2'].map((volume) => world.addImage(volume));
+    assert.ok(read && unread);
+    const lease = await world.pool.acquire(read);
+    (await world.pool.acquire(unread)).release();
+    // Hidden, private, deactivated, deleted, a volume in error, an answer that was cut short: all look the same.
+    watcher.review(snapshotOf());
     await settle();
-    assert.deepEqual(leases.map(codeOf), [undefined, 'image_changed', 'image_changed']);
-    assert.deepEqual([...world.host.devices.keys()], ['device-of-v1']);
+    assert.equal(lease.fenced.aborted, false, 'the reader reads on');
+    assert.deepEqual([...world.host.devices.keys()], ['device-of-v1'], 'what nobody reads is detached at once');
+    await world.clock.advance(10 * EVERY_MS);
+    assert.equal(lease.fenced.aborted, false);
+    lease.release();
+    await settle();
+    assert.deepEqual(world.leftovers(), [], 'it does not linger');
   });
 
-  it('fences an image that goes while its volume is being attached, before anybody reads', async () => {
+  it('lets an image linger again that came back into the listing', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    watcher.review(snapshotOf());
+    watcher.review(snapshotOf(image));
+    lease.release();
+    assert.equal(world.pool.report()[0]?.state, 'lingering');
+  });
+
+  it('keeps the last error of an image that is not listed while its files are open', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    world.pool.readFailed(image.id, new CinderfsError('read_failed', 'sector 7'));
+    watcher.review(snapshotOf());
+    assert.match(world.pool.lastError(image.id) ?? '', /sector 7/);
+    lease.release();
+    await settle();
+    watcher.review(snapshotOf());
+    assert.equal(world.pool.lastError(image.id), undefined);
+  });
+
+  it('fences an image of which Glance says that it is in another volume', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    watcher.review(snapshotOf({ ...image, volumeId: 'v4', locations: ['v4'] }));
+    await settle();
+    assert.equal(codeOf(lease), 'image_changed');
+    assert.deepEqual(world.leftovers(), []);
+  });
+
+  it('serves an image on that is listed at another of its volumes', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    watcher.review(snapshotOf({ ...image, volumeId: 'v4', locations: ['v4', 'v1'] }));
+    watcher.review(snapshotOf({ ...image, volumeId: 'v5' }));
+    await settle();
+    assert.equal(lease.fenced.aborted, false);
+  });
+
+  it('fences where Cinder says that the volume holds another image now', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const image = world.addImage('v1');
+    const lease = await world.pool.acquire(image);
+    world.cinder.claim('v1', 'another-image');
+    watcher.review(snapshotOf());
+    await settle();
+    assert.equal(codeOf(lease), 'image_changed');
+  });
+
+  it('believes no 404 that Cinder contradicts', async () => {
+    const world = new AttachWorld();
+    const watcher = new Watcher(world.pool, world.context, EVERY_MS);
+    const lease = await world.pool.acquire(world.addImage('v1'));
+    const gone = new CinderfsError('not_found', 'a proxy does not know that path', { status: 404 });
+    world.cinder.gate = (call) => Promise.resolve(call === 'show' ? { refuse: gone } : undefined);
+    await watcher.look();
+    assert.equal(lease.fenced.aborted, false, 'the volume lists the attachment');
+    world.cinder.gate = () => Promise.resolve({ refuse: gone });
+    await watcher.look();
+    assert.equal(lease.fenced.aborted, false, 'nothing at all is found');
+  });
+
+  it('fences an image that moves while its volume is being attached, before anybody reads', async () => {
     const world = new AttachWorld();
     const watcher = new Watcher(world.pool, world.context, EVERY_MS);
     let go: () => void = () => undefined;
@@ -72,9 +150,10 @@ describe('watching what we hold', () => {
       if (call === 'update') await gate;
       return undefined;
     };
-    const opening = world.pool.acquire(world.addImage('v1'));
+    const image = world.addImage('v1');
+    const opening = world.pool.acquire(image);
     await settle();
-    watcher.review(snapshotOf());
+    watcher.review(snapshotOf({ ...image, volumeId: 'v4', locations: ['v4'] }));
     go();
     const lease = await opening;
     assert.equal(

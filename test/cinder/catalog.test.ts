@@ -29,6 +29,8 @@ class FakeListing {
   images: ListedImage[] = [];
   found = new Map<string, VolumeLocation[]>();
   error: Error | undefined;
+  /** What lookups of locations fail with. */
+  refused: Error | undefined;
   lists = 0;
   lookups: string[] = [];
   /** Holds listings up until it resolves. */
@@ -46,6 +48,7 @@ class FakeListing {
   async locations(id: string): Promise<readonly VolumeLocation[] | undefined> {
     this.lookups.push(id);
     await settled();
+    if (this.refused !== undefined) throw this.refused;
     return this.found.get(id);
   }
 }
@@ -194,6 +197,22 @@ describe('the catalog', () => {
     await clock.advance(60_000);
     assert.equal(listing.lookups.length, 3);
     assert.deepEqual(names(catalog.snapshot), ['image-1', 'image-2']);
+  });
+
+  it('keeps what it knew of a location when a lookup fails, and asks again', async (t) => {
+    const hidden = { locations: undefined };
+    const { catalog, clock, listing } = harness(t, [listed(1, hidden)]);
+    listing.found.set(uuid(1), [{ volumeId: uuid(0x2001), storeId: 's' }]);
+    await catalog.start();
+    listing.images = [listed(1, { ...hidden, updated_at: '2026-11-22T13:00:00Z' })];
+    listing.refused = down;
+    await clock.advance(60_000);
+    assert.equal(catalog.snapshot.images.get(uuid(1))?.volumeId, uuid(0x2001));
+    listing.refused = undefined;
+    listing.found.set(uuid(1), [{ volumeId: uuid(0x2002), storeId: 's' }]);
+    await clock.advance(60_000);
+    assert.equal(catalog.snapshot.images.get(uuid(1))?.volumeId, uuid(0x2002));
+    assert.deepEqual(catalog.snapshot.images.get(uuid(1))?.locations, [uuid(0x2002)]);
   });
 
   it('lets one who asked leave', async (t) => {

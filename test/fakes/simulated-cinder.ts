@@ -18,7 +18,7 @@ interface StoredVolume {
   readonly multiattach: boolean;
   status: string;
   readonly name: string;
-  readonly metadata: Readonly<Record<string, string>>;
+  metadata: Readonly<Record<string, string>>;
   /** It is a clone of that one. */
   readonly sourceId: string | undefined;
 }
@@ -72,6 +72,12 @@ export class SimulatedCinder implements Attachments, Volumes {
     if (attachment === undefined) return;
     this.stored.delete(id);
     this.#recompute(attachment.volumeId);
+  }
+
+  /** The volume says that it holds that image. */
+  claim(volumeId: string, imageId: string): void {
+    const volume = this.volumes.get(volumeId);
+    if (volume !== undefined) volume.metadata = { ...volume.metadata, glance_image_id: imageId };
   }
 
   create(volumeId: string): Promise<Attachment> {

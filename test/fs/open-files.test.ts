@@ -74,6 +74,17 @@ describe('open files', () => {
     world.filesystem.release(file.handle);
   });
 
+  it('tell their attributes and their last error when the image is not listed any more', async (t) => {
+    const world = await makeWorld(t);
+    const node = await nodeOf(world, world.raw);
+    const file = await world.filesystem.open(node, O_RDONLY);
+    world.catalog.set([]);
+    const state = await world.filesystem.getxattr(node, 'user.cinderfs.image_id');
+    assert.equal(state.toString(), world.raw.image.id);
+    world.filesystem.release(file.handle);
+    await assert.rejects(world.filesystem.listxattr(node), errno('ENOENT'));
+  });
+
   it('answer EBADF after release, and take a second release without harm', async (t) => {
     const world = await makeWorld(t);
     const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);

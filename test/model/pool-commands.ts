@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AttachableImage } from '../../src/attach/lease.js';
+import type { ListingFate } from '../fakes/simulated-glance.js';
 
 /** What may happen to a pool and to the world around it. */
 export type Command =
@@ -8,6 +9,7 @@ export type Command =
       readonly do: 'vanish' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
       readonly volume: string;
     }
+  | { readonly do: 'list'; readonly volume: string; readonly fate: ListingFate }
   | { readonly do: 'close'; readonly pick: number; readonly evict: boolean }
   | { readonly do: 'give_up'; readonly pick: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -15,7 +17,7 @@ export type Command =
   | { readonly do: 'look' | 'crash' };
 
 /** What others do to a volume. */
-export type Disturbance = Exclude<Extract<Command, { volume: string }>, { do: 'open' }>;
+export type Disturbance = Exclude<Extract<Command, { volume: string }>, { do: 'open' | 'list' }>;
 
 /** Two images that may be attached twice, of which Glance has no hash of one, and one that may not. */
 export const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => {

@@ -4,6 +4,7 @@ import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { Lease } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
+import { ImageCatalog } from '../../src/cinder/catalog.js';
 import type { CloneRequest } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 import { newCounters } from '../../src/attach/figures.js';
@@ -13,6 +14,7 @@ import { breathe, ManualClock } from '../fakes/manual-clock.js';
 import { MemoryJournal, MemoryPins } from '../fakes/memory-journal.js';
 import { SimulatedClones } from '../fakes/simulated-clones.js';
 import { SimulatedCinder } from '../fakes/simulated-cinder.js';
+import { type ListingFate, SimulatedGlance } from '../fakes/simulated-glance.js';
 import { SimulatedHost } from '../fakes/simulated-host.js';
 import { type Fate, MortalCalls } from './mortal-calls.js';
 import { type Command, type Disturbance, hasHash, IMAGES } from './pool-commands.js';
@@ -22,6 +24,7 @@ interface Life {
   readonly calls: MortalCalls;
   readonly pool: Pool;
   readonly watcher: Watcher;
+  readonly catalog: ImageCatalog;
   readonly openings: Set<AbortController>;
   readonly leases: Lease[];
 }
@@ -33,6 +36,7 @@ export class PoolModel {
   readonly #fates: Fate[];
   readonly #clock = new ManualClock();
   readonly #cinder = new SimulatedCinder();
+  readonly #glance = new SimulatedGlance(IMAGES);
   readonly #clones = new SimulatedClones(this.#cinder);
   readonly #host = new SimulatedHost(this.#clock);
   readonly #isolate: AttachContext['isolate'];
@@ -41,6 +45,8 @@ export class PoolModel {
   /** Attachments of other hosts: not ours to touch. */
   readonly #others = new Set<string>();
   readonly #ended: MortalCalls[] = [];
+  /** Volumes of which an operator removed an attachment of ours. */
+  readonly #forced = new Set<string>();
   /** Counts LUN reuses: an open that began after the last must not see another volume's bytes. */
   #reuses = 0;
   #life: Life;
@@ -76,6 +82,9 @@ export class PoolModel {
       case 'step':
         for (let left = command.steps; left > 0; left--) await this.#step();
         break;
+      case 'list':
+        this.#list(command.volume, command.fate);
+        break;
       case 'look':
         void watcher.look();
         break;
@@ -103,6 +112,7 @@ export class PoolModel {
         for (const target of this.#targetsOf(volume)) this.#host.reuse(target, volume === 'v1' ? 'v2' : 'v1');
         break;
       case 'force_delete':
+        this.#forced.add(volume);
         for (const id of this.#oursOf(volume)) this.#cinder.forceDelete(id);
         break;
       case 'release_image':
@@ -167,8 +177,23 @@ export class PoolModel {
     };
     const pool = new Pool(context, new AbortController().signal);
     const watcher = new Watcher(pool, context, 30_000);
+    const catalog = new ImageCatalog({
+      images: calls.wrap(this.#glance, 'never', () => undefined),
+      volumes: cinder,
+      clock: context.clock,
+      log: silentLog,
+      ttlMs: 60_000,
+      minRefreshIntervalMs: 0,
+    });
+    catalog.onChange((snapshot) => !calls.dead && watcher.review(snapshot));
     pool.recover(this.#journal.list());
-    return { calls, pool, watcher, openings: new Set(), leases: [] };
+    return { calls, pool, watcher, catalog, openings: new Set(), leases: [] };
+  }
+
+  /** A refresh that fails changes nothing. */
+  #list(volumeId: string, fate: ListingFate): void {
+    this.#glance.meet(`image-${volumeId}`, fate);
+    this.#life.catalog.refresh().catch(() => undefined);
   }
 
   #open(volumeId: string): void {
@@ -182,6 +207,7 @@ export class PoolModel {
       .then(
         (lease) => {
           leases.push(lease);
+          lease.fenced.addEventListener('abort', () => this.#judgeFence(volumeId, lease));
           if (!calls.dead && reuses === this.#reuses) this.#judgeBytes(lease);
         },
         (error: unknown) => {
@@ -190,6 +216,13 @@ export class PoolModel {
         },
       )
       .finally(() => openings.delete(caller));
+  }
+
+  /** Readers are cut by facts only: here nothing ever moves an image, and only an operator removes an attachment. */
+  #judgeFence(volumeId: string, { fenced }: Lease): void {
+    const { code, message } = CinderfsError.from(fenced.reason);
+    if (code === 'image_changed' || (code === 'attachment_lost' && !this.#forced.has(volumeId)))
+      this.violations.push(`a reader of ${volumeId} was cut without a fact: ${message}`);
   }
 
   /** The bytes that a reader sees are those of the image. */

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { ListingFate } from '../fakes/simulated-glance.js';
 import type { Fate } from './mortal-calls.js';
-import type { Command } from './pool-commands.js';
+import type { Command, Disturbance } from './pool-commands.js';
 import { PoolModel } from './pool-model.js';
 
 const RUNS = Number(process.env.CINDERFS_MODEL_RUNS ?? 10_000);
@@ -16,7 +17,7 @@ const SEED = Number(process.env.CINDERFS_MODEL_SEED ?? 20_260_101);
 const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single', 'single');
 const pick = fc.nat(7);
 
-function on(weight: number, name: Extract<Command, { volume: string }>['do']): fc.WeightedArbitrary<Command> {
+function on(weight: number, name: Disturbance['do'] | 'open'): fc.WeightedArbitrary<Command> {
   return { weight, arbitrary: fc.record({ do: fc.constant(name), volume }) };
 }
 
@@ -27,6 +28,20 @@ const command = fc.oneof(
   on(2, 'force_delete'),
   on(1, 'release_image'),
   on(1, 'other_host'),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('list' as const),
+      volume,
+      fate: fc.constantFrom<ListingFate[]>(
+        'vanishes',
+        'deactivated',
+        'incomplete',
+        'lookup_fails',
+        'returns',
+      ),
+    }),
+  },
   {
     weight: 5,
     arbitrary: fc.record({ do: fc.constant('close' as const), pick, evict: fc.boolean() }),

@@ -39,6 +39,7 @@ export class Attachment implements Claimable {
   #image: AttachableImage;
   #since: number;
   #draining = false;
+  #listed = true;
   /** acquire() calls under way. */
   #openers = 0;
   /** What was held last: its host work must end before its detach begins. */
@@ -81,6 +82,11 @@ export class Attachment implements Claimable {
   /** A detach of it failed and is tried again. */
   get detachRetrying(): boolean {
     return this.#detaching?.retrying === true;
+  }
+
+  /** The catalog had the image at this volume when it was last heard of. */
+  get listed(): boolean {
+    return this.#listed;
   }
 
   /** What may be read now. */
@@ -130,6 +136,18 @@ export class Attachment implements Claimable {
     this.letGo();
     if ((await this.#detaching?.firstTry) === false)
       throw this.#failures.last ?? new CinderfsError('detach_failed', 'it could not be detached at once');
+  }
+
+  list(): void {
+    this.#listed = true;
+  }
+
+  /** The image has no name any more: it is kept for its readers only. False when that was known. */
+  unlist(): boolean {
+    const known = !this.#listed;
+    this.#listed = false;
+    if (this.#state.is === 'lingering') this.letGo();
+    return !known;
   }
 
   noteFailure(error: CinderfsError): void {
@@ -197,7 +215,7 @@ export class Attachment implements Claimable {
   #lingers(event: Event<Held>): boolean {
     const held = event.type === 'attached' ? event.held : this.held;
     const sharable = held?.record.multiattach === true || held?.record.clone !== undefined;
-    return !this.#draining && sharable && this.#context.times.lingerMs > 0;
+    return !this.#draining && this.#listed && sharable && this.#context.times.lingerMs > 0;
   }
 
   #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {

@@ -4,6 +4,7 @@ import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
 import { prove, samePin, type Subject } from './identity.js';
 import type { AttachmentRecord } from '../journal/record.js';
+import { checkHeld } from './standing.js';
 
 /** An opener waits this long for Cinder's word on an attachment that is there already. */
 const CHECK_MS = 5_000;
@@ -121,41 +122,6 @@ function subjectOf(record: AttachmentRecord, { verifyLimit }: AttachContext): Su
   const { volumeId, imageId, imageSize, backend, named = false, clone } = record;
   const hash = imageSize <= verifyLimit ? record.hash : undefined;
   return { volumeId, imageId, imageSize, hash, backend, named, cloned: clone !== undefined };
-}
-
-/**
- * Asks Cinder whether the attachment is still there and in one of `statuses`. `attachment_lost` when it is not; silence proves
- * nothing, so an unreachable Cinder changes nothing.
- */
-export async function checkHeld(
-  held: Held,
-  context: AttachContext,
-  deadlineMs: number,
-  statuses: readonly string[] = ['attached'],
-): Promise<void> {
-  const { volumeId: volume, attachmentId: attachment } = held.record;
-  if (attachment === undefined) return;
-  const lost = (why: string, cause?: CinderfsError): CinderfsError =>
-    new CinderfsError('attachment_lost', `the attachment of volume ${volume} ${why}`, {
-      volume,
-      attachment,
-      requestId: cause?.context.requestId,
-      cause,
-    });
-  try {
-    const { status } = await context.attachments.show(attachment, { deadlineMs });
-    if (!statuses.includes(status)) throw lost(`is ${status} in Cinder`);
-  } catch (error) {
-    if (!CinderfsError.is(error)) throw error;
-    if (error.code === 'not_found') throw lost('was removed from Cinder', error);
-    if (error.code === 'attachment_lost') throw error;
-    context.log.debug(
-      { volume, attachment, err: error },
-      'cannot ask Cinder about an attachment; it is kept',
-    );
-  } finally {
-    held.checkedAt = context.clock.now();
-  }
 }
 
 /** Joins a proof that is fresh, by when it began, or begins one: an earlier one may have looked before the volume was swapped. */

@@ -20,9 +20,9 @@ export class LastErrors {
     this.#lines.delete(imageId);
   }
 
-  /** Forgets the images that are not there any more. */
-  keepOnly(images: ReadonlyMap<string, unknown>): void {
-    for (const imageId of this.#lines.keys()) if (!images.has(imageId)) this.forget(imageId);
+  /** Forgets the other images. */
+  keepOnly(wanted: (imageId: string) => boolean): void {
+    for (const imageId of this.#lines.keys()) if (!wanted(imageId)) this.forget(imageId);
   }
 }
 

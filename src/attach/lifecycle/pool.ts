@@ -57,9 +57,10 @@ export class Pool implements AttachmentPool {
     for (const attachment of this.#of(imageId)) attachment.noteFailure(error);
   }
 
-  /** Forgets failures of images that are gone. */
+  /** Forgets failures of images that have neither a name nor an open file. */
   keepErrorsOf(images: ReadonlyMap<string, unknown>): void {
-    this.#lastErrors.keepOnly(images);
+    const held = new Set(this.all().map(({ imageId }) => imageId));
+    this.#lastErrors.keepOnly((imageId) => images.has(imageId) || held.has(imageId));
   }
 
   figures(): AttachFigures {

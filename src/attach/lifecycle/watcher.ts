@@ -1,15 +1,24 @@
 import { CinderfsError } from '../../errors.js';
-import type { CatalogSnapshot } from '../../cinder/types.js';
+import type { CatalogImage, CatalogSnapshot } from '../../cinder/types.js';
 import type { AttachContext } from '../context.js';
-import { checkHeld } from './held.js';
+import type { Attachment } from './attachment.js';
+import type { Held } from './held.js';
 import type { Pool } from './pool.js';
+import { checkHeld, checkVolume } from './standing.js';
 
 const CHECK_MS = 10_000;
 
 /**
- * Watches what we hold. Cinder guards attachments of VMs only: anybody in the project of the volumes can delete ours
- * while we read, and the LUN behind it may then be given to somebody else. So whatever Cinder does not confirm any more
- * is fenced; silence of Cinder proves nothing.
+ * Watches what we hold, and fences on facts only.
+ *
+ * Cinder guards attachments of VMs only: anybody in the project of the volumes can delete ours while we read, and the
+ * LUN behind it may then be given to somebody else. So it is asked about each attachment, again and again. What it or
+ * Glance says positively fences: the attachment is gone, the volume is gone or holds another image, the image is in
+ * another volume.
+ *
+ * That an image is not listed is no such fact. It may be deactivated, hidden, private or deleted, its volume in an error
+ * state, a lookup may have failed, the answer may be short. None of that changes a byte, and Cinder does not delete a
+ * volume that is attached: running machines read on. The image loses its name, and is not kept for a next opener.
  */
 export class Watcher {
   readonly #pool: Pool;
@@ -39,29 +48,50 @@ export class Watcher {
 
   /** Asks Cinder about every attachment that is held, one after the other: this is background work. */
   async look(): Promise<void> {
+    for (const attachment of this.#pool.all()) await this.#check(attachment);
+  }
+
+  /** What the newest listing means for what we hold. */
+  review({ images }: CatalogSnapshot): void {
     for (const attachment of this.#pool.all()) {
-      const { held } = attachment;
-      if (held === undefined) continue;
-      try {
-        await checkHeld(held, this.#context, CHECK_MS);
-      } catch (error) {
-        if (attachment.held === held) attachment.fence(CinderfsError.from(error, 'attachment_lost'));
-      }
+      const { imageId: image, volumeId: volume } = attachment;
+      const listed = images.get(image);
+      if (listed?.volumeId === volume) attachment.list();
+      else if (listed?.locations?.includes(volume) === false) attachment.fence(moved(image, volume, listed));
+      else this.#unlist(attachment);
+    }
+    this.#pool.keepErrorsOf(images);
+  }
+
+  #unlist(attachment: Attachment): void {
+    if (!attachment.unlist()) return;
+    const { imageId: image, volumeId: volume, leases } = attachment;
+    this.#context.log.info(
+      { image, volume, leases },
+      'an image is not listed any more: no new opens; its open files are served while the volume is attached',
+    );
+    void this.#check(attachment);
+  }
+
+  async #check(attachment: Attachment): Promise<void> {
+    const { held } = attachment;
+    if (held === undefined) return;
+    try {
+      await checkHeld(held, this.#context, CHECK_MS);
+      if (!attachment.listed) await checkVolume(held, this.#context, CHECK_MS);
+    } catch (error) {
+      this.#fence(attachment, held, CinderfsError.from(error, 'attachment_lost'));
     }
   }
 
-  /** An image that was deleted, deactivated or moved to another volume is not read any more. */
-  review({ images }: CatalogSnapshot): void {
-    this.#pool.keepErrorsOf(images);
-    for (const attachment of this.#pool.all()) {
-      const { imageId: image, volumeId: volume } = attachment;
-      if (images.get(image)?.volumeId === volume) continue;
-      attachment.fence(
-        new CinderfsError('image_changed', `image ${image} is gone or not active any more`, {
-          image,
-          volume,
-        }),
-      );
-    }
+  #fence(attachment: Attachment, held: Held, reason: CinderfsError): void {
+    if (attachment.held === held) attachment.fence(reason);
   }
+}
+
+function moved(image: string, volume: string, { volumeId }: CatalogImage): CinderfsError {
+  return new CinderfsError('image_changed', `Glance says that image ${image} is in volume ${volumeId}`, {
+    image,
+    volume,
+  });
 }
