@@ -179,10 +179,14 @@ function shutdownOf(
   { transport, gate }: { readonly transport: MountedTransport; readonly gate: OpenGate },
 ): Shutdown {
   let mounted = true;
-  void transport.ended.then(() => {
-    mounted = false;
-    supervised?.link.ending();
-  });
+  transport.ended.then(
+    () => {
+      mounted = false;
+      supervised?.link.ending();
+    },
+    // It stands, though nobody can serve it: it is unmounted below.
+    () => undefined,
+  );
   cleanup.defer('unmount', () => (mounted ? transport.unmount({ abort: true }) : undefined));
   return new Shutdown({ transport, gate, cleanup, drainMs: config.drain_timeout * 1000, log, clock });
 }

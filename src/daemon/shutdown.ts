@@ -34,7 +34,10 @@ export class Shutdown {
   constructor(parts: ShutdownParts) {
     this.#parts = parts;
     const givenUp = new Promise<void>((resolve) => (this.#giveUp = resolve));
-    this.finished = Promise.race([parts.transport.ended, givenUp]).then(() => this.#finish());
+    this.finished = Promise.race([parts.transport.ended, givenUp]).then(
+      () => this.#finish(),
+      (error: unknown) => this.#abandon(error),
+    );
     // Whoever awaits it gets the failure; one that nobody awaits yet must not crash the process.
     this.finished.catch(() => undefined);
   }
@@ -101,6 +104,14 @@ export class Shutdown {
       }
       await sleep(clock, RETRY_MS, this.#hurry.signal).catch(() => undefined);
     }
+  }
+
+  /** The mount stands and cannot be served any more: it goes, and so does this process, which says why. */
+  async #abandon(error: unknown): Promise<never> {
+    await this.#finish().catch((failure: unknown) =>
+      this.#parts.log.error({ reason: reasonOf(failure) }, 'something was left behind'),
+    );
+    throw error;
   }
 
   async #finish(): Promise<void> {

@@ -42,6 +42,8 @@ export interface FilesystemStats {
 export interface CallContext {
   /** Aborts when the caller gave up (FUSE INTERRUPT). */
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds that the caller has waited already: they count for the deadline of a read. */
+  readonly waitedMs?: number | undefined;
 }
 
 /** An open file. Valid from open() to release(); its number is never reused while the process lives. */

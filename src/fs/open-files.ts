@@ -59,6 +59,8 @@ export class OpenFiles {
     const lease = await this.#acquire(image, context);
     try {
       const through = await this.#through(lease, image.size, context);
+      if (lease.fenced.aborted) close(through);
+      lease.fenced.throwIfAborted();
       const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
       const memo = memoOf({ is: 'image', image, attributes });
       const { source, fenced } = lease;
@@ -209,7 +211,7 @@ export class OpenFiles {
     try {
       return await withReadDeadline(work, {
         clock,
-        ms: readTimeoutMs,
+        ms: Math.max(0, readTimeoutMs - (context.waitedMs ?? 0)),
         fenced: lease.fenced,
         caller: context.signal,
         onCallerGone: () => new CinderfsError('interrupted', 'the reader gave up'),

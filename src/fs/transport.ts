@@ -35,7 +35,10 @@ export interface UnmountOptions {
 
 /** A mounted file system. */
 export interface MountedTransport {
-  /** Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()). */
+  /**
+   * Settles when the kernel has let go of the mount, however that came about (umount(8), abort, unmount()); rejects when
+   * this process cannot serve it any more, which has yet to be unmounted then.
+   */
   readonly ended: Promise<void>;
   served(): readonly ServedFile[];
   /** Goes on after another process was about to take the mount over and did not. */

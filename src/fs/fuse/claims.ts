@@ -3,7 +3,8 @@
  * answers it unless the main thread took it first (the deadline passed, its caller was interrupted). One
  * compare-and-swap decides, so that every request is answered exactly once.
  *
- * A claim is a number that grows: odd while the worker reads, even when there is nothing to answer.
+ * A claim is a number that grows: odd while the worker reads, even once somebody took it. Whoever took it settles it
+ * when the request is answered, or is the main thread's: what is taken and not settled dies with its worker.
  */
 export interface ClaimedRead {
   readonly unique: bigint;
@@ -12,13 +13,14 @@ export interface ClaimedRead {
   readonly pid: number;
 }
 
-const WORDS = 8;
+const WORDS = 10;
 const CLAIM = 0;
 const RECALL = 1;
 const UNIQUE = 2;
 const FH = 4;
 const DOORBELL = 6;
 const PID = 7;
+const SETTLED = 8;
 
 export class Claims {
   readonly memory: SharedArrayBuffer;
@@ -48,6 +50,21 @@ export class Claims {
   /** Either side: true for exactly one caller per claim, who answers the request. */
   take(seat: number, claim: number): boolean {
     return Atomics.compareExchange(this.#words, seat * WORDS + CLAIM, claim, claim + 1) === claim;
+  }
+
+  /** Whoever took the last claim: its request is answered, or the main thread has it. */
+  settle(seat: number): void {
+    Atomics.store(this.#words, seat * WORDS + SETTLED, Atomics.load(this.#words, seat * WORDS + CLAIM));
+  }
+
+  /** Main: the request that a worker left unanswered when it died; the caller's to answer. */
+  abandoned(seat: number): bigint | undefined {
+    const claim = this.current(seat);
+    if (claim !== undefined) this.take(seat, claim);
+    const at = seat * WORDS;
+    if (Atomics.load(this.#words, at + SETTLED) === Atomics.load(this.#words, at + CLAIM)) return undefined;
+    this.settle(seat);
+    return this.read(seat).unique;
   }
 
   /** Main: the claim of a worker that is reading, undefined when it is not (or its request was taken). */

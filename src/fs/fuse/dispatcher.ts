@@ -9,12 +9,12 @@ import { DIRECTORY_OPERATIONS } from './directory-operations.js';
 import { errnoOf } from './errno.js';
 import { FILE_OPERATIONS, readHere } from './file-operations.js';
 import { NODE_OPERATIONS } from './node-operations.js';
-import type { BoundOperation, Operation, OperationContext, Outcome } from './operation.js';
+import type { BoundOperation, Operation, OperationContext, Outcome, Waits } from './operation.js';
 import { answer, refuse, UNANSWERED } from './operation.js';
 import { Opcode, opcodeName } from './protocol.js';
 import type { Request } from './request.js';
 import { decodeRequest } from './request.js';
-import type { ReadJob } from './worker-messages.js';
+import type { QueuedRead } from './seat.js';
 
 const OPERATIONS: Readonly<Record<number, Operation | undefined>> = {
   ...NODE_OPERATIONS,
@@ -61,8 +61,11 @@ export class Dispatcher {
     return this.#pending.size;
   }
 
-  /** One request of the kernel. Malformed ones are dropped with a log line; there is nobody to answer. */
-  dispatch(bytes: Buffer): void {
+  /**
+   * One request of the kernel, which came at `since` of the clock. Malformed ones are dropped with a log line; there is
+   * nobody to answer.
+   */
+  dispatch(bytes: Buffer, since = this.#parts.clock.now()): void {
     const request = decodeRequest(bytes);
     if (request === undefined) {
       this.#parts.log.warn({ bytes: bytes.length }, 'a malformed request was dropped');
@@ -80,16 +83,18 @@ export class Dispatcher {
         { op: opcodeName(request.opcode), bytes: bytes.length },
         'a malformed request was dropped',
       );
-    else void this.#run(request, run);
+    else void this.#run(request, run, since);
   }
 
   /** A READ that a worker had taken and gave back. */
-  read(job: ReadJob): void {
-    const request = { opcode: Opcode.READ, unique: job.unique, node: 0, pid: job.pid, body: Buffer.alloc(0) };
-    void this.#run(request, async (context, _, signal) => {
-      const opened = context.files.get(job.fh) ?? (await context.earlier.get(job.fh));
-      return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, signal));
-    });
+  read({ job, since }: QueuedRead): void {
+    const { unique, pid, fh } = job;
+    const request = { opcode: Opcode.READ, unique, node: 0, uid: 0, pid, body: Buffer.alloc(0) };
+    const run: BoundOperation = async (context, _, waits) => {
+      const opened = context.files.get(fh) ?? (await context.earlier.get(fh));
+      return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, waits));
+    };
+    void this.#run(request, run, since);
   }
 
   /** Ends every wait, for the end of the mount: what arrives later is taken back. */
@@ -97,16 +102,17 @@ export class Dispatcher {
     for (const { controller } of this.#pending.values()) controller.abort();
   }
 
-  async #run(request: Request, run: BoundOperation): Promise<void> {
+  async #run(request: Request, run: BoundOperation, since: number): Promise<void> {
     const controller = new AbortController();
+    const waits = { signal: controller.signal, since, waitedMs: this.#parts.clock.now() - since };
     try {
-      const started = run(this.#context, request, controller.signal);
+      const started = run(this.#context, request, waits);
       if (!(started instanceof Promise)) {
         this.#answer(request, started);
         return;
       }
       this.#pending.set(request.unique, { request, controller });
-      this.#answer(request, await this.#waitFor(started, request, controller.signal));
+      this.#answer(request, await this.#waitFor(started, request, waits));
     } catch (error) {
       this.#refuse(request, error);
     } finally {
@@ -114,12 +120,13 @@ export class Dispatcher {
     }
   }
 
-  #waitFor(work: Promise<Outcome>, request: Request, signal: AbortSignal): Promise<Outcome> {
+  #waitFor(work: Promise<Outcome>, request: Request, { signal, since }: Waits): Promise<Outcome> {
+    const { clock, readTimeoutMs, openTimeoutMs } = this.#parts;
     const reading = request.opcode === Opcode.READ;
-    const ms = reading ? this.#parts.readTimeoutMs : this.#parts.openTimeoutMs;
+    const ms = reading ? readTimeoutMs : openTimeoutMs;
     return withDeadline(work, {
-      clock: this.#parts.clock,
-      ms,
+      clock,
+      ms: Math.max(0, since + ms - clock.now()),
       signal,
       onTimeout: () =>
         new CinderfsError(

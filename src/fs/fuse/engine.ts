@@ -52,7 +52,7 @@ export interface FuseConnection {
   /** Closes the descriptor when the mount has ended. */
   readonly close?: () => Promise<void>;
   readonly survival?: Survival | undefined;
-  readonly threads?: WorkerThreads | undefined;
+  readonly threads?: Pick<WorkerThreads, 'take'> | undefined;
 }
 
 /** A mount that is about to be served. Order: rebuild (after an earlier engine), start. */
@@ -90,8 +90,14 @@ export function prepare(
       : openInFlight({ ...kept(survival), agreement, seats: WORKER_SEATS, log });
   const device = new FuseDevice(fuseFd, log, (unique) => inFlight?.answered(unique));
   const parts = { filesystem, options, device, agreement, survival, inFlight, threads };
-  const session = new Session({ ...parts, clock: systemClock });
-  const ended = session.ended.then(() => connection.close?.());
+  let breaks: (error: CinderfsError) => void = () => undefined;
+  const broken = new Promise<never>((_, reject) => (breaks = reject));
+  // Another engine goes on where one can: an error that nobody catches ends this one, and nothing of the mount.
+  const onBroken = survival === undefined ? (error: CinderfsError) => breaks(error) : raise;
+  const session = new Session({ ...parts, clock: systemClock, onBroken });
+  const over = session.ended.then(() => connection.close?.());
+  const ended = Promise.race([over, broken]);
+  ended.catch(() => undefined);
   const transport: MountedTransport = {
     ended,
     served: () => session.served(),
@@ -100,7 +106,7 @@ export function prepare(
       const mounted = (await findMount(options.mountpoint)) !== undefined;
       if (abort) await cutOff(options.mountpoint);
       else if (mounted) await unmount(options.mountpoint, { lazy });
-      if (!lazy) await ended;
+      if (!lazy) await over;
     },
   };
   return {
@@ -112,6 +118,10 @@ export function prepare(
       return transport;
     },
   };
+}
+
+function raise(error: CinderfsError): never {
+  throw error;
 }
 
 function kept({ inFlight: path, generation }: Survival): { path: string; fresh: boolean } {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { systemCalls } from './ioctl.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Opened } from './open-files.js';
-import type { Operation, OperationContext } from './operation.js';
+import type { Operation, OperationContext, Waits } from './operation.js';
 import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
 import { MAX_READ, OpenFlag, Opcode } from './protocol.js';
 import type { Request } from './request.js';
@@ -26,16 +26,18 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     };
   }),
 
-  [Opcode.READ]: operation(structure(READ_IN), async (context, { request, arguments: call, signal }) => {
-    const opened = context.files.get(call.fh) ?? (await context.earlier.get(call.fh));
+  [Opcode.READ]: operation(structure(READ_IN), async (context, call) => {
+    const { request, since } = call;
+    const { fh, offset, size, flags } = call.arguments;
+    const opened = context.files.get(fh) ?? (await context.earlier.get(fh));
     if (opened === undefined) return refuse('EBADF');
-    const length = Math.min(call.size, MAX_READ);
-    const uncached = (call.flags & constants.O_DIRECT) !== 0;
+    const length = Math.min(size, MAX_READ);
+    const uncached = (flags & constants.O_DIRECT) !== 0;
     const { unique, pid } = request;
-    const job = { unique, pid, fh: call.fh, offset: call.offset, length, uncached };
+    const job = { unique, pid, fh, offset, length, uncached };
     // The file system says why a fenced file is not read, to the reader and to the operator.
-    if (!opened.file.fenced.aborted && context.queueRead(opened, job)) return UNANSWERED;
-    return answer(await readHere(context, opened, job, signal));
+    if (!opened.file.fenced.aborted && context.queueRead(opened, { job, since })) return UNANSWERED;
+    return answer(await readHere(context, opened, job, call));
   }),
 
   [Opcode.RELEASE]: operation(structure(RELEASE_IN), (context, { arguments: { fh } }) => {
@@ -62,9 +64,9 @@ export async function readHere(
   { filesystem }: Pick<OperationContext, 'filesystem'>,
   { file }: Opened,
   { offset, length }: ReadJob,
-  signal: AbortSignal,
+  { signal, waitedMs }: Waits,
 ): Promise<Buffer> {
-  const bytes = await filesystem.read(file.handle, offset, length, { signal });
+  const bytes = await filesystem.read(file.handle, offset, length, { signal, waitedMs });
   file.fenced.throwIfAborted();
   return bytes;
 }

@@ -5,7 +5,7 @@ import type { ReplyErrno } from './errno.js';
 import type { KnownNodes } from './known-nodes.js';
 import type { Opened, OpenFiles } from './open-files.js';
 import type { Request, Shape } from './request.js';
-import type { ReadJob } from './worker-messages.js';
+import type { QueuedRead } from './seat.js';
 
 /** What operations work with. */
 export interface OperationContext {
@@ -23,7 +23,7 @@ export interface OperationContext {
   /** A file was opened that workers may read. */
   readonly onOpened: () => void;
   /** True when a stalled source's lane took the read and will answer it. */
-  readonly queueRead: (opened: Opened, job: ReadJob) => boolean;
+  readonly queueRead: (opened: Opened, read: QueuedRead) => boolean;
   /** The caller of `unique` gave up. False: no such request is known (yet). */
   readonly interrupt: (unique: bigint) => boolean;
 }
@@ -45,6 +45,16 @@ export interface Refusal {
 
 export type Outcome = Answer | Refusal | typeof UNANSWERED;
 
+/** How long a request may wait. */
+export interface Waits {
+  /** Aborts when the caller gave up. */
+  readonly signal: AbortSignal;
+  /** When it came, in milliseconds of the clock: its deadline counts from here, whatever way it takes. */
+  readonly since: number;
+  /** Milliseconds that it had waited before it came here. */
+  readonly waitedMs: number;
+}
+
 /** One opcode: how its body is read and what is done. `undefined` from decode marks a malformed request. */
 export interface Operation {
   readonly decode: (body: Buffer) => BoundOperation | undefined;
@@ -53,7 +63,7 @@ export interface Operation {
 export type BoundOperation = (
   context: OperationContext,
   request: Request,
-  signal: AbortSignal,
+  waits: Waits,
 ) => Promise<Outcome> | Outcome;
 
 /** Ties the shape of a body to the handler that takes it. */
@@ -61,14 +71,14 @@ export function operation<T>(
   shape: Shape<T>,
   handle: (
     context: OperationContext,
-    call: { readonly request: Request; readonly arguments: T; readonly signal: AbortSignal },
+    call: Waits & { readonly request: Request; readonly arguments: T },
   ) => Promise<Outcome> | Outcome,
 ): Operation {
   return {
     decode(body) {
       const decoded = shape(body);
       if (decoded === undefined) return undefined;
-      return (context, request, signal) => handle(context, { request, arguments: decoded, signal });
+      return (context, request, waits) => handle(context, { request, arguments: decoded, ...waits });
     },
   };
 }

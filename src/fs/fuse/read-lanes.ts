@@ -4,33 +4,20 @@ import { followCaller } from './caller-signals.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
 import type { ReplyErrno } from './errno.js';
 import type { OpenFiles } from './open-files.js';
+import type { Lane, QueuedRead, Seat } from './seat.js';
 import type { ReadJob } from './worker-messages.js';
-import type { Seat, WorkerPool } from './worker-pool.js';
-
-interface QueuedRead {
-  readonly job: ReadJob;
-  /** When it came, on the clock. */
-  readonly since: number;
-}
-
-/** One stalled source: the workers inside its reads, those that came back, and the reads that wait for one. */
-export interface Lane {
-  readonly descriptor: Descriptor | undefined;
-  readonly stalled: Set<Seat>;
-  readonly waiting: Seat[];
-  readonly queue: QueuedRead[];
-}
+import type { WorkerPool } from './worker-pool.js';
 
 export interface ReadLanesParts {
   readonly pool: WorkerPool;
-  readonly files: OpenFiles;
-  readonly descriptors: Descriptors;
+  readonly files: Pick<OpenFiles, 'get' | 'setStalled' | 'setCautious'>;
+  readonly descriptors: Pick<Descriptors, 'hold' | 'release'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly readTimeoutMs: number;
   readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
-  /** Serves a read on the main thread: its source is well again and no worker waits for it. */
-  readonly onOrphan: (job: ReadJob) => void;
+  /** Serves a read on the main thread: its source is well again and no worker is left for it. */
+  readonly onOrphan: (read: QueuedRead) => void;
 }
 
 /**
@@ -41,14 +28,16 @@ export interface ReadLanesParts {
 export class ReadLanes {
   readonly #parts: ReadLanesParts;
   readonly #lanes = new Map<Descriptor, Lane>();
+  /** Lanes of sources that answer again, whose queue is not empty yet. */
+  readonly #recovered = new Set<Lane>();
 
   constructor(parts: ReadLanesParts) {
     this.#parts = parts;
   }
 
-  /** Stalled sources that somebody has open. */
+  /** Stalled sources, and those that are well again with reads still queued. */
   get size(): number {
-    return this.#lanes.size;
+    return this.#lanes.size + this.#recovered.size;
   }
 
   /** A worker does not come back from a read of `fh`. */
@@ -58,9 +47,22 @@ export class ReadLanes {
     const lane = this.#laneFor(seat, descriptor);
     lane.stalled.add(seat);
     if (descriptor !== undefined) files.setStalled(descriptor, true);
-    log.warn({ path: descriptor?.path, worker: seat.index }, 'a source does not answer; its reads queue');
+    log.warn(
+      { path: descriptor?.path, worker: seat.index },
+      'storage not responding; queueing reads of this volume',
+    );
     pool.refill();
     this.#guard();
+  }
+
+  /** A worker is gone. What it was handed and had not begun is read by others, and nothing waits for it any more. */
+  left(seat: Seat): void {
+    const { lane, handed } = seat;
+    const begun = this.#parts.pool.claims.read(seat.index).unique === handed?.job.unique;
+    if (handed !== undefined && !begun) this.#parts.onOrphan(handed);
+    if (lane === undefined) return;
+    this.#leave(seat, lane);
+    this.#pump(lane);
   }
 
   /**
@@ -70,7 +72,12 @@ export class ReadLanes {
   #laneFor(seat: Seat, descriptor: Descriptor | undefined): Lane {
     const before = seat.lane;
     const lane = descriptor === undefined && before !== undefined ? before : this.#laneOf(descriptor);
-    if (before !== undefined && before !== lane) lane.queue.push(...before.queue.splice(0));
+    if (before !== undefined && before !== lane) {
+      this.#leave(seat, before);
+      lane.queue.push(...before.queue.splice(0));
+      this.#pump(before);
+    }
+    lane.handed.delete(seat);
     seat.lane = lane;
     return lane;
   }
@@ -81,30 +88,31 @@ export class ReadLanes {
     seat.state = 'serving';
     seat.lane = undefined;
     seat.watch = undefined;
-    lane?.stalled.delete(seat);
-    if (lane !== undefined) this.#pump(lane);
+    if (lane === undefined) return;
+    this.#leave(seat, lane);
+    this.#pump(lane);
   }
 
   /** A worker is back from a stalled read, or done with one it was handed, and waits for a message. */
   waiting(seat: Seat): void {
     const { lane } = seat;
     seat.watch = undefined;
-    seat.handedSince = undefined;
+    seat.handed = undefined;
     seat.state = 'waiting';
     if (lane === undefined) {
       this.#parts.pool.dismiss(seat);
       return;
     }
-    lane.stalled.delete(seat);
-    lane.waiting.push(seat);
+    this.#leave(seat, lane);
+    lane.waiting.add(seat);
     this.#pump(lane);
   }
 
   /** Queues a read of a source that does not answer. False: it does; the read is still the caller's. */
-  enqueue(descriptor: Descriptor, job: ReadJob, now: number): boolean {
+  enqueue(descriptor: Descriptor, read: QueuedRead): boolean {
     const lane = this.#lanes.get(descriptor);
     if (lane === undefined) return false;
-    lane.queue.push({ job, since: now });
+    lane.queue.push(read);
     this.#pump(lane);
     return true;
   }
@@ -125,19 +133,34 @@ export class ReadLanes {
   /** Ends the queued reads whose deadline has passed. */
   expire(now: number): void {
     this.#drop(({ since }) => now - since >= this.#parts.readTimeoutMs, 'ETIMEDOUT');
+    // Workers may have died, or come home, since it was looked at.
+    this.#guard();
   }
 
   #queued(unique: bigint): QueuedRead | undefined {
-    return [...this.#lanes.values()].flatMap(({ queue }) => queue).find(({ job }) => job.unique === unique);
+    return this.#all()
+      .flatMap(({ queue }) => queue)
+      .find(({ job }) => job.unique === unique);
   }
 
   #drop(which: (read: QueuedRead) => boolean, errno: ReplyErrno): void {
-    for (const { queue } of this.#lanes.values()) {
+    for (const { queue } of this.#all()) {
       const gone = queue.filter(which);
       if (gone.length === 0) continue;
       queue.splice(0, queue.length, ...queue.filter((read) => !which(read)));
       for (const { job } of gone) this.#parts.answer(job, errno);
     }
+    for (const lane of this.#recovered) if (lane.queue.length === 0) this.#recovered.delete(lane);
+  }
+
+  #all(): Lane[] {
+    return [...this.#lanes.values(), ...this.#recovered];
+  }
+
+  #leave(seat: Seat, lane: Lane): void {
+    lane.stalled.delete(seat);
+    lane.waiting.delete(seat);
+    lane.handed.delete(seat);
   }
 
   /**
@@ -147,7 +170,8 @@ export class ReadLanes {
   #laneOf(descriptor: Descriptor | undefined): Lane {
     const known = descriptor === undefined ? undefined : this.#lanes.get(descriptor);
     if (known !== undefined) return known;
-    const lane = { descriptor, stalled: new Set<Seat>(), waiting: [], queue: [] };
+    const seats = { stalled: new Set<Seat>(), waiting: new Set<Seat>(), handed: new Set<Seat>() };
+    const lane = { descriptor, ...seats, queue: [] };
     if (descriptor !== undefined) {
       this.#lanes.set(descriptor, lane);
       this.#parts.descriptors.hold(descriptor);
@@ -156,32 +180,45 @@ export class ReadLanes {
   }
 
   #pump(lane: Lane): void {
-    const { pool } = this.#parts;
     if (lane.stalled.size === 0) this.#recover(lane);
-    while (lane.waiting.length > 0 && lane.queue.length > 0) {
-      const [seat, read] = [lane.waiting.shift(), lane.queue.shift()];
-      if (seat === undefined || read === undefined) return;
-      seat.state = 'handed';
-      seat.handedSince = read.since;
-      pool.tell(seat, { kind: 'read', job: read.job });
+    for (const seat of lane.waiting) {
+      const read = lane.queue.shift();
+      if (read === undefined) break;
+      this.#hand(seat, lane, read);
     }
     if (lane.stalled.size > 0) return;
-    for (const seat of lane.waiting.splice(0)) {
-      seat.lane = undefined;
-      pool.dismiss(seat);
-    }
+    // Nobody is left to empty it.
+    if (lane.waiting.size + lane.handed.size === 0)
+      for (const read of lane.queue.splice(0)) this.#parts.onOrphan(read);
+    if (lane.queue.length > 0) this.#recovered.add(lane);
+    else this.#recovered.delete(lane);
+    for (const seat of lane.waiting) this.#dismiss(seat, lane);
   }
 
-  /** Nobody is missing: new reads go to the workers; what is queued goes to those who came back, or to the main thread. */
+  #hand(seat: Seat, lane: Lane, read: QueuedRead): void {
+    lane.waiting.delete(seat);
+    lane.handed.add(seat);
+    seat.state = 'handed';
+    seat.handed = read;
+    this.#parts.pool.tell(seat, { kind: 'read', job: read.job });
+  }
+
+  #dismiss(seat: Seat, lane: Lane): void {
+    lane.waiting.delete(seat);
+    seat.lane = undefined;
+    this.#parts.pool.dismiss(seat);
+  }
+
+  /** No worker is missing: new reads of the source go to the workers again. */
   #recover(lane: Lane): void {
     const { descriptor } = lane;
-    if (descriptor !== undefined && this.#lanes.delete(descriptor)) {
-      this.#parts.files.setStalled(descriptor, false);
-      this.#parts.descriptors.release(descriptor);
-      this.#parts.log.info({ path: descriptor.path }, 'the source answers again');
-      this.#guard();
-    }
-    if (lane.waiting.length === 0) for (const { job } of lane.queue.splice(0)) this.#parts.onOrphan(job);
+    // The source may have stalled again since: then its lane is another one.
+    if (descriptor === undefined || this.#lanes.get(descriptor) !== lane) return;
+    this.#lanes.delete(descriptor);
+    this.#parts.files.setStalled(descriptor, false);
+    this.#parts.descriptors.release(descriptor);
+    this.#parts.log.info({ path: descriptor.path }, 'storage answers again');
+    this.#guard();
   }
 
   /** With no worker to spare, nobody reads optimistically any more: metadata must stay alive. */

@@ -7,6 +7,8 @@ export interface Request {
   /** Names the request in replies and interrupts; bit 63 marks one that is sent again (FUSE_NOTIFY_RESEND). */
   readonly unique: bigint;
   readonly node: number;
+  /** The user who asks. */
+  readonly uid: number;
   /** Thread that waits for the answer; 0 when it is not visible from this pid namespace. */
   readonly pid: number;
   readonly body: Buffer;
@@ -15,9 +17,9 @@ export interface Request {
 /** Decodes the header; undefined when the bytes are not one whole request. */
 export function decodeRequest(bytes: Buffer): Request | undefined {
   if (bytes.length < IN_HEADER.size) return undefined;
-  const { len, opcode, unique, nodeid, pid } = IN_HEADER.decode(bytes);
+  const { len, opcode, unique, nodeid, uid, pid } = IN_HEADER.decode(bytes);
   if (len !== bytes.length) return undefined;
-  return { opcode, unique, node: nodeid, pid, body: bytes.subarray(IN_HEADER.size) };
+  return { opcode, unique, node: nodeid, uid, pid, body: bytes.subarray(IN_HEADER.size) };
 }
 
 /** How the body of one opcode is read; undefined when the bytes are too few or a name has no end. */

@@ -15,6 +15,7 @@ import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
 import type { Agreement } from './negotiation.js';
 import { hasPassthrough } from './negotiation.js';
 import { OpenFiles } from './open-files.js';
+import { CrashBudget } from './crash-budget.js';
 import { NotifyCode } from './protocol.js';
 import { ReadLanes } from './read-lanes.js';
 import { SharedExports } from './shared-exports.js';
@@ -31,6 +32,8 @@ export const WORKERS = 4;
 /** How many more may be started for those that a dead source holds. */
 const SPARE_WORKERS = 28;
 export const WORKER_SEATS = WORKERS + SPARE_WORKERS;
+/** One crash of a worker in so many milliseconds is borne for ever; one per seat may come at once. */
+const CRASH_FORGIVEN_MS = 60_000;
 /** Numbers of open directories are not used again by the engine that comes after. */
 const DIRECTORIES_PER_ENGINE = 2 ** 32;
 
@@ -44,7 +47,9 @@ export interface SessionParts {
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight?: InFlight | undefined;
   /** Some for WORKERS may be loaded already. */
-  readonly threads?: WorkerThreads | undefined;
+  readonly threads?: Pick<WorkerThreads, 'take'> | undefined;
+  /** This process cannot serve the mount any more; the mount itself is not at its end. */
+  readonly onBroken: (error: CinderfsError) => void;
 }
 
 /**
@@ -95,7 +100,7 @@ export class Session {
       log,
       readTimeoutMs,
       answer,
-      onOrphan: (job) => this.#dispatcher.read(job),
+      onOrphan: (read) => this.#dispatcher.read(read),
     });
     this.#watch = new StallWatch({
       pool: this.#pool,
@@ -130,7 +135,7 @@ export class Session {
   start(): void {
     const { device, inFlight } = this.#parts;
     const left = this.#inherited ? (inFlight?.left((unique) => device.waits(unique)) ?? []) : [];
-    for (const request of left) this.#dispatcher.dispatch(request);
+    for (const request of left) this.#dispatcher.dispatch(request, this.#parts.clock.now());
     if (this.#inherited && inFlight === undefined) device.resend();
     this.#pool.refill();
   }
@@ -162,9 +167,11 @@ export class Session {
   }
 
   #workers(): WorkerPool {
-    const { device, options, inFlight, threads = new WorkerThreads() } = this.#parts;
+    const { device, options, clock, inFlight, threads = new WorkerThreads() } = this.#parts;
     return new WorkerPool({
       threads,
+      clock,
+      crashes: new CrashBudget({ clock, limit: WORKER_SEATS, forgiveMs: CRASH_FORGIVEN_MS }),
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       pieces: new SharedPieces(options.pieceBytes ?? 0).memory,
@@ -174,20 +181,22 @@ export class Session {
       limit: WORKER_SEATS,
       inFlight,
       log: options.log,
-      onRequest: (bytes) => this.#dispatcher.dispatch(bytes),
+      onRequest: (bytes, since) => this.#dispatcher.dispatch(bytes, since),
       onWaiting: (seat) => this.#lanes.waiting(seat),
-      onRefused: (job) => this.#dispatcher.read(job),
+      onRefused: (read) => this.#dispatcher.read(read),
       onLeftImage: (place) => this.#images.settle(place),
       onLeft: (seat) => {
-        this.#exports.vacate(seat).forEach((socket) => systemCalls()?.closeSocket(socket));
-        this.#images.vacate(seat);
+        this.#exports.vacate(seat.index).forEach((socket) => systemCalls()?.closeSocket(socket));
+        this.#images.vacate(seat.index);
+        this.#lanes.left(seat);
       },
       onAbandoned: (unique) => device.fail(unique, 'EIO'),
+      onSpent: (error) => this.#parts.onBroken(error),
     });
   }
 
   #context(): ConstructorParameters<typeof Dispatcher>[0]['context'] {
-    const { filesystem, options, clock } = this.#parts;
+    const { filesystem, options } = this.#parts;
     return {
       filesystem,
       attributeTtlSeconds: options.attributeTtlSeconds,
@@ -198,8 +207,7 @@ export class Session {
       directories: new Map(),
       nextDirectory: () => (this.#directories += 1),
       onOpened: () => this.#watch.arm(),
-      queueRead: ({ descriptor }, job) =>
-        descriptor !== undefined && this.#lanes.enqueue(descriptor, job, clock.now()),
+      queueRead: ({ descriptor }, read) => descriptor !== undefined && this.#lanes.enqueue(descriptor, read),
     };
   }
 

@@ -2,8 +2,9 @@ import type { Clock } from '../../async/clock.js';
 import { followCaller } from './caller-signals.js';
 import type { ClaimedRead } from './claims.js';
 import type { ReplyErrno } from './errno.js';
+import type { Seat, Watch } from './seat.js';
 import type { ReadJob } from './worker-messages.js';
-import type { Seat, WorkerPool } from './worker-pool.js';
+import type { WorkerPool } from './worker-pool.js';
 
 /** Milliseconds in one read after which a worker counts as stalled. */
 const STALL_MS = 200;
@@ -51,8 +52,8 @@ export class StallWatch {
   }
 
   /**
-   * The caller of `unique` was interrupted. If it means to leave, that is honoured once its read has stalled: a signal must not cut short the reads of a
-   * regular file that are about to be answered. False: no worker is reading for it.
+   * The caller of `unique` was interrupted. If it means to leave, that is honoured once its read has stalled: a signal
+   * must not cut short the reads of a regular file that are about to be answered. False: no worker is reading for it.
    */
   interrupt(unique: bigint): boolean {
     const read = this.#reading(unique);
@@ -88,9 +89,14 @@ export class StallWatch {
     const claim = this.#parts.pool.claims.current(seat.index);
     if (seat.state === 'stalled') this.#inspectStalled(seat, claim, now);
     else if (claim === undefined) seat.watch = undefined;
-    else if (seat.watch?.claim !== claim)
-      seat.watch = { claim, seen: now, since: seat.handedSince ?? now, taken: false };
+    else if (seat.watch?.claim !== claim) seat.watch = this.#watchOf(seat, claim, now);
     else if (now - seat.watch.seen >= Math.min(STALL_MS, this.#parts.readTimeoutMs)) this.#stalled(seat);
+  }
+
+  #watchOf({ index, handed }: Seat, claim: number, now: number): Watch {
+    const { unique } = this.#parts.pool.claims.read(index);
+    const since = handed?.job.unique === unique ? handed.since : now;
+    return { claim, unique, seen: now, since, taken: false };
   }
 
   #stalled(seat: Seat): void {
@@ -114,6 +120,7 @@ export class StallWatch {
     if (errno === 'EINTR' && !this.#leaving.has(unique)) return;
     if (!claims.take(seat.index, claim)) return;
     watch.taken = true;
+    claims.settle(seat.index);
     this.#parts.answer({ unique, fh }, errno);
     this.#parts.release(seat, fh);
   }

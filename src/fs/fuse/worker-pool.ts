@@ -1,37 +1,18 @@
-import type { Worker } from 'node:worker_threads';
-import { reasonOf } from '../../errors.js';
+import type { Clock } from '../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { Claims } from './claims.js';
+import type { CrashBudget } from './crash-budget.js';
 import type { InFlight } from './in-flight.js';
-import type { Lane } from './read-lanes.js';
 import { decodeRequest } from './request.js';
+import type { QueuedRead, Seat } from './seat.js';
 import type { FromWorker, ReadJob, ToWorker } from './worker-messages.js';
 import type { WorkerThreads } from './worker-threads.js';
 
-/** One worker thread and what it is doing, as the main thread sees it. */
-export interface Seat {
-  readonly index: number;
-  readonly worker: Worker;
-  /** serving: at /dev/fuse. stalled: in a read that does not return. waiting, handed: read-lanes.ts has it. */
-  state: 'serving' | 'stalled' | 'waiting' | 'handed';
-  /** The read it is in, as stall-watch.ts saw it last. */
-  watch?: Watch | undefined;
-  /** Since when the read it was handed had waited; its deadline counts from there. */
-  handedSince?: number | undefined;
-  lane?: Lane | undefined;
-}
-
-export interface Watch {
-  readonly claim: number;
-  /** When it was first seen, and from when its deadline counts. Milliseconds of the clock. */
-  readonly seen: number;
-  readonly since: number;
-  /** The request was answered by the main thread; the worker is still inside. */
-  taken: boolean;
-}
-
 export interface WorkerPoolParts {
-  readonly threads: WorkerThreads;
+  readonly threads: Pick<WorkerThreads, 'take'>;
+  readonly clock: Clock;
+  readonly crashes: CrashBudget;
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
@@ -44,15 +25,18 @@ export interface WorkerPoolParts {
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight: InFlight | undefined;
   readonly log: Log;
-  readonly onRequest: (bytes: Buffer) => void;
+  /** A request that its worker does not answer; it came at `since`. */
+  readonly onRequest: (bytes: Buffer, since: number) => void;
   readonly onWaiting: (seat: Seat) => void;
-  readonly onRefused: (job: ReadJob) => void;
+  readonly onRefused: (read: QueuedRead) => void;
   /** A worker left an image that was withdrawn. */
   readonly onLeftImage: (place: number) => void;
-  /** A worker is gone; what it had open is to be closed. */
-  readonly onLeft: (seat: number) => void;
+  /** A worker is gone; what it had open is to be closed, what it was handed is to be read by somebody else. */
+  readonly onLeft: (seat: Seat) => void;
   /** A worker died with this request unanswered. */
   readonly onAbandoned: (unique: bigint) => void;
+  /** Workers die again and again: this process cannot serve the mount any more. Called once. */
+  readonly onSpent: (error: CinderfsError) => void;
 }
 
 /** The worker threads of a mount. Ended when the kernel has let go and every thread that can end has. */
@@ -62,7 +46,6 @@ export class WorkerPool {
   readonly #parts: WorkerPoolParts;
   readonly #seats = new Map<number, Seat>();
   #closing = false;
-  #crashes = 0;
   #resolveEnded: () => void = () => undefined;
 
   constructor(parts: WorkerPoolParts) {
@@ -141,19 +124,31 @@ export class WorkerPool {
   }
 
   #hear(seat: Seat, message: FromWorker): void {
-    if (message instanceof Uint8Array) this.#parts.onRequest(bufferOf(message));
-    else if (message.kind === 'kept') this.#take(bufferOf(message.bytes), message.slot);
+    if (message instanceof Uint8Array) this.#pass(seat, bufferOf(message));
+    else if (message.kind === 'kept') this.#take(seat, bufferOf(message.bytes), message.slot);
     else if (message.kind === 'waiting') this.#waits(seat, message.answered);
-    else if (message.kind === 'refused') this.#parts.onRefused(message.job);
+    else if (message.kind === 'refused') this.#refuse(seat, message.job);
     else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
     else if (message.kind === 'failed')
-      this.#parts.log.debug({ ...message }, 'a worker could not read; the main thread tries');
+      this.#parts.log.debug({ ...message }, 'worker read failed; retrying on main thread');
   }
 
-  #take(request: Buffer, slot: number): void {
+  #take(seat: Seat, request: Buffer, slot: number): void {
     const unique = decodeRequest(request)?.unique;
     if (unique !== undefined) this.#parts.inFlight?.took(unique, slot);
-    this.#parts.onRequest(request);
+    this.#pass(seat, request);
+  }
+
+  /** One that its worker tried first has waited since then. */
+  #pass({ watch }: Seat, request: Buffer): void {
+    const tried = watch !== undefined && watch.unique === decodeRequest(request)?.unique;
+    this.#parts.onRequest(request, tried ? watch.since : this.#parts.clock.now());
+  }
+
+  #refuse(seat: Seat, job: ReadJob): void {
+    const since = seat.handed?.since ?? this.#parts.clock.now();
+    seat.handed = undefined;
+    this.#parts.onRefused({ job, since });
   }
 
   #waits(seat: Seat, answered: bigint | undefined): void {
@@ -163,18 +158,32 @@ export class WorkerPool {
 
   #left(seat: Seat, code: number): void {
     this.#seats.delete(seat.index);
-    this.#parts.onLeft(seat.index);
-    const claim = this.claims.current(seat.index);
-    const { unique } = this.claims.read(seat.index);
-    const left = this.#parts.inFlight?.vacate(seat.index);
-    if (claim !== undefined && this.claims.take(seat.index, claim)) this.#parts.onAbandoned(unique);
-    else if (left !== undefined) this.#parts.onRequest(left);
+    this.#answerFor(seat);
     if (code === 0 && seat.state === 'serving') this.#close();
-    else if (code !== 0) this.#crashes += 1;
-    // A worker that cannot live is not started for ever; the last one's death ends the mount.
-    if (this.#crashes > this.#parts.limit) this.#close();
+    else if (code !== 0 && !this.#parts.crashes.spend()) this.#giveUp();
+    this.#parts.onLeft(seat);
     this.refill();
     this.#settle();
+  }
+
+  /** What a worker had read and left unanswered when it died. */
+  #answerFor({ index }: Seat): void {
+    const { inFlight, onAbandoned, onRequest, clock } = this.#parts;
+    const unique = this.claims.abandoned(index);
+    const left = inFlight?.vacate(index);
+    const kept = left === undefined ? undefined : decodeRequest(left)?.unique;
+    if (unique !== undefined) onAbandoned(unique);
+    // Its claim was taken from it: it is answered, though its worker could not say so.
+    else if (kept !== undefined && kept === this.claims.read(index).unique) inFlight?.answered(kept);
+    else if (left !== undefined) onRequest(left, clock.now());
+  }
+
+  /** Workers that cannot live are not started for ever. The mount is not at its end, this process is. */
+  #giveUp(): void {
+    if (this.#closing) return;
+    this.#close();
+    const remedy = 'The log says of what each of them died.';
+    this.#parts.onSpent(new CinderfsError('fuse_failed', 'too many threads of this engine died', { remedy }));
   }
 
   /** A serving worker ends of its own accord only when the kernel has let go of the mount. */

@@ -77,6 +77,7 @@ for (;;) {
   if (length === undefined) break;
   if (answer(length)) inbox.done();
   else forward(length);
+  claims.settle(seat);
   if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
 }
 pipe.discard();
@@ -167,6 +168,7 @@ function serveWhileRecalled(): 'rejoin' | 'retire' {
       tell({ kind: 'refused', job: message.job });
       waiting = { kind: 'waiting' };
     }
+    claims.settle(seat);
     // A job can stall and be recalled as well: the next 'waiting' answers that, too.
     claims.recalled(seat);
   }
