@@ -13,7 +13,7 @@ prepare_ceph() {
 }
 
 start_ceph_mon() {
-  CONFIG=$CEPH_CONF daemon ceph-mon ceph-mon -c "$CEPH_CONF" -f -i a
+  CONFIG=$CEPH_CONF daemon ceph-mon env -C / ceph-mon -c "$CEPH_CONF" -f -i a
   await 60 ceph-mon timeout 5 ceph -s
 }
 
@@ -24,12 +24,12 @@ start_ceph_mgr() {
     mkdir -p "$data"
     ceph auth get-or-create mgr.x mon 'allow profile mgr' osd 'allow *' mds 'allow *' -o "$data/keyring"
   fi
-  CONFIG=$CEPH_CONF daemon ceph-mgr ceph-mgr -c "$CEPH_CONF" -f -i x
+  CONFIG=$CEPH_CONF daemon ceph-mgr env -C / ceph-mgr -c "$CEPH_CONF" -f -i x
 }
 
 start_ceph_osd() {
   [[ -e $VAR/ceph/osd.0/prepared ]] || make_osd >>"$LOG/prepare.log" 2>&1
-  CONFIG=$CEPH_CONF daemon ceph-osd ceph-osd -c "$CEPH_CONF" -f -i 0
+  CONFIG=$CEPH_CONF daemon ceph-osd env -C / ceph-osd -c "$CEPH_CONF" -f -i 0
   await 120 ceph-osd osd_is_up
 }
 

@@ -26,14 +26,16 @@ start_glance_api() {
 # for it to be 1 GiB: no upload to NFS can work (Launchpad #2000584). A copy that says 'rb+' comes first on PYTHONPATH.
 mend_glance_store() {
   local original=/usr/lib/python3/dist-packages/glance_store overlay=$STATE/python/overlay
-  local driver=$overlay/glance_store/_drivers/cinder.py
-  [[ $overlay/mended -nt $original/_drivers/cinder.py ]] && return
+  local driver=_drivers/cinder.py # Zed; a package in 2025.1
+  [[ -e $original/$driver ]] || driver=_drivers/cinder/store.py
+  [[ $overlay/mended -nt $original/$driver ]] && return
+  driver=$overlay/glance_store/$driver
   rm -rf "$overlay"
   mkdir -p "$overlay"
   cp -r "$original" "$overlay/"
   sed -i "s/_open_cinder_volume(client, volume, 'wb')/_open_cinder_volume(client, volume, 'rb+')/
           s/attach_mode = 'rw' if mode == 'wb' else 'ro'/attach_mode = 'rw' if mode == 'rb+' else 'ro'/" "$driver"
-  [[ $(grep -c "'rb+'" "$driver") == 2 ]] ||
+  [[ $(grep -c "'rb+'" "$driver") -ge 2 && ! $(grep "'wb'" "$driver") ]] ||
     die "glance_store is not the version this lab knows how to mend: $original"
   touch "$overlay/mended"
 }

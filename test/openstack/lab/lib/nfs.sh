@@ -30,6 +30,8 @@ start_ganesha() {
   [[ -e /etc/mtab ]] || ln -s /proc/self/mounts /etc/mtab # ganesha reads it; minimal systems have none
   render ganesha.conf "$ETC/ganesha.conf"
   sed -i "s|@plugins@|$(echo /usr/lib/*-linux-gnu/ganesha)|" "$ETC/ganesha.conf"
+  # ganesha 6 (Debian 13) ends without CAP_SYS_RESOURCE unless told not to; ganesha 4 (Debian 12) does not know the option
+  grep -qai allow_set_io_flusher_fail /usr/lib/ganesha/libganesha_nfsd.so* || sed -i '/allow_set_io_flusher_fail/d' "$ETC/ganesha.conf"
   CONFIG=$ETC/ganesha.conf daemon ganesha ganesha.nfsd -F -L "$LOG/ganesha.log" -f "$ETC/ganesha.conf" -p "$RUN/ganesha.own.pid"
   # it listens before its export is ready, or even valid
   await 60 ganesha nfs-ls "nfs://127.0.0.1$VAR/nfs"
