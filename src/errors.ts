@@ -1,4 +1,5 @@
 import { printableLine } from './printable.js';
+import { inspect } from 'node:util';
 import { ERROR_KINDS, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
 
 export { ERROR_KINDS, EXIT, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
@@ -79,6 +80,14 @@ export class CinderfsError extends Error {
 
 /** The message of anything that can be thrown, on one line. */
 export function reasonOf(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
-  return text.replace(/\s+/g, ' ').trim();
+  return textOf(thrown).replace(/\s+/g, ' ').trim();
+}
+
+/** Other processes answer with plain objects: `{ code, message }`. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message || thrown.name;
+  if (typeof thrown !== 'object' || thrown === null) return String(thrown);
+  const { message, code } = thrown as { readonly message?: unknown; readonly code?: unknown };
+  const told = [message, code].find((text) => typeof text === 'string' && text !== '');
+  return typeof told === 'string' ? told : inspect(thrown, { depth: 1, breakLength: Infinity });
 }
