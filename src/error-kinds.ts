@@ -145,6 +145,12 @@ export const ERROR_KINDS = {
     'error',
     'Choose another --connector for this protocol.',
   ),
+  volume_unsafe: kind(
+    'EACCES',
+    'connector',
+    'error',
+    'Upload the image again; look at what wrote the volume before anything else opens it.',
+  ),
   identity_mismatch: kind(
     'ESTALE',
     'internal',

@@ -34,7 +34,7 @@ export function connectorsOf(
   const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
   const rbd = new RbdConnector({ images, cephDirectory, clock, connectMs });
   const directory = join(runDir, 'nbd');
-  const qemu = new QemuConnector({ directory, initiator, cephDirectory, clock, startMs: connectMs });
+  const qemu = new QemuConnector({ directory, initiator, cephDirectory, clock, startMs: connectMs, log });
   const mounts = new NfsMounts({ directory: join(runDir, 'nfs'), timeoutMs: connectMs });
   const krbd = new KrbdConnector({ cephDirectory, stepMs: connectMs, fallback: qemu, clock, log });
   return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];

@@ -5,6 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { systemClock } from '../../src/async/clock.js';
 import type { Source } from '../../src/attach/source.js';
 import type { PoolOptions } from '../../src/attach/service.js';
 import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
@@ -90,7 +91,10 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
 
 async function readAll(source: Source, size: number): Promise<Buffer> {
   if (source.kind === 'nbd') {
-    const client = await NbdClient.connect(source.socket, source.exportName);
+    const client = await NbdClient.connect(source.socket, source.exportName, {
+      clock: systemClock,
+      ms: 10_000,
+    });
     const bytes = await client.read(0, size);
     client.close();
     return bytes;

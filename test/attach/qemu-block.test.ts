@@ -94,18 +94,17 @@ describe('connection_info in the words of QEMU', () => {
     );
   });
 
-  it('takes the format from Cinder and never follows a backing file of a volume that has no snapshot', async () => {
-    const [raw] = await qemuBlocks(NFS, host);
-    assert.equal(raw?.options.driver, 'raw');
-    const [qcow2] = await qemuBlocks({ ...NFS, format: 'qcow2' }, host);
-    assert.equal(qcow2?.options.driver, 'qcow2');
-    assert.equal(qcow2.options.backing, null);
-    const file = {
-      driver: 'nfs',
-      server: { type: 'inet', host: '127.0.0.1' },
-      path: `/srv/nfs/${String(NFS.name)}`,
-    };
-    assert.deepEqual(qcow2.options.file, { ...file, 'read-only': true });
+  it('reads every volume raw, also one whose format is decoded afterwards', async () => {
+    for (const format of ['raw', 'qcow2']) {
+      const [block] = await qemuBlocks({ ...NFS, format }, host);
+      assert.equal(block?.options.driver, 'raw');
+      const file = {
+        driver: 'nfs',
+        server: { type: 'inet', host: '127.0.0.1' },
+        path: `/srv/nfs/${String(NFS.name)}`,
+      };
+      assert.deepEqual(block.options.file, { ...file, 'read-only': true });
+    }
   });
 
   const hostile: readonly (readonly [string, ConnectionInfo, string])[] = [
@@ -124,6 +123,7 @@ describe('connection_info in the words of QEMU', () => {
     ['a hidden climb', { ...NFS, name: 'volume..' }, 'connector_failed'],
     ['an export that is no export', { ...NFS, export: '-oproto=x:/a' }, 'connector_failed'],
     ['an export that climbs', { ...NFS, export: 'nfs:/a/../../b' }, 'connector_failed'],
+    ['a format where there can be none', { ...RBD, format: 'qcow2' }, 'protocol_unsupported'],
     ['a format that is not asked for', { ...NFS, format: 'vmdk' }, 'protocol_unsupported'],
     ['a protocol that QEMU does not speak', { driver_volume_type: 'fibre_channel' }, 'protocol_unsupported'],
   ];

@@ -21,7 +21,7 @@ const onDisk = (
   path: string,
   format = 'raw',
 ): { driver_volume_type: string; path: string; format: string } => ({
-  driver_volume_type: 'file',
+  driver_volume_type: 'local',
   path,
   format,
 });
@@ -46,7 +46,7 @@ describe('the qemu connector with a real qemu-nbd', () => {
             ? { options: { driver: 'raw', file: info.options } }
             : {
                 options: {
-                  driver: String(info.format),
+                  driver: typeof info.driver === 'string' ? info.driver : 'raw',
                   file: { driver: 'file', filename: String(info.path) },
                 },
               },
@@ -135,7 +135,9 @@ describe('the qemu connector with a real qemu-nbd', () => {
     const refusal = await make('qemu-nbd-of-nowhere').refusal({ driver_volume_type: 'rbd' });
     assert.equal(refusal?.code, 'connector_missing');
     assert.match(refusal.remedy, /qemu-utils/);
-    await assert.rejects(connect('raw', 'nowhere'), (error) => {
+    const info = { ...onDisk(join(directory, 'raw')), driver: 'nowhere' };
+    const request = { volumeId: VOLUME, info, signal: never };
+    await assert.rejects(connector.connect(request, connector.plan(request)), (error) => {
       assert.ok(CinderfsError.is(error) && error.code === 'connector_missing', String(error));
       assert.match(error.remedy, /qemu-block-extra/);
       return true;
@@ -197,7 +199,10 @@ describe('the qemu connector with a real qemu-nbd', () => {
 
 async function readAll(source: Source, size: number): Promise<Buffer> {
   assert.ok(source.kind === 'nbd');
-  const client = await NbdClient.connect(source.socket, source.exportName);
+  const client = await NbdClient.connect(source.socket, source.exportName, {
+    clock: systemClock,
+    ms: 10_000,
+  });
   const parts: Buffer[] = [];
   for (let at = 0; at < size; at += MiB) parts.push(await client.read(at, Math.min(MiB, size - at)));
   client.close();

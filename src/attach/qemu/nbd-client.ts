@@ -1,5 +1,7 @@
 /** A small NBD client on a unix socket: enough to prove what an export holds, and to notice its end. One request at a time. */
 import { connect, type Socket } from 'node:net';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
 
 const NBDMAGIC = 0x4e42444d41474943n;
@@ -16,6 +18,12 @@ const CMD_DISC = 2;
 /** Fixed newstyle, no zeroes. */
 const CLIENT_FLAGS = 3;
 
+/** Milliseconds for the handshake. */
+export interface Patience {
+  readonly clock: Clock;
+  readonly ms: number;
+}
+
 export class NbdClient {
   /** Bytes of the export. */
   readonly size: number;
@@ -30,11 +38,12 @@ export class NbdClient {
     this.ended = wire.ended;
   }
 
-  /** Negotiates `exportName`; rejects with `connector_failed`. */
-  static async connect(socketPath: string, exportName: string): Promise<NbdClient> {
+  /** Negotiates `exportName`; rejects with `connector_failed`, also when the server accepts and then says nothing. */
+  static async connect(socketPath: string, exportName: string, { clock, ms }: Patience): Promise<NbdClient> {
     const wire = await Wire.connect(socketPath);
     try {
-      return new NbdClient(wire, await negotiate(wire, exportName));
+      const onTimeout = (): CinderfsError => failed(`no answer on ${socketPath} within ${ms} ms`);
+      return new NbdClient(wire, await withDeadline(negotiate(wire, exportName), { clock, ms, onTimeout }));
     } catch (error) {
       wire.close();
       throw error;

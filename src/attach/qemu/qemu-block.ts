@@ -36,8 +36,8 @@ export function qemuSpeaks(protocol: string): boolean {
 }
 
 /**
- * The ways to open the volume, in order: one per portal. `format` is the volume's own (Cinder's NFS driver keeps some as
- * qcow2), never guessed from content: a guest may have written what it likes there.
+ * The ways to open the volume, in order: one per portal. Always raw, and said so: QEMU would guess the format from the
+ * content, where a guest may have written what it likes, and a format leads to other files (decoder.ts).
  */
 export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
   const reader = READERS.get(info.driver_volume_type);
@@ -46,12 +46,9 @@ export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<
       'protocol_unsupported',
       `the qemu connector does not speak ${info.driver_volume_type}`,
     );
-  const format = formatOf(info);
-  // A volume has a backing file only while it has a snapshot: then its name is not its own id alone.
-  const backing =
-    format === 'qcow2' && !/^volume-[0-9a-f-]{36}\../.test(String(info.name)) ? { backing: null } : {};
+  formatOf(info);
   return (await reader(info, host)).map(({ options, secret }) => ({
-    options: { driver: format, 'read-only': true, ...backing, file: { ...options, 'read-only': true } },
+    options: { driver: 'raw', 'read-only': true, file: { ...options, 'read-only': true } },
     secret,
   }));
 }

@@ -1,22 +1,25 @@
-import { watch } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Clock } from '../../async/clock.js';
-import { withDeadline } from '../../async/deadline.js';
-import { CinderfsError, reasonOf } from '../../errors.js';
+import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
+import { type Log, silentLog } from '../../log.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
-import { NbdClient } from './nbd-client.js';
-import { endProcess, findProcesses, runs } from '../processes.js';
-import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
 import type { HostRecord } from '../journal/record.js';
-import { lookUp, start, type Started } from '../run-command.js';
+import { lookUp } from '../run-command.js';
+import type { NbdSource } from '../source.js';
+import { formatOf } from '../volume-format.js';
+import { Decoder } from './decoder.js';
+import { NbdClient } from './nbd-client.js';
+import { endServers, serversOf, startServer } from './nbd-process.js';
+import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
 
 export interface QemuOptions extends QemuHost {
   /** Holds sockets, pid files, logs and, while a server starts, secrets; on a tmpfs, for this mount alone. */
   readonly directory: string;
   readonly clock: Clock;
   readonly startMs: number;
+  readonly log?: Log | undefined;
   /** For tests; `qemu-nbd` otherwise. */
   readonly program?: string | undefined;
   /** For tests, which have files instead of a backend; qemuBlocks() otherwise. */
@@ -24,24 +27,33 @@ export interface QemuOptions extends QemuHost {
 }
 
 const PACKAGE = 'qemu-utils';
-/** 0: as many readers as there are; the default is 1. */
-const SHARED = 0;
+/** A server on this host answers at once; one that is stopped never does. */
+const HELLO_MS = 10_000;
+
+/** Our own connections to the servers of a volume: they prove, and notice the end of each server. */
+interface Links {
+  readonly clients: readonly NbdClient[];
+  readonly lost: AbortController;
+}
 
 /**
  * One read-only qemu-nbd per volume, on a unix socket, with QEMU's own drivers in user space: no kernel initiator, no
- * root, nothing on the host that somebody else could take away.
+ * root, nothing on the host that somebody else could take away. It hands out the bytes as they are; those of a volume in
+ * a format go on through a second process, that has no rights (decoder.ts).
  *
- * The server outlives a daemon that is killed; it is found again by its socket, which stands in its arguments and is
- * named after the volume. So no pid is ever killed that does not prove to be ours.
+ * The servers outlive a daemon that is killed; they are found again by an argument that is named after the volume. So no
+ * pid is ever killed that does not prove to be ours.
  */
 export class QemuConnector implements Connector {
   readonly name = 'qemu';
   readonly #options: QemuOptions;
-  /** Our own connection to each server, by socket: proves, and notices its end. */
-  readonly #clients = new Map<string, NbdClient>();
+  readonly #decoder: Decoder;
+  /** By the socket that readers use. */
+  readonly #links = new Map<string, Links>();
 
   constructor(options: QemuOptions) {
     this.#options = options;
+    this.#decoder = new Decoder({ ...options, log: options.log ?? silentLog });
   }
 
   async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
@@ -51,6 +63,7 @@ export class QemuConnector implements Connector {
         `the qemu connector does not speak ${info.driver_volume_type}`,
       );
     try {
+      formatOf(info);
       await lookUp({ program: this.#program, args: [], package: PACKAGE });
       return undefined;
     } catch (error) {
@@ -64,13 +77,16 @@ export class QemuConnector implements Connector {
 
   async connect({ info, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
     const socket = socketOf(plan);
+    const decoded = formatOf(info) !== 'raw';
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     const failures: unknown[] = [];
     const blocks = this.#options.blocks?.(info) ?? qemuBlocks(info, this.#options);
     for (const block of await blocks) {
       signal.throwIfAborted();
       try {
-        return await this.#serve(block, socket, signal);
+        return await (decoded
+          ? this.#decode(block, socket, signal)
+          : this.#reach({ socket, pid: await this.#serve(block, socket, exportOf(socket), signal) }));
       } catch (error) {
         failures.push(error);
         await this.disconnect(plan);
@@ -81,30 +97,31 @@ export class QemuConnector implements Connector {
 
   async adopt(host: HostRecord): Promise<Connected | undefined> {
     const socket = socketOf(host);
-    const [pid] = await this.#servers(host);
-    return pid === undefined ? undefined : this.#reach(socket, pid);
+    const { decoder } = host;
+    const [raw] = await this.#servers(decoder === undefined ? socket : rawOf(socket), host.pid);
+    const [last] = decoder === undefined ? [raw] : await this.#decoder.processes(socket, decoder);
+    return raw === undefined || last === undefined ? undefined : this.#reach(host);
   }
 
-  /** Each step is tried whatever became of the others. */
+  /** The decoder first: it reads the other. Each step is tried whatever became of the others. */
   async disconnect(host: HostRecord): Promise<void> {
     const socket = socketOf(host);
-    const client = this.#clients.get(socket);
-    this.#clients.delete(socket);
-    client?.close();
-    const endings = (await this.#servers(host)).map((pid) => endProcess(pid, this.#options.clock));
-    const results = await Promise.allSettled(endings);
-    const failures = results.flatMap((result) =>
-      result.status === 'rejected' ? [result.reason as unknown] : [],
-    );
-    if (failures.length > 0)
-      throw new CinderfsError('connector_failed', failures.map(reasonOf).join('; '), {
-        cause: new AggregateError(failures),
-      });
-    await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
+    const links = this.#links.get(socket);
+    this.#links.delete(socket);
+    for (const client of links?.clients ?? []) client.close();
+    const results = await Promise.allSettled([
+      this.#decoder.end(socket, host.decoder),
+      this.#end(rawOf(socket), host.pid),
+      this.#end(socket, host.pid),
+    ]);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw CinderfsError.from(failed.reason, 'connector_failed');
   }
 
   async abandoned(host: HostRecord): Promise<boolean> {
-    return (await this.#servers(host)).length === 0;
+    const socket = socketOf(host);
+    const found = await Promise.all([socket, rawOf(socket)].map((each) => this.#servers(each, host.pid)));
+    return found.flat().length === 0;
   }
 
   async endStray(volumeId: string): Promise<void> {
@@ -115,67 +132,94 @@ export class QemuConnector implements Connector {
     return this.#options.program ?? 'qemu-nbd';
   }
 
-  /** Starts a server and waits for the event that it listens: qemu-nbd writes its pid file then. */
-  async #serve(block: QemuBlock, socket: string, signal: AbortSignal): Promise<Connected> {
-    const files = filesOf(socket);
-    const ready = awaitFile(files.pid);
+  /** The volume as it is on a socket of its own, and what is in it on `socket`. */
+  async #decode(block: QemuBlock, socket: string, signal: AbortSignal): Promise<Connected> {
+    const raw = rawAt(socket);
+    const pid = await this.#serve(block, raw.socket, raw.exportName, signal);
+    const client = await this.#hello(raw);
     try {
-      if (block.secret !== undefined) await writeFile(files.secret, block.secret.value, { mode: 0o600 });
-      const args = argumentsFor(block, socket);
-      const server = await start({ program: this.#program, args, package: PACKAGE }, files.log);
-      await withDeadline(Promise.race([ready.seen, failureOf(server, files.log)]), {
-        clock: this.#options.clock,
-        ms: this.#options.startMs,
-        signal,
-        onTimeout: () => new CinderfsError('connector_failed', 'qemu-nbd does not reach the volume in time'),
-      });
-      return await this.#reach(socket, server.pid);
+      const decoding = { raw, client, socket, exportName: exportOf(socket) };
+      const decoder = await this.#decoder.start(decoding, signal);
+      return await this.#reach({ socket, pid, decoder });
     } finally {
-      ready.stop();
-      // QEMU read it while it opened the volume; nobody else needs to.
-      await rm(files.secret, { force: true });
+      client.close();
     }
   }
 
-  async #reach(socket: string, pid: number): Promise<Connected> {
-    const exportName = exportOf(socket);
-    const client = await NbdClient.connect(socket, exportName);
-    const lost = new AbortController();
-    this.#clients.set(socket, client);
-    void client.ended.then(() => {
-      // Our own disconnect has forgotten the client before.
-      if (this.#clients.get(socket) !== client) return;
-      this.#clients.delete(socket);
-      lost.abort(new CinderfsError('connector_failed', `qemu-nbd (process ${pid}) ended unexpectedly`));
-    });
+  /** Starts a server of the undecoded volume. */
+  async #serve(block: QemuBlock, socket: string, exportName: string, signal: AbortSignal): Promise<number> {
+    const { secret, pid: readyFile, log } = filesOf(socket);
+    const { clock, startMs: ms } = this.#options;
+    try {
+      if (block.secret !== undefined) await writeFile(secret, block.secret.value, { mode: 0o600 });
+      const args = argumentsFor(block, socket, exportName);
+      const command = { program: this.#program, args, package: PACKAGE };
+      return await startServer({ command, log, readyFile }, { clock, ms, signal });
+    } finally {
+      // QEMU read it while it opened the volume; nothing else needs it.
+      await rm(secret, { force: true });
+    }
+  }
+
+  async #reach(host: HostRecord): Promise<Connected> {
+    const socket = socketOf(host);
+    const source = sourceAt(socket);
+    const client = await this.#hello(source);
+    const watched = host.decoder === undefined ? [] : [rawAt(socket)];
+    const clients = [client];
+    try {
+      for (const each of watched) clients.push(await this.#hello(each));
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    const links: Links = { clients, lost: new AbortController() };
+    this.#links.set(socket, links);
+    for (const each of clients) void each.ended.then(() => this.#noteEnd(socket, links, host));
     return {
-      source: { kind: 'nbd', socket, exportName },
-      host: { socket, pid },
-      lost: lost.signal,
+      source,
+      host,
+      lost: links.lost.signal,
       object: () => Promise.resolve(undefined),
       size: () => Promise.resolve(client.size),
       read: (offset, length) => client.read(offset, length),
     };
   }
 
-  /** The process that the record names, if it is still that one; else any that serves this socket. */
-  async #servers({ socket, pid }: HostRecord): Promise<readonly number[]> {
-    const argument = `--socket=${String(socket)}`;
-    const program = basename(this.#program);
-    if (typeof pid === 'number' && (await runs(pid, program, argument))) return [pid];
-    return findProcesses(program, argument);
+  #noteEnd(socket: string, links: Links, { pid, decoder }: HostRecord): void {
+    // Our own disconnect has forgotten them before.
+    if (this.#links.get(socket) !== links) return;
+    this.#links.delete(socket);
+    for (const client of links.clients) client.close();
+    const pids = [pid, decoder].filter((each) => each !== undefined).join(' or ');
+    links.lost.abort(new CinderfsError('connector_failed', `qemu-nbd (process ${pids}) ended unexpectedly`));
+  }
+
+  #hello({ socket, exportName }: NbdSource): Promise<NbdClient> {
+    const { clock, startMs } = this.#options;
+    return NbdClient.connect(socket, exportName, { clock, ms: Math.min(HELLO_MS, startMs) });
+  }
+
+  #servers(socket: string, pid: string | number | undefined): Promise<readonly number[]> {
+    return serversOf(this.#program, `--socket=${socket}`, pid);
+  }
+
+  async #end(socket: string, pid: string | number | undefined): Promise<void> {
+    await endServers(await this.#servers(socket, pid), this.#options.clock);
+    await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
   }
 }
 
-function argumentsFor(block: QemuBlock, socket: string): readonly string[] {
+function argumentsFor(block: QemuBlock, socket: string, exportName: string): readonly string[] {
   const { pid, secret } = filesOf(socket);
   const format = block.secret?.format ?? 'raw';
   return [
     '--read-only',
     '--persistent',
-    `--shared=${SHARED}`,
+    // As many readers as there are; the default is 1.
+    '--shared=0',
     `--socket=${socket}`,
-    `--export-name=${exportOf(socket)}`,
+    `--export-name=${exportName}`,
     `--pid-file=${pid}`,
     ...(block.secret === undefined
       ? []
@@ -191,6 +235,19 @@ function filesOf(socket: string): Files {
   return { socket, pid: `${stem}.pid`, secret: `${stem}.secret`, log: `${stem}.log` };
 }
 
+/** Where the undecoded volume is exported when readers get it decoded at `socket`. */
+function rawOf(socket: string): string {
+  return socket.replace(/\.sock$/, '.raw');
+}
+
+function sourceAt(socket: string): NbdSource {
+  return { kind: 'nbd', socket, exportName: exportOf(socket) };
+}
+
+function rawAt(socket: string): NbdSource {
+  return { kind: 'nbd', socket: rawOf(socket), exportName: `raw-${exportOf(socket)}` };
+}
+
 /** The volume's id: a reader that meets another server behind the socket is refused. */
 function exportOf(socket: string): string {
   return basename(socket, '.sock');
@@ -199,38 +256,4 @@ function exportOf(socket: string): string {
 function socketOf({ socket }: HostRecord): string {
   if (typeof socket === 'string') return socket;
   throw new CinderfsError('internal', 'a record of the qemu connector names no socket');
-}
-
-/** Rejects when the server ends: with what it said last, and with the package to install when a driver is missing. */
-async function failureOf(server: Started, log: string): Promise<never> {
-  const how = await server.ended;
-  const text = await readFile(log, 'utf8').catch(() => '');
-  const last =
-    text
-      .trim()
-      .split('\n')
-      .at(-1)
-      ?.replace(/^qemu-nbd: /, '') ?? '';
-  const driver = /Unknown (?:driver|protocol) '([a-z]+)'/.exec(text)?.[1];
-  if (driver !== undefined)
-    throw new CinderfsError('connector_missing', `qemu-nbd has no block driver for ${driver}`, {
-      remedy: 'Install the package qemu-block-extra (Debian) or qemu-kvm-block-' + `${driver} (Red Hat).`,
-    });
-  throw new CinderfsError('connector_failed', `qemu-nbd: ${last === '' ? how : last}`);
-}
-
-/** An event for "the file exists and has content"; to be created before whoever writes it starts. */
-function awaitFile(path: string): { readonly seen: Promise<void>; readonly stop: () => void } {
-  const watcher = watch(dirname(path));
-  const seen = new Promise<void>((resolve, reject) => {
-    watcher.on('error', reject);
-    watcher.on('change', (_event, name) => {
-      if (name !== basename(path)) return;
-      void readFile(path, 'utf8').then(
-        (text) => text.endsWith('\n') && resolve(),
-        () => undefined,
-      );
-    });
-  });
-  return { seen, stop: () => watcher.close() };
 }

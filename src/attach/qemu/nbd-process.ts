@@ -1,0 +1,115 @@
+/** One qemu-nbd of ours: how it is started, waited for, found again after a crash, and ended. */
+import { constants, watch } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { endProcess, findProcesses, runs } from '../processes.js';
+import { type Command, start, type Started } from '../run-command.js';
+
+/** A pid and a newline are shorter. */
+const PID_BYTES = 32;
+
+export interface NbdProcess {
+  readonly command: Command;
+  /** Its stderr. */
+  readonly log: string;
+  /** It writes a line there once it listens. */
+  readonly readyFile: string;
+}
+
+export interface Patience {
+  readonly clock: Clock;
+  readonly ms: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Starts it and waits for the event that it listens: qemu-nbd makes its pid file then. Resolves with its pid. Rejects with
+ * what it said last; it is not ended then, see endServers().
+ */
+export async function startServer(
+  { command, log, readyFile }: NbdProcess,
+  patience: Patience,
+): Promise<number> {
+  const ready = awaitFile(readyFile);
+  try {
+    const server = await start(command, log);
+    await withDeadline(Promise.race([ready.seen, failureOf(server, log)]), {
+      ...patience,
+      onTimeout: () => new CinderfsError('connector_failed', 'qemu-nbd does not reach the volume in time'),
+    });
+    return server.pid;
+  } finally {
+    ready.stop();
+  }
+}
+
+/** The process `pid`, if it still runs `program` with `argument`; else any that does. */
+export async function serversOf(
+  program: string,
+  argument: string,
+  pid?: string | number,
+): Promise<readonly number[]> {
+  const name = basename(program);
+  if (typeof pid === 'number' && (await runs(pid, name, argument))) return [pid];
+  return findProcesses(name, argument);
+}
+
+/** Ends all of them; each is tried whatever became of the others. */
+export async function endServers(pids: readonly number[], clock: Clock): Promise<void> {
+  const results = await Promise.allSettled(pids.map((pid) => endProcess(pid, clock)));
+  const failures = results.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
+  if (failures.length === 0) return;
+  throw new CinderfsError('connector_failed', failures.map(reasonOf).join('; '), {
+    cause: new AggregateError(failures),
+  });
+}
+
+/** Rejects when the server ends: with what it said last, and with the package to install when a driver is missing. */
+async function failureOf(server: Started, log: string): Promise<never> {
+  const how = await server.ended;
+  const text = await readFile(log, 'utf8').catch(() => '');
+  const last =
+    text
+      .trim()
+      .split('\n')
+      .at(-1)
+      ?.replace(/^qemu-nbd: /, '') ?? '';
+  const driver = /Unknown (?:driver|protocol) '([a-z]+)'/.exec(text)?.[1];
+  if (driver !== undefined)
+    throw new CinderfsError('connector_missing', `qemu-nbd has no block driver for ${driver}`, {
+      remedy: 'Install the package qemu-block-extra (Debian) or qemu-kvm-block-' + `${driver} (Red Hat).`,
+    });
+  throw new CinderfsError('connector_failed', `qemu-nbd: ${last === '' ? how : last}`);
+}
+
+/** An event for "the file has a whole line"; to be created before whoever writes it starts. */
+function awaitFile(path: string): { readonly seen: Promise<void>; readonly stop: () => void } {
+  const watcher = watch(dirname(path));
+  const seen = new Promise<void>((resolve, reject) => {
+    watcher.on('error', reject);
+    watcher.on('change', (_event, name) => {
+      if (name === basename(path)) void isWritten(path).then((written) => written && resolve());
+    });
+  });
+  return { seen, stop: () => watcher.close() };
+}
+
+/** Before that, QEMU still looks whether it is the file that it made. Who makes it is not trusted: it may be a pipe. */
+async function isWritten(path: string): Promise<boolean> {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);
+  try {
+    if (file === undefined || !(await file.stat()).isFile()) return false;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(PID_BYTES), 0, PID_BYTES, 0);
+    return buffer.subarray(0, bytesRead).includes('\n');
+  } catch {
+    return false;
+  } finally {
+    await file?.close();
+  }
+}
