@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { systemClock } from '../../src/async/clock.js';
+import { systemClock, type Clock } from '../../src/async/clock.js';
 import { ROOT_NODE } from '../../src/fs/filesystem.js';
 import { Backings } from '../../src/fs/fuse/backings.js';
 import { Descriptors } from '../../src/fs/fuse/descriptors.js';
@@ -20,6 +20,7 @@ import {
   INTERRUPT_IN,
   OPEN_IN,
   OPEN_OUT,
+  READ_IN,
   RELEASE_IN,
 } from '../../src/fs/fuse/messages.js';
 import { OpenFiles } from '../../src/fs/fuse/open-files.js';
@@ -27,12 +28,16 @@ import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
 import { SharedImages } from '../../src/fs/fuse/shared-images.js';
 import { Opcode } from '../../src/fs/fuse/protocol.js';
 import { silentLog } from '../../src/log.js';
+import { ManualClock } from '../fakes/manual-clock.js';
 import { eventually } from '../support/eventually.js';
 import type { MemoryFile } from './memory-filesystem.js';
 import { MemoryFilesystem } from './memory-filesystem.js';
 
 /** A dispatcher whose kernel is an array of answers. */
-function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
+function harness(
+  given: readonly MemoryFile[] = [],
+  { delivered = true, clock = systemClock }: { delivered?: boolean; clock?: Clock } = {},
+) {
   const filesystem = new MemoryFilesystem(given);
   const answers: { unique: bigint; errno?: string; payload?: Buffer }[] = [];
   const warnings: string[] = [];
@@ -54,7 +59,7 @@ function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
       directories,
       nextDirectory: () => directories.size + 1,
       onOpened: () => undefined,
-      queueRead: () => false,
+      routes: { kept: () => undefined, queue: () => false },
     },
     device: {
       reply: (unique, payload) => {
@@ -63,7 +68,7 @@ function harness(given: readonly MemoryFile[] = [], { delivered = true } = {}) {
       },
       fail: (unique, errno) => void answers.push({ unique, errno }),
     },
-    clock: systemClock,
+    clock,
     readTimeoutMs: 1000,
     openTimeoutMs: 1000,
     log: { ...silentLog, warn: (_fields, message) => void warnings.push(message) },
@@ -182,6 +187,24 @@ describe('requests', () => {
     );
     assert.deepEqual(answers, [{ unique, errno: 'EINTR' }]);
     assert.equal(dispatcher.pending, 0);
+  });
+
+  it('ends a read at its deadline, counted from when it came to a worker', async () => {
+    const clock = new ManualClock();
+    const hangs = { name: 'a', size: 8, reading: () => new Promise<void>(() => undefined) };
+    const { dispatcher, answers, filesystem } = harness([hangs], { clock });
+    await clock.advance(5000);
+    const node = (await filesystem.lookup(ROOT_NODE, 'a')).node;
+    dispatcher.dispatch(request(Opcode.OPEN, node, OPEN_IN.encode({})));
+    await turn();
+    const { fh } = OPEN_OUT.decode(answers.pop()?.payload ?? Buffer.alloc(0));
+    dispatcher.dispatch(request(Opcode.READ, node, READ_IN.encode({ fh, size: 8 })), 4300);
+    const retried = { unique: 99n, pid: 0, fh, offset: 0, length: 8, uncached: false };
+    dispatcher.read({ job: retried, since: 4200 });
+    await clock.advance(250);
+    assert.deepEqual(answers, [{ unique: 99n, errno: 'ETIMEDOUT' }]);
+    await clock.advance(100);
+    assert.deepEqual(answers.at(-1), { unique: last, errno: 'ETIMEDOUT' });
   });
 
   it('has the kernel ask again when an interrupt overtakes its request', () => {

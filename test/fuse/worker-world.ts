@@ -1,20 +1,19 @@
-import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import type { Scheduler } from 'fast-check';
-import { Claims } from '../../src/fs/fuse/claims.js';
 import { CrashBudget } from '../../src/fs/fuse/crash-budget.js';
 import type { Descriptor } from '../../src/fs/fuse/descriptors.js';
-import { IN_HEADER, READ_IN } from '../../src/fs/fuse/messages.js';
+import { READ_IN } from '../../src/fs/fuse/messages.js';
 import type { Opened } from '../../src/fs/fuse/open-files.js';
-import { Opcode } from '../../src/fs/fuse/protocol.js';
+import { ReadAges } from '../../src/fs/fuse/read-ages.js';
 import { ReadLanes } from '../../src/fs/fuse/read-lanes.js';
 import { decodeRequest } from '../../src/fs/fuse/request.js';
 import type { QueuedRead } from '../../src/fs/fuse/seat.js';
 import { StallWatch } from '../../src/fs/fuse/stall-watch.js';
-import type { FromWorker, ReadJob, ToWorker, WorkerStart } from '../../src/fs/fuse/worker-messages.js';
+import type { WorkerStart } from '../../src/fs/fuse/worker-messages.js';
 import { WorkerPool } from '../../src/fs/fuse/worker-pool.js';
 import { silentLog } from '../../src/log.js';
 import { breathe, ManualClock } from '../fakes/manual-clock.js';
+import { Actor, jobOf } from './worker-actor.js';
 
 export const READ_TIMEOUT_MS = 1000;
 export const WORKERS = 2;
@@ -99,13 +98,16 @@ export class WorkerWorld {
       onAbandoned: (unique) => this.answer(unique, 'EIO'),
       onSpent: (error) => (this.spent = error),
     });
+    const ages = new ReadAges(clock);
     const answer = ({ unique }: { unique: bigint }, errno: string): void => this.answer(unique, errno);
     this.lanes = new ReadLanes({
       pool: this.pool,
       files: {
         get: (fh) => this.#opened(fh),
-        setStalled: (descriptor, stalled) =>
-          void (stalled ? this.stalled.add(descriptor) : this.stalled.delete(descriptor)),
+        setStalled: (descriptor, stalled) => {
+          if (stalled) this.stalled.add(descriptor);
+          else this.stalled.delete(descriptor);
+        },
         setCautious: (cautious) => (this.cautious = cautious),
       },
       descriptors: {
@@ -125,6 +127,7 @@ export class WorkerWorld {
       onStalled: (seat, fh) => this.lanes.stalled(seat, fh),
       onBack: (seat) => this.lanes.back(seat),
       answer,
+      ages,
       release: () => undefined,
       onTick: (now) => this.lanes.expire(now),
       needed: () => true,
@@ -182,7 +185,7 @@ export class WorkerWorld {
     for (let done = 0; done < steps; done += 1) {
       await breathe();
       if (this.scheduler.count() === 0) return;
-      await this.scheduler.waitOne();
+      await this.scheduler.waitNext(1);
     }
   }
 
@@ -228,122 +231,4 @@ export class WorkerWorld {
     stop();
     answer('main');
   }
-}
-
-/** A worker thread, step by step as worker.ts and worker-reads.ts. */
-export class Actor extends EventEmitter {
-  dead = false;
-  readonly #world: WorkerWorld;
-  readonly #claims: Claims;
-  readonly #seat: number;
-  readonly #inbox: ToWorker[] = [];
-  #outbox: Promise<unknown> = Promise.resolve();
-  #ring: () => void = () => undefined;
-  #die: (reason: Error) => void = () => undefined;
-  readonly #death: Promise<never>;
-
-  constructor(world: WorkerWorld, { seat, claims }: WorkerStart) {
-    super();
-    this.#world = world;
-    this.#seat = seat;
-    this.#claims = new Claims(claims);
-    this.#death = new Promise((_, reject) => (this.#die = reject));
-    this.#death.catch(() => undefined);
-    this.#run().then(
-      () => this.#exit(0),
-      () => this.#exit(1),
-    );
-  }
-
-  postMessage(message: ToWorker): void {
-    this.#inbox.push(message);
-    this.#ring();
-  }
-
-  unref(): void {
-    // Nothing keeps this process.
-  }
-
-  kill(): void {
-    if (this.dead) return;
-    this.dead = true;
-    this.#die(new Error('killed'));
-  }
-
-  async #run(): Promise<void> {
-    await this.#step('starts');
-    for (;;) {
-      const read = await this.#orDeath(this.#world.receive(this));
-      const job = jobOf(read.unique, read.fh);
-      if (!(await this.#serve(job, false))) this.#tell(bytesOf(job));
-      this.#claims.settle(this.#seat);
-      await this.#step('goes on');
-      if (this.#claims.recalled(this.#seat) && (await this.#serveWhileRecalled()) === 'retire') return;
-    }
-  }
-
-  async #serve(job: ReadJob, queued: boolean): Promise<boolean> {
-    if (!queued && this.#world.isQueued(job.fh)) return false;
-    const claim = this.#claims.open(this.#seat, job);
-    await this.#orDeath(this.#world.storage(job.fh).read());
-    await this.#step('has read');
-    if (!this.#claims.take(this.#seat, claim)) return true;
-    await this.#step('answers');
-    this.#world.answer(job.unique, 'worker');
-    return true;
-  }
-
-  async #serveWhileRecalled(): Promise<'rejoin' | 'retire'> {
-    for (;;) {
-      this.#tell({ kind: 'waiting' });
-      const message = await this.#nextMessage();
-      if (message.kind !== 'read') return message.kind;
-      await this.#step('takes a job');
-      if (!(await this.#serve(message.job, true))) this.#tell({ kind: 'refused', job: message.job });
-      this.#claims.settle(this.#seat);
-      this.#claims.recalled(this.#seat);
-    }
-  }
-
-  async #nextMessage(): Promise<ToWorker> {
-    for (;;) {
-      const message = this.#inbox.shift();
-      if (message !== undefined) return message;
-      await this.#orDeath(new Promise<void>((resolve) => (this.#ring = resolve)));
-    }
-  }
-
-  /** Messages arrive in order, and all of them before the exit. */
-  #tell(message: FromWorker): void {
-    this.#send(() => this.emit('message', message));
-  }
-
-  #exit(code: number): void {
-    this.dead = true;
-    this.#send(() => this.emit('exit', code));
-  }
-
-  #send(deliver: () => void): void {
-    this.#outbox = this.#outbox
-      .then(() => this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#seat} says`))
-      .then(deliver);
-  }
-
-  #step(what: string): Promise<unknown> {
-    return this.#orDeath(this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#seat} ${what}`));
-  }
-
-  #orDeath<T>(work: Promise<T>): Promise<T> {
-    return this.dead ? this.#death : Promise.race([work, this.#death]);
-  }
-}
-
-function jobOf(unique: bigint, fh: number): ReadJob {
-  return { unique, pid: 0, fh, offset: 0, length: 4096, uncached: false };
-}
-
-function bytesOf({ unique, fh }: ReadJob): Uint8Array {
-  const body = READ_IN.encode({ fh, size: 4096 });
-  const head = IN_HEADER.encode({ len: IN_HEADER.size + body.length, opcode: Opcode.READ, unique });
-  return new Uint8Array(Buffer.concat([head, body]));
 }

@@ -116,6 +116,48 @@ describe('workers on NBD exports', { skip: cannotMount, timeout: 60_000 }, () =>
     );
   });
 
+  it('end buffered and direct reads of a frozen server at the same deadline, counted once', async (t) => {
+    const readTimeoutMs = 3000;
+    const { qemu, mount } = await mountExported(t, { readTimeoutMs }, () => new Promise(() => undefined));
+    const [buffered, direct] = [new ReaderProcess(t), new ReaderProcess(t)];
+    const fd = await buffered.ask('open', mount.at('exported'));
+    qemu.signal('SIGSTOP');
+    const timed = async (answer: Promise<string>): Promise<number> => {
+      const from = performance.now();
+      assert.equal(await answer, 'ETIMEDOUT');
+      return performance.now() - from;
+    };
+    const waits = await Promise.all([
+      timed(buffered.ask('pread', fd, 4 * MiB, 4096)),
+      timed(direct.ask('direct', mount.at('exported'))),
+    ]);
+    for (const ms of waits) {
+      assert.ok(ms > readTimeoutMs * 0.9, `${ms} ms`);
+      assert.ok(ms < readTimeoutMs * 1.8, `${ms} ms: the deadline was counted twice`);
+    }
+  });
+
+  it('give what is in memory already while the server is frozen', async (t) => {
+    const { qemu, mount } = await mountExported(
+      t,
+      { readTimeoutMs: 2000 },
+      () => new Promise(() => undefined),
+    );
+    const [reader, stalls] = [new ReaderProcess(t), new ReaderProcess(t)];
+    const fd = await reader.ask('open', mount.at('exported'));
+    assert.equal(await reader.ask('pread', fd, 2 * MiB, 4096), '4096');
+    qemu.signal('SIGSTOP');
+    const other = await stalls.ask('open', mount.at('exported'));
+    assert.equal(await stalls.ask('pread', other, 6 * MiB, 4096), 'ETIMEDOUT');
+    const again = stalls.ask('pread', other, 7 * MiB, 4096);
+    assert.equal(
+      await reader.ask('pread', fd, 2 * MiB + 8 * 4096, 4096),
+      '4096',
+      'of the piece around the first',
+    );
+    assert.equal(await again, 'ETIMEDOUT');
+  });
+
   it('read any bytes at random', async (t) => {
     const { mount, content } = await mountExported(t);
     const copy = path.join(await temporaryFolder(undoneAfter(t)), 'copy');

@@ -11,6 +11,8 @@ export interface ClaimedRead {
   readonly fh: number;
   /** Thread that waits for the answer; 0 when it is not visible from here. */
   readonly pid: number;
+  /** The kernel does not ask for it again when it fails (ReadAges). */
+  readonly uncached: boolean;
 }
 
 const WORDS = 10;
@@ -21,6 +23,7 @@ const FH = 4;
 const DOORBELL = 6;
 const PID = 7;
 const SETTLED = 8;
+const UNCACHED = 9;
 
 export class Claims {
   readonly memory: SharedArrayBuffer;
@@ -42,6 +45,7 @@ export class Claims {
     this.#uniques[(at + UNIQUE) / 2] = read.unique;
     this.#doubles[(at + FH) / 2] = read.fh;
     this.#words[at + PID] = read.pid;
+    this.#words[at + UNCACHED] = read.uncached ? 1 : 0;
     const claim = ((this.#words[at + CLAIM] ?? 0) + 1) | 1;
     Atomics.store(this.#words, at + CLAIM, claim);
     return claim;
@@ -80,6 +84,7 @@ export class Claims {
       unique: this.#uniques[(at + UNIQUE) / 2] ?? 0n,
       fh: this.#doubles[(at + FH) / 2] ?? 0,
       pid: this.#words[at + PID] ?? 0,
+      uncached: this.#words[at + UNCACHED] === 1,
     };
   }
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
@@ -11,7 +12,10 @@ import { FILE_OPERATIONS, readHere } from './file-operations.js';
 import { NODE_OPERATIONS } from './node-operations.js';
 import type { BoundOperation, Operation, OperationContext, Outcome, Waits } from './operation.js';
 import { answer, refuse, UNANSWERED } from './operation.js';
+import { READ_IN } from './messages.js';
 import { Opcode, opcodeName } from './protocol.js';
+import type { AgingRead } from './read-ages.js';
+import { agingRead } from './read-ages.js';
 import type { Request } from './request.js';
 import { decodeRequest } from './request.js';
 import type { QueuedRead } from './seat.js';
@@ -30,6 +34,8 @@ export interface DispatcherParts {
   readonly readTimeoutMs: number;
   readonly openTimeoutMs: number;
   readonly log: Log;
+  /** A READ that waited since then was failed at its deadline. */
+  readonly onExpired?: (read: AgingRead, since: number) => void;
   /** An interrupt for a request that is not pending here. False: it is nowhere. */
   readonly onInterrupt: (unique: bigint) => boolean;
 }
@@ -89,7 +95,9 @@ export class Dispatcher {
   /** A READ that a worker had taken and gave back. */
   read({ job, since }: QueuedRead): void {
     const { unique, pid, fh } = job;
-    const request = { opcode: Opcode.READ, unique, node: 0, uid: 0, pid, body: Buffer.alloc(0) };
+    const flags = job.uncached ? constants.O_DIRECT : 0;
+    const body = READ_IN.encode({ fh, offset: job.offset, size: job.length, flags });
+    const request = { opcode: Opcode.READ, unique, node: 0, uid: 0, pid, body };
     const run: BoundOperation = async (context, _, waits) => {
       const opened = context.files.get(fh) ?? (await context.earlier.get(fh));
       return opened === undefined ? refuse('EBADF') : answer(await readHere(context, opened, job, waits));
@@ -114,7 +122,7 @@ export class Dispatcher {
       this.#pending.set(request.unique, { request, controller });
       this.#answer(request, await this.#waitFor(started, request, waits));
     } catch (error) {
-      this.#refuse(request, error);
+      this.#refuse(request, error, since);
     } finally {
       this.#pending.delete(request.unique);
     }
@@ -143,9 +151,11 @@ export class Dispatcher {
     else if (!this.#parts.device.reply(unique, outcome.payload)) takeBack(outcome);
   }
 
-  #refuse(request: Request, thrown: unknown): void {
-    this.#parts.device.fail(request.unique, errnoOf(thrown));
+  #refuse(request: Request, thrown: unknown, since: number): void {
     const error = CinderfsError.from(thrown);
+    const read = error.code === 'read_timeout' ? agingRead(request) : undefined;
+    if (read !== undefined) this.#parts.onExpired?.(read, since);
+    this.#parts.device.fail(request.unique, errnoOf(thrown));
     this.#parts.log[error.kind.level](
       { op: opcodeName(request.opcode), node: request.node, code: error.code },
       error.toLine(),

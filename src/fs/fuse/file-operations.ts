@@ -36,7 +36,11 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     const { unique, pid } = request;
     const job = { unique, pid, fh, offset, length, uncached };
     // The file system says why a fenced file is not read, to the reader and to the operator.
-    if (!opened.file.fenced.aborted && context.queueRead(opened, { job, since })) return UNANSWERED;
+    if (opened.file.fenced.aborted) return answer(await readHere(context, opened, job, call));
+    // What is here already waits for nobody.
+    const kept = context.routes.kept(opened, job);
+    if (kept !== undefined) return answer(kept);
+    if (context.routes.queue(opened, { job, since })) return UNANSWERED;
     return answer(await readHere(context, opened, job, call));
   }),
 

@@ -3,9 +3,9 @@ import type { DirectoryStream } from './directory-stream.js';
 import type { EarlierFiles } from './earlier-files.js';
 import type { ReplyErrno } from './errno.js';
 import type { KnownNodes } from './known-nodes.js';
-import type { Opened, OpenFiles } from './open-files.js';
+import type { OpenFiles } from './open-files.js';
+import type { ReadRoutes } from './read-routes.js';
 import type { Request, Shape } from './request.js';
-import type { QueuedRead } from './seat.js';
 
 /** What operations work with. */
 export interface OperationContext {
@@ -22,8 +22,8 @@ export interface OperationContext {
   readonly nextDirectory: () => number;
   /** A file was opened that workers may read. */
   readonly onOpened: () => void;
-  /** True when a stalled source's lane took the read and will answer it. */
-  readonly queueRead: (opened: Opened, read: QueuedRead) => boolean;
+  /** Which way a READ goes that no worker answered. */
+  readonly routes: Pick<ReadRoutes, 'kept' | 'queue'>;
   /** The caller of `unique` gave up. False: no such request is known (yet). */
   readonly interrupt: (unique: bigint) => boolean;
 }

@@ -15,7 +15,7 @@ export interface ReadLanesParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly readTimeoutMs: number;
-  readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
+  readonly answer: (read: ReadJob, errno: ReplyErrno, since: number) => void;
   /** Serves a read on the main thread: its source is well again and no worker is left for it. */
   readonly onOrphan: (read: QueuedRead) => void;
 }
@@ -148,7 +148,7 @@ export class ReadLanes {
       const gone = queue.filter(which);
       if (gone.length === 0) continue;
       queue.splice(0, queue.length, ...queue.filter((read) => !which(read)));
-      for (const { job } of gone) this.#parts.answer(job, errno);
+      for (const { job, since } of gone) this.#parts.answer(job, errno, since);
     }
     for (const lane of this.#recovered) if (lane.queue.length === 0) this.#recovered.delete(lane);
   }

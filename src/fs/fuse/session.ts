@@ -17,7 +17,10 @@ import { hasPassthrough } from './negotiation.js';
 import { OpenFiles } from './open-files.js';
 import { CrashBudget } from './crash-budget.js';
 import { NotifyCode } from './protocol.js';
+import type { AgingRead } from './read-ages.js';
+import { ReadAges } from './read-ages.js';
 import { ReadLanes } from './read-lanes.js';
+import { ReadRoutes } from './read-routes.js';
 import { SharedExports } from './shared-exports.js';
 import { SharedImages } from './shared-images.js';
 import { SharedPieces } from './shared-pieces.js';
@@ -61,6 +64,8 @@ export class Session {
   readonly ended: Promise<void>;
   readonly #parts: SessionParts;
   readonly #nodes: KnownNodes;
+  readonly #ages: ReadAges;
+  readonly #pieces: SharedPieces;
   readonly #exports = new SharedExports(WORKER_SEATS);
   readonly #images = new SharedImages(WORKER_SEATS);
   readonly #descriptors: Descriptors;
@@ -77,6 +82,8 @@ export class Session {
     const { log, readTimeoutMs, openTimeoutMs } = options;
     const answer = this.#refuseRead.bind(this);
     this.#parts = parts;
+    this.#ages = new ReadAges(clock);
+    this.#pieces = new SharedPieces(options.pieceBytes ?? 0);
     this.#nodes = new KnownNodes(this.#inherited);
     this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
     this.#descriptors = new Descriptors(this.#exports, this.#images, options.rbdImages);
@@ -109,6 +116,7 @@ export class Session {
       onStalled: (seat, fh) => this.#lanes.stalled(seat, fh),
       onBack: (seat) => this.#lanes.back(seat),
       answer,
+      ages: this.#ages,
       release: ({ index }, fh) => this.#hangUp(index, fh),
       onTick: (now) => this.#lanes.expire(now),
       needed: () => this.#files.watched || this.#lanes.size > 0,
@@ -120,6 +128,7 @@ export class Session {
       readTimeoutMs,
       openTimeoutMs,
       log,
+      onExpired: (read, since) => this.#ages.expired(read, since),
       onInterrupt: (unique) => this.#lanes.interrupt(unique) || this.#watch.interrupt(unique),
     });
     const unsubscribe = parts.filesystem.onInvalidate((entry) => this.#invalidate(entry));
@@ -174,14 +183,14 @@ export class Session {
       crashes: new CrashBudget({ clock, limit: WORKER_SEATS, forgiveMs: CRASH_FORGIVEN_MS }),
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
-      pieces: new SharedPieces(options.pieceBytes ?? 0).memory,
+      pieces: this.#pieces.memory,
       exports: this.#exports.memory,
       images: this.#images.memory,
       count: WORKERS,
       limit: WORKER_SEATS,
       inFlight,
       log: options.log,
-      onRequest: (bytes, since) => this.#dispatcher.dispatch(bytes, since),
+      onRequest: (bytes, came) => this.#dispatcher.dispatch(bytes, this.#ages.sinceAsked(bytes, came)),
       onWaiting: (seat) => this.#lanes.waiting(seat),
       onRefused: (read) => this.#dispatcher.read(read),
       onLeftImage: (place) => this.#images.settle(place),
@@ -207,13 +216,16 @@ export class Session {
       directories: new Map(),
       nextDirectory: () => (this.#directories += 1),
       onOpened: () => this.#watch.arm(),
-      queueRead: ({ descriptor }, read) => descriptor !== undefined && this.#lanes.enqueue(descriptor, read),
+      routes: new ReadRoutes(() => this.#lanes, this.#pieces),
     };
   }
 
   /** Answers a read that no source answered. */
-  #refuseRead({ unique, fh }: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno): void {
+  #refuseRead(read: AgingRead & Pick<ReadJob, 'unique'>, errno: ReplyErrno, since: number): void {
     const { device, options } = this.#parts;
+    const { unique, fh } = read;
+    // Before: the kernel may ask again as soon as it is answered.
+    if (errno === 'ETIMEDOUT') this.#ages.expired(read, since);
     device.fail(unique, errno);
     if (errno !== 'ETIMEDOUT') return;
     const why = `the source did not answer within ${options.readTimeoutMs} ms`;

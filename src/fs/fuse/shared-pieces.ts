@@ -56,6 +56,13 @@ export class SharedPieces {
     return isHere;
   }
 
+  /** A copy of [offset, offset + length) of a source, if one piece that is here has it. */
+  find(source: number, offset: number, length: number): Buffer | undefined {
+    if (!this.areKept || source === 0 || length === 0 || (offset % PIECE) + length > PIECE) return undefined;
+    const bytes = Buffer.allocUnsafe(length);
+    return this.copy(source, offset, length, bytes, 0) ? bytes : undefined;
+  }
+
   /** Keeps `piece`, which begins at `offset` of a source. */
   keep(source: number, offset: number, piece: Buffer): void {
     const number = Math.floor(offset / PIECE);

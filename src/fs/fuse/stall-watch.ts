@@ -2,8 +2,8 @@ import type { Clock } from '../../async/clock.js';
 import { followCaller } from './caller-signals.js';
 import type { ClaimedRead } from './claims.js';
 import type { ReplyErrno } from './errno.js';
+import type { ReadAges } from './read-ages.js';
 import type { Seat, Watch } from './seat.js';
-import type { ReadJob } from './worker-messages.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** Milliseconds in one read after which a worker counts as stalled. */
@@ -18,8 +18,9 @@ export interface StallWatchParts {
   readonly onStalled: (seat: Seat, fh: number) => void;
   /** A stalled worker answered its read after all and went on. */
   readonly onBack: (seat: Seat) => void;
-  /** A stalled read was taken from its worker; this answers it. */
-  readonly answer: (read: Pick<ReadJob, 'unique' | 'fh'>, errno: ReplyErrno) => void;
+  /** A stalled read, which has waited since then, was taken from its worker; this answers it. */
+  readonly answer: (read: ClaimedRead, errno: ReplyErrno, since: number) => void;
+  readonly ages: ReadAges;
   /** ... and the worker is still inside: frees it, where something can. */
   readonly release: (seat: Seat, fh: number) => void;
   /** After each round, with the time. */
@@ -94,8 +95,10 @@ export class StallWatch {
   }
 
   #watchOf({ index, handed }: Seat, claim: number, now: number): Watch {
-    const { unique } = this.#parts.pool.claims.read(index);
-    const since = handed?.job.unique === unique ? handed.since : now;
+    const { pool, ages } = this.#parts;
+    const read = pool.claims.read(index);
+    const { unique } = read;
+    const since = handed?.job.unique === unique ? handed.since : ages.sinceOf(read, now);
     return { claim, unique, seen: now, since, taken: false };
   }
 
@@ -115,13 +118,14 @@ export class StallWatch {
       this.#parts.onBack(seat);
       return;
     }
-    const { unique, fh } = claims.read(seat.index);
+    const read = claims.read(seat.index);
+    const { unique, fh } = read;
     const errno = now - watch.since >= this.#parts.readTimeoutMs ? 'ETIMEDOUT' : 'EINTR';
     if (errno === 'EINTR' && !this.#leaving.has(unique)) return;
     if (!claims.take(seat.index, claim)) return;
     watch.taken = true;
     claims.settle(seat.index);
-    this.#parts.answer({ unique, fh }, errno);
+    this.#parts.answer(read, errno, watch.since);
     this.#parts.release(seat, fh);
   }
 }

@@ -42,7 +42,7 @@ export class WorkerSeeks {
     if (!mine || offset >= size || (whence !== SEEK_DATA && whence !== SEEK_HOLE)) return false;
     const system = calls();
     if (system === undefined) return false;
-    const claim = claims.open(seat, { unique, fh, pid });
+    const claim = claims.open(seat, { unique, fh, pid, uncached: true });
     const found = system.seekSync(handles.fd(fh), offset, whence === SEEK_DATA ? 'data' : 'hole');
     if (!claims.take(seat, claim)) return true;
     if (found === undefined || handles.state(fh) === HandleState.fenced) return false;
