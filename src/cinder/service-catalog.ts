@@ -13,11 +13,11 @@ export interface Endpoint {
 
 export type ServiceName = 'image' | 'volume';
 
-/** Service types in order of preference: the official one, then what deployments have called it. volumev2 is gone. */
-const TYPES: Readonly<Record<ServiceName, readonly string[]>> = {
-  image: ['image'],
-  volume: ['block-storage', 'volumev3', 'volume', 'block-store'],
-};
+/** The official type of each service and what deployments have called it, in os-service-types' order. */
+const TYPES: readonly (readonly string[])[] = [
+  ['image'],
+  ['block-storage', 'volumev3', 'volumev2', 'volume', 'block-store'],
+];
 
 /** The endpoints of a token's catalog; entries that are not understood are left out. */
 export function endpointsOf(catalog: unknown): readonly Endpoint[] {
@@ -30,7 +30,7 @@ export function endpointsOf(catalog: unknown): readonly Endpoint[] {
       return {
         serviceType: optionalText(service.type) ?? '',
         serviceName: optionalText(service.name) ?? '',
-        interface: (optionalText(endpoint.interface) ?? '').replace(/URL$/, ''),
+        interface: optionalText(endpoint.interface) ?? '',
         region: optionalText(endpoint.region_id) ?? optionalText(endpoint.region) ?? '',
         url,
       };
@@ -38,9 +38,11 @@ export function endpointsOf(catalog: unknown): readonly Endpoint[] {
   });
 }
 
-/** Where `service` is: its override, else the first endpoint that fits in the order types, interfaces, catalog. */
+/**
+ * Where `service` is: its override, else the first endpoint that fits, in keystoneauth's order: the type asked for, then
+ * its official name and aliases; within one type the interfaces; then the catalog.
+ */
 export function selectEndpoint(
-  service: ServiceName,
   config: ServiceConfig,
   endpoints: readonly Endpoint[],
   projectId: string,
@@ -48,28 +50,46 @@ export function selectEndpoint(
   if (config.endpointOverride !== undefined) return expand(config.endpointOverride, projectId);
   const fits = endpoints.filter(
     (endpoint) =>
+      isOfType(config.serviceType, endpoint.serviceType) &&
       (config.region === undefined || endpoint.region === config.region) &&
-      (config.serviceName === undefined || endpoint.serviceName === config.serviceName),
+      // A catalog without names says nothing about them.
+      (config.serviceName === undefined || ['', config.serviceName].includes(endpoint.serviceName)),
   );
-  for (const type of TYPES[service]) {
+  const types = [config.serviceType, ...namesOf(config.serviceType), ...fits.map((fit) => fit.serviceType)];
+  for (const type of types) {
     for (const wanted of config.interfaces) {
       const found = fits.find((endpoint) => endpoint.serviceType === type && endpoint.interface === wanted);
       if (found !== undefined) return found.url;
     }
   }
-  throw missing(service, config, endpoints);
+  throw missing(config, endpoints);
+}
+
+/** The official name matches its aliases and they match it, but no alias another one: they were other versions. */
+function isOfType(wanted: string, found: string): boolean {
+  if (wanted === found) return true;
+  const name = found.replaceAll('_', '-');
+  const [official, ...aliases] = namesOf(name);
+  return wanted === official || (name === official && aliases.includes(wanted));
+}
+
+function namesOf(type: string): readonly string[] {
+  return TYPES.find((names) => names.includes(type)) ?? [];
 }
 
 /** `%(project_id)s` and `$(tenant_id)s` in overrides, as keystoneauth fills them in. */
 function expand(override: string, projectId: string): string {
   const url = override.replace(/[%$]\((?:project_id|tenant_id)\)s/g, projectId);
-  if (URL.canParse(url) && /^https?:/.test(url)) return url;
-  throw new CinderfsError('config_invalid', `endpoint override '${override}' is not an http or https URL`);
+  if (URL.canParse(url) && /^https?:/.test(url) && !/[%$]\(/.test(url)) return url;
+  throw new CinderfsError(
+    'config_invalid',
+    `endpoint override '${override}' is not an http or https URL that is known in full`,
+  );
 }
 
-function missing(service: ServiceName, config: ServiceConfig, endpoints: readonly Endpoint[]): CinderfsError {
-  const types = TYPES[service];
-  const known = endpoints.filter(({ serviceType }) => types.includes(serviceType));
+function missing(config: ServiceConfig, endpoints: readonly Endpoint[]): CinderfsError {
+  const types = [...new Set([config.serviceType, ...namesOf(config.serviceType)])];
+  const known = endpoints.filter(({ serviceType }) => isOfType(config.serviceType, serviceType));
   const there =
     known.length === 0
       ? `its services are ${list(endpoints.map(({ serviceType }) => serviceType))}`

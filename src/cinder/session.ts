@@ -7,7 +7,7 @@ import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Http, HttpAnswer, HttpRequest } from './http.js';
 import { selectEndpoint, type ServiceName } from './service-catalog.js';
-import { loginBody, tokenOf, type Token } from './token.js';
+import { loginBody, loginUrl, tokenOf, type Token } from './token.js';
 
 export interface SessionOptions {
   readonly cloud: CloudConfig;
@@ -61,7 +61,7 @@ export class Session {
   /** Where `service` is, without a trailing slash. */
   async endpoint(service: ServiceName, wait: { signal?: AbortSignal | undefined } = {}): Promise<string> {
     const { endpoints, projectId } = await this.token(wait);
-    return selectEndpoint(service, this.#options.cloud[service], endpoints, projectId).replace(/\/+$/, '');
+    return selectEndpoint(this.#options.cloud[service], endpoints, projectId).replace(/\/+$/, '');
   }
 
   /** Sends the request with our token. A token that is refused is replaced, and the request sent again, once. */
@@ -123,7 +123,7 @@ export class Session {
   async #logIn(deadlineMs: number, signal: AbortSignal): Promise<Token> {
     const { cloud, http, clock } = this.#options;
     const sentAt = clock.now();
-    const url = `${keystoneV3(cloud.authUrl)}/auth/tokens`;
+    const url = loginUrl(cloud.authUrl);
     const body = loginBody(cloud.auth);
     const login = { service: 'Keystone', method: 'POST', url, body, repeat: 'always' } as const;
     const answer = await http.request({ ...login, deadlineMs, signal }).catch((error: unknown) => {
@@ -145,11 +145,6 @@ export class Session {
         new CinderfsError('auth_unreachable', `Keystone at ${cloud.authUrl} did not answer in time`),
     });
   }
-}
-
-/** keystoneauth's rule without its discovery: auth_url may or may not end in the version. */
-function keystoneV3(authUrl: string): string {
-  return `${authUrl.replace(/\/+$/, '').replace(/\/v(2\.0|3)$/, '')}/v3`;
 }
 
 function isRefusal(error: unknown): boolean {

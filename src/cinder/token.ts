@@ -47,6 +47,12 @@ export function tokenOf(answer: HttpAnswer, sentAt: number): Token {
   };
 }
 
+/** Where to log in. auth_url may name Keystone, its version 3 (or 2.0, which nothing has any more) or this very place. */
+export function loginUrl(authUrl: string): string {
+  const base = authUrl.replace(/\/+$/, '').replace(/\/v3\/auth\/tokens$/, '');
+  return `${base.replace(/\/+$/, '').replace(/\/v(2\.0|3)$/, '')}/v3/auth/tokens`;
+}
+
 /** The body of POST /v3/auth/tokens. The only place where the secrets are revealed to JSON. */
 export function loginBody(auth: PasswordAuth | ApplicationCredentialAuth): object {
   if (auth.method === 'application_credential') {

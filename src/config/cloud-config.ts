@@ -1,4 +1,5 @@
 import type { Secret } from '../secret.js';
+import type { Proxies } from './proxies.js';
 
 export type Interface = 'public' | 'internal' | 'admin';
 
@@ -22,6 +23,8 @@ export interface ApplicationCredentialAuth {
 
 /** Where a service is looked for in the service catalog. */
 export interface ServiceConfig {
+  /** The type to ask for: the official one, unless the cloud names another (`volume_service_type`). */
+  readonly serviceType: string;
   readonly endpointOverride: string | undefined;
   readonly region: string | undefined;
   /** In order of preference; never empty. */
@@ -31,7 +34,7 @@ export interface ServiceConfig {
 
 export interface TlsConfig {
   readonly verify: boolean;
-  /** Paths of PEM files. */
+  /** Absolute paths of PEM files; authorities may be a directory of them, and are the system's when undefined. */
   readonly cacert: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
@@ -47,6 +50,7 @@ export interface CloudConfig {
   readonly image: ServiceConfig;
   readonly volume: ServiceConfig;
   readonly tls: TlsConfig;
+  readonly proxies: Proxies;
   /** What an operator should know about how this was put together; whoever has a log says it once. */
   readonly warnings: readonly string[];
 }

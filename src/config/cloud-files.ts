@@ -1,10 +1,11 @@
 /** Finds and reads clouds.yaml, secure.yaml and clouds-public.yaml where openstacksdk would. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'yaml';
-import { reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../errors.js';
 import { isMapping, mergeSettings, settingsOf, type Settings } from './settings.js';
+import { readTrusted, untrusted, Untrusted } from './trusted-file.js';
+import { parseYaml } from './yaml-file.js';
 
 export interface CloudFilesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -12,6 +13,8 @@ export interface CloudFilesOptions {
   /** Read before the usual places. */
   readonly configFile: string | undefined;
   readonly secureFile: string | undefined;
+  /** Who reads. Root (0) believes only what root alone can write, and nothing of the working directory. */
+  readonly uid: number | undefined;
 }
 
 /** What the files say, secure.yaml merged over clouds.yaml. */
@@ -26,33 +29,35 @@ export interface CloudFiles {
   profile(name: string): Settings | undefined;
 }
 
+/** Throws `config_invalid` for a file that is broken, and for a named one that root must not believe. */
 export function readCloudFiles(options: CloudFilesOptions): CloudFiles {
   const warnings: string[] = [];
   const places = searchPath(options);
-  const searched = candidates('clouds', places, options.configFile);
-  const clouds = readFirst(searched, warnings);
-  const secure = readFirst(candidates('secure', places, options.secureFile), warnings);
-  if (secure !== undefined) warnIfPublic(secure.path, warnings);
+  const read = (name: string, named?: string): FoundFile | undefined =>
+    readFirst(candidates(name, places, named), { ...options, named, warnings });
+  const clouds = read('clouds', options.configFile);
+  const secure = read('secure', options.secureFile);
+  for (const file of [clouds, secure]) if (file !== undefined) warnIfPublic(file, warnings);
   return {
     clouds: cloudsOf(mergeSettings(clouds?.content ?? {}, secure?.content ?? {})),
     path: clouds?.path ?? secure?.path,
-    searched,
+    searched: candidates('clouds', places, options.configFile),
     warnings,
     profile: (name) => {
-      const vendors = readFirst(candidates('clouds-public', places, undefined), warnings)?.content
-        .public_clouds;
+      const vendors = read('clouds-public')?.content.public_clouds;
       return isMapping(vendors) && isMapping(vendors[name]) ? settingsOf(vendors[name]) : undefined;
     },
   };
 }
 
-function searchPath({ env, directory }: CloudFilesOptions): readonly string[] {
+function searchPath({ env, directory, uid }: CloudFilesOptions): readonly string[] {
   const home = env.HOME ?? homedir();
   // A snap's HOME is not the user's.
   const unixHome = env.SNAP_REAL_HOME ?? home;
   const sites = (env.XDG_CONFIG_DIRS ?? '/etc/xdg').split(':').filter((site) => site !== '');
   return [
-    directory,
+    // Root may stand in anybody's directory.
+    ...(uid === 0 ? [] : [directory]),
     join(env.XDG_CONFIG_HOME ?? join(home, '.config'), 'openstack'),
     join(unixHome, '.config', 'openstack'),
     ...sites.map((site) => join(site, 'openstack')),
@@ -67,32 +72,36 @@ function candidates(name: string, places: readonly string[], first: string | und
   return [...new Set(first === undefined ? usual : [first, ...usual])];
 }
 
-/** The first file that can be read and parsed; a broken one is passed over, as openstacksdk does, but not silently. */
-function readFirst(
-  paths: readonly string[],
-  warnings: string[],
-): { path: string; content: Settings } | undefined {
+interface FoundFile {
+  readonly path: string;
+  readonly content: Settings;
+}
+
+interface Reading {
+  readonly uid: number | undefined;
+  readonly named: string | undefined;
+  readonly warnings: string[];
+}
+
+/** The first file that is there and can be read. */
+function readFirst(paths: readonly string[], reading: Reading): FoundFile | undefined {
   for (const path of paths) {
-    const text = readIfThere(path, warnings);
+    const text = readIfThere(path, reading);
     if (text === undefined) continue;
     try {
-      // YAML is a superset of JSON. An empty file is an empty mapping.
-      const content: unknown = parse(text) ?? {};
-      if (!isMapping(content)) throw new Error('it is not a mapping');
-      return { path, content: settingsOf(content, new Set(['clouds', 'public_clouds'])) };
-    } catch (error) {
-      // The parser quotes the lines around the fault, and they may hold the password: only the first line is ours to show.
-      const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : reasonOf(error);
-      warnings.push(`skipped ${path}: ${reason.replace(/:$/, '')}`);
+      return { path, content: settingsOf(parseYaml(text), new Set(['clouds', 'public_clouds'])) };
+    } catch (cause) {
+      throw new CinderfsError('config_invalid', `${path} cannot be understood: ${reasonOf(cause)}`, { path });
     }
   }
   return undefined;
 }
 
-function readIfThere(path: string, warnings: string[]): string | undefined {
+function readIfThere(path: string, { uid, named, warnings }: Reading): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readTrusted(path, uid);
   } catch (error) {
+    if (error instanceof Untrusted && path === named) throw untrusted(path, error);
     const missing =
       error instanceof Error && 'code' in error && /^(ENOENT|ENOTDIR)$/.test(String(error.code));
     if (!missing) warnings.push(`skipped ${path}: ${reasonOf(error)}`);
@@ -109,6 +118,17 @@ function cloudsOf(content: Settings): ReadonlyMap<string, Settings> {
   );
 }
 
-function warnIfPublic(path: string, warnings: string[]): void {
-  if ((statSync(path).mode & 0o004) !== 0) warnings.push(`${path} can be read by everybody; chmod 0600 it`);
+function warnIfPublic({ path, content }: FoundFile, warnings: string[]): void {
+  if ((statSync(path).mode & 0o004) === 0 || !holdsSecret(content)) return;
+  warnings.push(`${path} can be read by every user of this host, and holds secrets; chmod 0600 it`);
+}
+
+const SECRET_KEYS = new Set(['password', 'application_credential_secret', 'token', 'auth_token', 'passcode']);
+
+function holdsSecret(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(holdsSecret);
+  if (!isMapping(value)) return false;
+  return Object.entries(value).some(
+    ([key, member]) => SECRET_KEYS.has(key.replaceAll('-', '_')) || holdsSecret(member),
+  );
 }

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { CinderfsError, reasonOf } from '../errors.js';
 import { parseIni, type IniSetting } from './ini-file.js';
 import { nearest } from './nearest.js';
 import { flagOf, variableOf, type OptionSpec } from './option-spec.js';
 import { OPTIONS, optionEntries, type Config, type OptionName } from './options.js';
+import { readTrusted, untrusted, Untrusted } from './trusted-file.js';
 import { Disallowed, readValue } from './value.js';
 
 /** Where a value came from; `where` is the flag, the variable, `FILE:LINE` or "default". */
@@ -25,6 +25,8 @@ export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative paths of flags and variables start here. */
   readonly directory?: string;
+  /** Who reads; this process's own user when absent. Root (0) reads only what root alone can write. */
+  readonly uid?: number;
 }
 
 interface Given {
@@ -71,8 +73,9 @@ function readFile(sources: ConfigSources): ReadonlyMap<string, Given> {
     given === undefined ? OPTIONS[name].default : (valueOf(name, OPTIONS[name], given, sources) as string);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTrusted(path, sources.uid ?? process.getuid?.());
   } catch (error) {
+    if (error instanceof Untrusted) throw untrusted(path, error);
     if (given === undefined && isMissing(error)) return new Map();
     throw new CinderfsError('config_invalid', `cannot read the configuration file: ${reasonOf(error)}`, {
       path,

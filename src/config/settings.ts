@@ -1,4 +1,4 @@
-/** A cloud as the files and variables have it: nested mappings of unchecked values under openstacksdk's keys. */
+/** A cloud as the files and variables have it: nested mappings of unchecked texts under openstacksdk's keys. */
 export type Settings = Readonly<Record<string, unknown>>;
 
 export function isMapping(value: unknown): value is Record<string, unknown> {
@@ -14,7 +14,7 @@ export function settingsOf(mapping: Readonly<Record<string, unknown>>, names = n
   return Object.fromEntries(entries);
 }
 
-/** `over` wins key by key; mappings merge, anything else is replaced. */
+/** `over` wins key by key; mappings merge, anything else is replaced. What is null counts as not there. */
 export function mergeSettings(base: Settings, over: Settings): Settings {
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {
@@ -25,14 +25,19 @@ export function mergeSettings(base: Settings, over: Settings): Settings {
   return merged;
 }
 
-/** The setting as text; undefined when absent, empty or not a scalar. YAML reads `project_id: 1e3` as a number. */
+/** The setting as text; undefined when absent, empty or not a scalar. */
 export function textOf(value: unknown): string | undefined {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** The setting as a boolean; undefined when absent. Only true and "true" are true, as in openstacksdk. */
-export function flagOfSetting(value: unknown): boolean | undefined {
-  const text = textOf(value)?.toLowerCase();
-  return text === undefined ? undefined : ['true', '1', 'yes'].includes(text);
+const TRUE = ['true', 'yes', 'on'];
+const FALSE = ['false', 'no', 'off'];
+
+/** YAML 1.1's words for true and false, as PyYAML reads them; undefined for anything else. */
+export function booleanOf(value: unknown): boolean | undefined {
+  const word = textOf(value)?.toLowerCase();
+  if (word === undefined) return undefined;
+  if (TRUE.includes(word)) return true;
+  return FALSE.includes(word) ? false : undefined;
 }

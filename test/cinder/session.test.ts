@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { Http } from '../../src/cinder/http.js';
 import { Session } from '../../src/cinder/session.js';
 import type { CloudConfig, ServiceConfig } from '../../src/config/cloud-config.js';
+import { NO_PROXIES } from '../../src/config/proxies.js';
 import { Secret } from '../../src/secret.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog, type Log } from '../../src/log.js';
@@ -10,6 +11,7 @@ import { fakeService, type FakeAnswer, type FakeService, type Reply } from './fa
 import { ManualClock } from './manual-clock.js';
 
 const SERVICE: ServiceConfig = {
+  serviceType: 'block-storage',
   endpointOverride: undefined,
   region: undefined,
   interfaces: ['public'],
@@ -54,9 +56,10 @@ async function harness(t: TestContext, options: Options = {}): Promise<Harness> 
       password: new Secret('pw'),
       project: { name: 'p', domain: { id: 'default' } },
     },
-    image: SERVICE,
+    image: { ...SERVICE, serviceType: 'image' },
     volume: { ...SERVICE, endpointOverride: options.override },
     tls,
+    proxies: NO_PROXIES,
     warnings: [],
   };
   const session = new Session({ cloud, http, clock, log, timeoutMs: 30_000 });

@@ -51,6 +51,7 @@ describe('the settings of a cloud', () => {
         [`${key.replace('_', '-')}-interface`]: ['admin', 'public'],
       });
       assert.deepEqual(found.volume, {
+        serviceType: 'block-storage',
         endpointOverride: 'http://cinder',
         region: 'RV',
         interfaces: ['admin', 'public'],
@@ -106,6 +107,10 @@ describe('the settings of a cloud', () => {
         username: '{nothing}',
       },
     });
+    await assert.rejects(
+      loadOne(t, { auth: { ...AUTH, auth_url: 'http://{nothing}.k/v3' } }),
+      failure('config_invalid', /auth_url has \{nothing\}, which is not the name of a setting/),
+    );
     assert.equal(authUrl, 'http://r1.k/v3');
     assert.ok(auth.method === 'password' && auth.password.reveal() === '{region_name}');
     assert.deepEqual(auth.user, { name: '{nothing}', domain: { id: 'default' } });

@@ -14,7 +14,12 @@ export interface World {
   readonly load: (env?: Record<string, string>, flags?: Record<string, string>) => CloudConfig;
 }
 
-export async function world(t: TestContext, files: Record<string, string | object> = {}): Promise<World> {
+/** Read by an ordinary user, unless `uid` says otherwise: root looks into fewer places. */
+export async function world(
+  t: TestContext,
+  files: Record<string, string | object> = {},
+  uid = 65534,
+): Promise<World> {
   const root = await temporaryFolder(t);
   for (const [name, content] of Object.entries(files)) {
     const path = join(root, name);
@@ -29,8 +34,9 @@ export async function world(t: TestContext, files: Record<string, string | objec
         flags: { 'config-file': '/dev/null', ...flags },
         env: whole,
         directory: root,
+        uid,
       });
-      return loadCloud({ loaded, env: whole, directory: join(root, 'cwd') });
+      return loadCloud({ loaded, env: whole, directory: join(root, 'cwd'), uid });
     },
   };
 }

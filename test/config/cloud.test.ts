@@ -40,23 +40,51 @@ describe('clouds.yaml', () => {
     assert.equal(snap.load({ SNAP_REAL_HOME: join(snap.root, 'real') }).authUrl, 'http://real/v3');
   });
 
-  it('is passed over when it is broken, and the errors say so without quoting it', async (t) => {
+  it('ends everything when it is broken, without being quoted', async (t) => {
     const broken = 'clouds:\n  c: {auth: {password: hunter2\n  x';
     const { load } = await world(t, {
       'cwd/clouds.yaml': broken,
       'home/.config/openstack/clouds.yaml': from('home'),
     });
-    const found = load();
-    assert.equal(found.authUrl, 'http://home/v3');
-    assert.match(found.warnings.join(), /skipped .*cwd\/clouds\.yaml/);
-    const alone = await world(t, { 'cwd/clouds.yaml': broken });
     assert.throws(
-      () => alone.load({ OS_CLOUD: 'c' }),
+      () => load({ OS_CLOUD: 'c' }),
       (error) => {
-        failure('cloud_missing', /skipped .*cwd\/clouds\.yaml/)(error);
+        failure('config_invalid', /cwd\/clouds\.yaml cannot be understood: line 3/)(error);
         return !(error as Error).message.includes('hunter2');
       },
     );
+  });
+
+  it('is read as PyYAML reads it, but for scalars, which stay the text they are', async (t) => {
+    const { load } = await world(t, {
+      'cwd/clouds.yaml': [
+        'base: &base {region_name: R, image_interface: internal}',
+        'login: &login {auth_url: "http://k/v3", username: 0123, password: 1e3}',
+        'clouds:',
+        '  one:',
+        '    <<: [*base, {region_name: other}]',
+        '    verify: off',
+        '    auth: {<<: *login, project_id: 12345678901234567890, password: 3.10, password: +49123}',
+      ].join('\n'),
+    });
+    const { auth, image, tls } = load();
+    assert.ok(auth.method === 'password' && 'name' in auth.user);
+    assert.deepEqual([auth.user.name, auth.password.reveal()], ['0123', '+49123'], 'the last of two keys');
+    assert.deepEqual(auth.project, { id: '12345678901234567890' });
+    assert.deepEqual([image.region, image.interfaces, tls.verify], ['R', ['internal'], false]);
+  });
+
+  it('may not be a bomb, nor have tags that make something of it', async (t) => {
+    const aliases = Array.from({ length: 20 }, (_, n) => `a${n + 1}: &a${n + 1} [*a${n}, *a${n}, *a${n}]`);
+    const bomb = ['a0: &a0 x', ...aliases].join('\n');
+    for (const text of [
+      bomb,
+      'clouds: !!python/object/apply:os.system ["true"]',
+      'clouds: {}\n---\nclouds: {}',
+    ]) {
+      const { load } = await world(t, { 'cwd/clouds.yaml': text });
+      assert.throws(() => load(), failure('config_invalid', /cannot be understood/));
+    }
   });
 
   it('has secure.yaml merged over it, wherever that is', async (t) => {
@@ -69,14 +97,40 @@ describe('clouds.yaml', () => {
     assert.equal(auth.method === 'password' && 'name' in auth.user && auth.user.name, 'u');
   });
 
-  it('brings a warning when everybody can read secure.yaml', async (t) => {
+  it('brings a warning when every user can read secrets there, and only then', async (t) => {
+    const { password, ...rest } = AUTH;
     const { load, root } = await world(t, {
-      'cwd/clouds.yaml': clouds({ c: cloud() }),
-      'cwd/secure.yaml': {},
+      'cwd/clouds.yaml': clouds({ c: { auth: rest } }),
+      'cwd/secure.yaml': clouds({ c: { auth: { password } } }),
     });
-    assert.deepEqual(load().warnings, []);
+    const seen = (): string =>
+      load()
+        .warnings.filter((warning) => warning.includes('read by every'))
+        .join();
+    assert.equal(seen(), '');
+    await chmod(join(root, 'cwd/clouds.yaml'), 0o644);
+    assert.equal(seen(), '');
     await chmod(join(root, 'cwd/secure.yaml'), 0o644);
-    assert.match(load().warnings.join(), /secure\.yaml can be read by everybody/);
+    assert.match(seen(), /secure\.yaml can be read by every user of this host, and holds secrets/);
+    const alone = await world(t, { 'cwd/clouds.yaml': clouds({ c: cloud() }) });
+    await chmod(join(alone.root, 'cwd/clouds.yaml'), 0o644);
+    assert.match(alone.load().warnings.join(), /clouds\.yaml can be read by every user/);
+  });
+
+  it('brings a warning when the password would leave this host over plain http', async (t) => {
+    const warned = async (auth_url: string): Promise<boolean> => {
+      const { load } = await world(t, { 'cwd/clouds.yaml': clouds({ c: { auth: { ...AUTH, auth_url } } }) });
+      return load().warnings.some((warning) => warning.includes('plain http'));
+    };
+    for (const url of ['http://keystone:5000/v3', 'http://10.0.0.1', 'http://127.0.0.1.evil.test'])
+      assert.equal(await warned(url), true, url);
+    for (const url of [
+      'https://keystone',
+      'http://127.0.0.1:5000',
+      'http://localhost/v3',
+      'http://[::1]:5000',
+    ])
+      assert.equal(await warned(url), false, url);
   });
 });
 

@@ -1,0 +1,58 @@
+/**
+ * Where we differ from openstacksdk, on purpose. A difference is explained when openstacksdk, asked about the case as
+ * the rule rewrites it, answers what we answer to the case as it is; a refusal of ours when its message says so.
+ * docs/openstack-settings.md tells operators the same.
+ */
+import type { Case } from './cases.js';
+import { LOGIN_RULES } from './login-rules.js';
+import { VALUE_RULES } from './value-rules.js';
+
+export interface Rule {
+  readonly name: string;
+  readonly reason: string;
+  readonly rewrite: (given: Case) => Case;
+}
+
+export const RULES: readonly Rule[] = [...VALUE_RULES, ...LOGIN_RULES];
+
+export interface Refusal {
+  readonly name: string;
+  readonly reason: string;
+  /** What our message says. */
+  readonly message: RegExp;
+}
+
+export const REFUSALS: readonly Refusal[] = [
+  {
+    name: 'ways to log in',
+    reason: 'a daemon has a password or an application credential, nobody to ask and no browser',
+    message: /auth_type '.*' is not supported|trust_id is not supported/,
+  },
+  {
+    name: 'a project is needed',
+    reason:
+      'Cinder and Glance answer for one project; a token of a domain, of the system or of nothing has none',
+    message: /project_name or project_id is missing/,
+  },
+  {
+    name: 'something is missing',
+    reason: 'openstacksdk sends a login without it, which Keystone refuses',
+    message: /(password|username or user_id|application_credential_\w+) is missing/,
+  },
+  {
+    name: 'braces in auth_url',
+    reason: 'no host has such a name; openstacksdk asks for it',
+    message: /auth_url '.*' has braces/,
+  },
+  {
+    name: 'placeholders',
+    reason:
+      'of settings that are not there; openstacksdk fills in nothing where the region is not known, and asks http://.test',
+    message: /which is not the name of a setting/,
+  },
+  {
+    name: 'interfaces',
+    reason: 'Keystone has these three',
+    message: /interface '.*' must be public, internal or admin/,
+  },
+];
