@@ -145,6 +145,12 @@ export const ERROR_KINDS = {
     'error',
     'Choose another --connector for this protocol.',
   ),
+  volume_encrypted: kind(
+    'EOPNOTSUPP',
+    'connector',
+    'error',
+    'Copy the image to a volume type without encryption, and upload it again so that Glance has a hash of it.',
+  ),
   volume_unsafe: kind(
     'EACCES',
     'connector',

@@ -118,6 +118,7 @@ function catalogImage(
     updatedAt: image.updatedAt,
     hashAlgorithm: image.hashAlgorithm,
     hashValue: image.hashValue,
+    encrypted: image.encrypted,
     volumeId: location.volumeId,
     locations: locations?.map(({ volumeId }) => volumeId),
     storeId: location.storeId,

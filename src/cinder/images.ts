@@ -19,6 +19,8 @@ export interface ListedImage {
   readonly updatedAt: Date;
   readonly hashAlgorithm: string | undefined;
   readonly hashValue: string | undefined;
+  /** It has the property `cinder_encryption_key_id`. */
+  readonly encrypted?: boolean | undefined;
   /** Its Cinder locations; undefined when Glance does not show us locations (which is the usual case). */
   readonly locations: readonly VolumeLocation[] | undefined;
 }
@@ -95,6 +97,7 @@ export function imageOf(entry: unknown): ListedImage | undefined {
     updatedAt,
     hashAlgorithm: optionalText(entry.os_hash_algo),
     hashValue: optionalText(entry.os_hash_value),
+    encrypted: optionalText(entry.cinder_encryption_key_id) !== undefined,
     locations: shownLocations(entry),
   };
 }

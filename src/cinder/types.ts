@@ -13,6 +13,8 @@ export interface CatalogImage {
   readonly updatedAt: Date;
   readonly hashAlgorithm: string | undefined;
   readonly hashValue: string | undefined;
+  /** Glance knows a key of it (`cinder_encryption_key_id`): it was made of an encrypted volume. */
+  readonly encrypted?: boolean | undefined;
   readonly volumeId: string;
   /** All volumes that Glance names as the image's; undefined where it names none and Cinder's metadata placed it. */
   readonly locations?: readonly string[] | undefined;

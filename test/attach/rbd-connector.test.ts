@@ -147,7 +147,6 @@ describe('the rbd connector', () => {
   const refused: readonly (readonly [string, ConnectionInfo])[] = [
     ['another protocol', { ...INFO, driver_volume_type: 'iscsi' }],
     ['a volume that must be decoded', { ...INFO, format: 'qcow2' }],
-    ['an encrypted volume', { ...INFO, encrypted: true }],
   ];
   for (const [what, info] of refused)
     it(`leaves ${what} to others`, async () => {

@@ -58,9 +58,12 @@ export class AttachWorld {
   }
 
   /** A volume with an image in it. */
-  addImage(volumeId: string, options: { multiattach?: boolean } = {}): AttachableImage {
-    const { multiattach = true } = options;
-    this.cinder.addVolume(volumeId, { multiattach });
+  addImage(
+    volumeId: string,
+    options: { multiattach?: boolean; encrypted?: boolean } = {},
+  ): AttachableImage {
+    const { multiattach = true, encrypted = false } = options;
+    this.cinder.addVolume(volumeId, { multiattach, encrypted });
     this.host.addVolume(volumeId);
     return {
       id: `image-in-${volumeId}`,

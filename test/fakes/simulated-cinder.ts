@@ -21,6 +21,7 @@ interface StoredVolume {
   metadata: Readonly<Record<string, string>>;
   /** It is a clone of that one. */
   readonly sourceId: string | undefined;
+  readonly encrypted: boolean;
 }
 
 interface StoredAttachment {
@@ -40,12 +41,15 @@ export class SimulatedCinder implements Attachments, Volumes {
   readonly calls: Call[] = [];
   gate: (call: Call) => Promise<Fault | undefined> = () => Promise.resolve(undefined);
   protocol = 'simulated';
+  /** What it says of every connection besides. */
+  info: Readonly<Record<string, unknown>> = {};
   #next = 1;
 
   addVolume(id: string, options: Partial<Omit<StoredVolume, 'id' | 'status'>> = {}): void {
     const { multiattach = true, sizeGib = 1, name = `image-of-${id}`, metadata = {}, sourceId } = options;
+    const { encrypted = false } = options;
     const status = sourceId === undefined ? 'available' : 'creating';
-    this.volumes.set(id, { id, sizeGib, multiattach, status, name, metadata, sourceId });
+    this.volumes.set(id, { id, sizeGib, multiattach, status, name, metadata, sourceId, encrypted });
   }
 
   /** What one look at a volume shows; what Cinder is making or deleting is ready by the next. */
@@ -173,7 +177,7 @@ export class SimulatedCinder implements Attachments, Volumes {
   #view(id: string): Attachment {
     const { volumeId, status, connector } = this.#find(id);
     const connectionInfo =
-      connector === undefined ? undefined : { driver_volume_type: this.protocol, volume_id: volumeId };
+      connector === undefined ? undefined : { driver_volume_type: this.protocol, volume_id: volumeId, ...this.info };
     return { id, volumeId, status, attachMode: 'ro', instanceId: undefined, connectionInfo };
   }
 
@@ -182,7 +186,6 @@ export class SimulatedCinder implements Attachments, Volumes {
     if (volume === undefined) throw new CinderfsError('not_found', `no volume ${id}`, { status: 404 });
     return {
       ...volume,
-      encrypted: false,
       projectId: undefined,
       volumeType: undefined,
       sharedTargets: undefined,

@@ -21,6 +21,7 @@ export class SimulatedHost implements Connector {
   /** Bytes of each volume. */
   readonly content = new Map<string, Buffer>();
   readonly calls: HostCall[] = [];
+  protocols: readonly string[] = ['simulated'];
   /** Readers that closed nothing when they died: when, by volume. */
   readonly died = new Map<string, number>();
   gate: (call: HostCall) => Promise<CinderfsError | undefined> = () => Promise.resolve(undefined);
@@ -34,7 +35,7 @@ export class SimulatedHost implements Connector {
   }
 
   refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
-    const speaks = info.driver_volume_type === 'simulated';
+    const speaks = this.protocols.includes(info.driver_volume_type);
     return Promise.resolve(speaks ? undefined : new CinderfsError('protocol_unsupported', 'not simulated'));
   }
 

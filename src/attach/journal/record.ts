@@ -67,8 +67,10 @@ export interface AttachmentRecord {
   readonly host?: HostRecord | undefined;
   /** The backend's own name of the volume, where it proves something (identity.ts). */
   readonly backend?: string | undefined;
-  /** Cinder told that name, and what is connected goes by it: so it was known before there was a device. */
+  /** What is connected goes by a name that the backend gave to this volume alone (identity.ts). */
   readonly named?: boolean | undefined;
+  /** Why that is not enough to prove its bytes. */
+  readonly doubt?: 'decoded' | 'encrypted' | undefined;
   /** Wall clock, milliseconds: a process that read it died then at the latest, and closed nothing. */
   readonly abandonedAt?: number | undefined;
   /** Held, in this order, while it is connected or removed: other services of this host take them too. */

@@ -6,7 +6,8 @@ import type { Connected, Connector } from '../connector.js';
 import type { AttachContext } from '../context.js';
 import { connectProven } from './connect-proven.js';
 import { type Held, hold } from './held.js';
-import { backendName, judgeConnection } from './identity.js';
+import { isEncrypted, judgeEncrypted } from './encryption.js';
+import { backendName, connectedByName, judgeConnection } from './identity.js';
 import type { AttachableImage } from '../lease.js';
 import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
 import { makeClone } from './clone.js';
@@ -50,19 +51,19 @@ async function connectReserved(
   let record = reserved;
   const info = await exportVolume(record, context);
   judgeConnection(info, volumeId);
+  record = { ...record, doubt: doubtOf(record, info, context) };
   const connector = await choose(info, context, volumeId);
   if (multiattach) record = await complete(record, context);
   signal.throwIfAborted();
   const plan = connector.plan({ volumeId, info });
-  const backend = backendName(info);
-  record = { ...record, step: 'connect', connector: connector.name, host: plan, backend };
+  record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
   await journal.write(record);
   const request = { volumeId, info, signal, exclusive: !multiattach };
   const connecting = record;
   const held = await connectProven(async () => {
     const connected = await connector.connect(request, plan);
-    const named = { ...connecting, host: connected.host, ...nameOf(backend, connected) };
-    return hold(named, connector, connected);
+    const made = { ...connecting, host: connected.host, ...proofOf(info, volumeId, connected) };
+    return hold(made, connector, connected);
   }, context);
   record = held.record;
   if (!multiattach) record = await complete(record, context);
@@ -129,11 +130,13 @@ async function intentFor(
     imageSize: image.size,
     hash: hashOf(image),
     multiattach: source.multiattach,
+    doubt: isEncrypted(source) || isEncrypted(image) ? 'encrypted' : undefined,
     step: 'reserve',
     since: context.clock.wall(),
     before: [],
     answered: false,
   };
+  if (intent.doubt === 'encrypted') judgeEncrypted(intent, context.verifyLimit);
   const locks = (volume: Volume): readonly string[] | Promise<readonly string[]> =>
     context.choices.some(({ sharesDevices }) => sharesDevices) ? locksOf(volume) : [];
   if (context.isolate === 'none' || source.multiattach)
@@ -143,13 +146,29 @@ async function intentFor(
   return { ...intent, clone, multiattach: volume.multiattach, locks: await locks(volume) };
 }
 
-/** An IQN or an rbd name is what was connected to; a WWN proves something where the device could be asked for it. */
-function nameOf(
-  told: string | undefined,
-  { deviceName }: Connected,
-): Pick<AttachmentRecord, 'backend' | 'named'> {
-  const named = told !== undefined && (deviceName !== undefined || !told.startsWith('wwn:'));
-  return { backend: told ?? deviceName, named };
+/** Why the bytes must be compared with Glance's hash. `volume_encrypted` where they must and cannot be. */
+function doubtOf(
+  record: AttachmentRecord,
+  info: ConnectionInfo,
+  { verifyLimit, log }: AttachContext,
+): AttachmentRecord['doubt'] {
+  const { doubt, volumeId: volume, imageId: image, imageSize, hash } = record;
+  if (doubt === 'encrypted' || isEncrypted({}, info)) {
+    judgeEncrypted(record, verifyLimit);
+    return 'encrypted';
+  }
+  if (formatOf(info) === 'raw') return undefined;
+  if (hash === undefined || imageSize > verifyLimit)
+    log.warn(
+      { volume, image, format: info.format },
+      "a volume is decoded and its image is not compared with Glance's hash: there is none, or verify_limit is smaller",
+    );
+  return 'decoded';
+}
+
+/** What the proof has to know of the connection. */
+function proofOf(info: ConnectionInfo, volumeId: string, { deviceName }: Connected): Partial<AttachmentRecord> {
+  return { backend: backendName(info) ?? deviceName, named: connectedByName(info, volumeId, deviceName) };
 }
 
 function hashOf({ hashAlgorithm: algorithm, hashValue: value }: AttachableImage): ImageHash | undefined {

@@ -119,9 +119,9 @@ export async function proveHeld(held: Held, context: AttachContext): Promise<voi
 }
 
 function subjectOf(record: AttachmentRecord, { verifyLimit }: AttachContext): Subject {
-  const { volumeId, imageId, imageSize, backend, named = false, clone } = record;
+  const { volumeId, imageId, imageSize, backend, named = false, doubt, clone } = record;
   const hash = imageSize <= verifyLimit ? record.hash : undefined;
-  return { volumeId, imageId, imageSize, hash, backend, named, cloned: clone !== undefined };
+  return { volumeId, imageId, imageSize, hash, backend, named, doubt, cloned: clone !== undefined };
 }
 
 /** Joins a proof that is fresh, by when it began, or begins one: an earlier one may have looked before the volume was swapped. */

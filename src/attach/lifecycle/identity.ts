@@ -7,6 +7,7 @@ import type { ConnectionInfo } from '../../cinder/types.js';
 import type { Connected } from '../connector.js';
 import type { ImageHash } from '../journal/record.js';
 import { canVerify, fingerprint, hasHash } from './content.js';
+import { ciphertext } from './encryption.js';
 
 /** What one image on one volume looked like when it was first proven. */
 export interface Pin {
@@ -16,7 +17,12 @@ export interface Pin {
   readonly backend?: string | undefined;
   /** Of the image's content, see fingerprint(). */
   readonly fingerprint: string;
+  /** `algorithm:value`, where all of the content was seen to have that hash. */
+  readonly hash?: string | undefined;
 }
+
+/** Why a name proves nothing of the bytes: they are made from those of the volume, or may be ciphertext. */
+export type Doubt = 'decoded' | 'encrypted';
 
 /** Pins of all volumes ever proven on this host. */
 export interface Pins {
@@ -33,8 +39,9 @@ export interface Subject {
   /** What Glance says the image's bytes are; undefined where it does not, or where they are too many to read. */
   readonly hash: ImageHash | undefined;
   readonly backend: string | undefined;
-  /** That name was known before the volume was connected. */
+  /** It was connected by a name that the backend gave to this volume alone, see connectedByName(). */
   readonly named: boolean;
+  readonly doubt: Doubt | undefined;
   /** It is read through a clone: the content must be that of the volume, the backend's name is another. */
   readonly cloned: boolean;
 }
@@ -73,14 +80,35 @@ export interface Proof {
 }
 
 /**
+ * Whether what is connected goes by a name that has this volume's id in it and that the connector connected by: an RBD
+ * image, an iSCSI target on every portal, an NVMe namespace that said its uuid itself. The name of a file says nothing
+ * of what is in it, and any other name only that Cinder told it.
+ */
+export function connectedByName(info: ConnectionInfo, volumeId: string, deviceName?: string): boolean {
+  const has = (value: unknown): boolean => typeof value === 'string' && value.includes(volumeId);
+  switch (info.driver_volume_type) {
+    case 'rbd':
+      return typeof info.name === 'string' && has(info.name.split('/').at(-1));
+    case 'iscsi':
+    case 'iser':
+      return has(info.target_iqn) && (!Array.isArray(info.target_iqns) || info.target_iqns.every(has));
+    case 'nvmeof':
+      return deviceName !== undefined && has(info.vol_uuid);
+    default:
+      return false;
+  }
+}
+
+/**
  * Proves that `connected` is the volume of `subject`: size, the backend's name against every pin, the image's content
- * against the pin. Where that is the first ever and there is no name, or where it differs, Glance's hash decides.
+ * against the pin. Where that is the first ever and there is no name, where it differs, and where there is a doubt that no
+ * name takes away, Glance's hash decides.
  *
  * A backend name that changed while the content is the same is a migrated volume: it is pinned anew. Throws
- * `identity_mismatch`; whatever the connector throws when the volume cannot be read passes through.
+ * `identity_mismatch` or `volume_encrypted`; whatever the connector throws when the volume cannot be read passes through.
  */
 export async function prove(connected: Connected, subject: Subject, pins: Pins): Promise<Proof> {
-  const { volumeId, imageId, imageSize, backend, named, cloned } = subject;
+  const { volumeId, imageId, imageSize, backend, cloned } = subject;
   const size = await connected.size();
   if (size < imageSize)
     throw mismatch(volumeId, `the source has ${size} bytes, fewer than the image's ${imageSize}`);
@@ -90,34 +118,51 @@ export async function prove(connected: Connected, subject: Subject, pins: Pins):
   const seen = await fingerprint(connected, imageSize);
   const pin = pins.get(volumeId);
   // Another image on the same volume is new content by right: only the same image must look the same for ever.
-  const known = pin?.imageId === imageId ? pin.fingerprint : undefined;
-  const sure = known === seen || (known === undefined && named);
-  if (!sure) await judgeContent(connected, subject, known !== undefined);
-  return {
-    pin: { volumeId, imageId, backend: cloned ? pin?.backend : backend, fingerprint: seen },
-    trusted: !sure && !verifiable(subject),
-  };
+  const known = pin?.imageId === imageId ? pin : undefined;
+  const same = known?.fingerprint === seen;
+  const name = cloned ? pin?.backend : backend;
+  const proven = { volumeId, imageId, backend: name, fingerprint: seen, hash: same ? known.hash : undefined };
+  if (isSure(subject, known, same)) return { pin: proven, trusted: false };
+  const hash = await judgeContent(connected, subject, known !== undefined && !same);
+  return { pin: { ...proven, hash }, trusted: known === undefined && hash === undefined };
 }
 
-/** `differs`: from what was pinned, which may itself have been another volume's. */
-async function judgeContent(connected: Connected, subject: Subject, differs: boolean): Promise<void> {
-  const { volumeId, imageSize, hash } = subject;
-  if (verifiable(subject) && hash !== undefined) {
-    if (await hasHash(connected, imageSize, hash)) return;
-    throw mismatch(volumeId, 'its content is not what Glance says the image is');
+function isSure({ doubt, hash, named }: Subject, known: Pin | undefined, same: boolean): boolean {
+  if (doubt === undefined) return same || (known === undefined && named);
+  return same && hash !== undefined && known?.hash === textOf(hash);
+}
+
+function textOf({ algorithm, value }: ImageHash): string {
+  return `${algorithm}:${value.toLowerCase()}`;
+}
+
+/**
+ * The hash that all of the content has, where that could be seen. `differs`: from what was pinned, which may itself have
+ * been another volume's.
+ */
+async function judgeContent(
+  connected: Connected,
+  subject: Subject,
+  differs: boolean,
+): Promise<string | undefined> {
+  const { volumeId, imageSize, hash, doubt } = subject;
+  if (hash !== undefined && canVerify(hash)) {
+    if (await hasHash(connected, imageSize, hash)) return textOf(hash);
+    throw doubt === 'encrypted' && !differs
+      ? ciphertext(volumeId)
+      : mismatch(volumeId, 'its content is not what Glance says the image is');
   }
+  if (doubt === 'encrypted') throw ciphertext(volumeId);
   if (differs) throw mismatch(volumeId, 'its content is not what it was when the image was first proven');
-}
-
-function verifiable({ hash }: Subject): boolean {
-  return hash !== undefined && canVerify(hash);
+  return undefined;
 }
 
 export function samePin(left: Pin | undefined, right: Pin): boolean {
   return (
     left?.imageId === right.imageId &&
     left.backend === right.backend &&
-    left.fingerprint === right.fingerprint
+    left.fingerprint === right.fingerprint &&
+    left.hash === right.hash
   );
 }
 

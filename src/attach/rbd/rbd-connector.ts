@@ -79,10 +79,9 @@ export class RbdConnector implements Connector {
     return Promise.resolve();
   }
 
-  #refusal({ driver_volume_type: protocol, encrypted }: ConnectionInfo): CinderfsError | undefined {
+  #refusal({ driver_volume_type: protocol }: ConnectionInfo): CinderfsError | undefined {
     const unsupported = (why: string): CinderfsError => new CinderfsError('protocol_unsupported', why);
     if (protocol !== 'rbd') return unsupported(`the rbd connector does not speak ${protocol}`);
-    if (encrypted === true) return unsupported('the rbd connector reads no encrypted volume');
     if (this.#options.images.available) return undefined;
     return new CinderfsError('connector_missing', 'librados, librbd or the npm package koffi is missing', {
       remedy: 'Install librados2 and librbd1 (Debian) and the optional npm packages.',
