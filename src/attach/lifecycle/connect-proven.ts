@@ -12,6 +12,8 @@ export async function connectProven(connect: () => Promise<Held>, context: Attac
       return held;
     } catch (error) {
       if (left === 0 || !(await isLost(held.connected))) throw error;
+      // What is left of it would be nobody's; a device that services share may be another's by now.
+      if (held.connector.sharesDevices !== true) await held.connector.disconnect(held.connected.host);
     }
   }
 }
