@@ -29,14 +29,15 @@ export function connectorsOf(
   brick: Connector,
   { clock, initiator, connectMs }: Host,
 ): readonly Connector[] {
-  const { connectors, runDir, cephDirectory = '/etc/ceph', log } = options;
+  const { connectors, runDir, cephDirectory = '/etc/ceph', rbdLimits, log } = options;
+  const ceph = { cephDirectory, rbdLimits };
   if (connectors !== undefined) return connectors;
   const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
-  const rbd = new RbdConnector({ images, cephDirectory, clock, connectMs });
+  const rbd = new RbdConnector({ ...ceph, images, clock, connectMs });
   const directory = join(runDir, 'nbd');
-  const qemu = new QemuConnector({ directory, initiator, cephDirectory, clock, startMs: connectMs, log });
+  const qemu = new QemuConnector({ ...ceph, directory, initiator, clock, startMs: connectMs, log });
   const mounts = new NfsMounts({ directory: join(runDir, 'nfs'), timeoutMs: connectMs });
-  const krbd = new KrbdConnector({ cephDirectory, stepMs: connectMs, fallback: qemu, clock, log });
+  const krbd = new KrbdConnector({ ...ceph, stepMs: connectMs, fallback: qemu, clock, log });
   return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
 }
 

@@ -15,6 +15,7 @@ import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '.
 import { Pool } from './lifecycle/pool.js';
 import { type Leftover, reap, type ReapOptions, sweepClones } from './lifecycle/reap.js';
 import { Watcher } from './lifecycle/watcher.js';
+import type { RbdLimits } from './rbd/rbd-limits.js';
 
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly attachments: Attachments;
@@ -40,6 +41,7 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
   readonly cephDirectory?: string | undefined;
+  readonly rbdLimits?: RbdLimits | undefined;
   /** The process's; default: images of the pool's own. */
   readonly rbdImages?: RbdImages | undefined;
   /** Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first. */

@@ -49,6 +49,7 @@ export function attachmentPool({
       lockDirectories: config.lock_directories,
       wildcardScan: config.wildcard_scan,
     },
+    rbdLimits: { user: config.rbd_user, pools: config.rbd_pools, cluster: config.rbd_cluster },
     host: config.host,
     ip: config.my_ip,
     initiator: config.initiator_name,

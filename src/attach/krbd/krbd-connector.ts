@@ -7,13 +7,11 @@ import { DeviceWatch } from '../brick/device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../journal/record.js';
 import { connectPath } from '../local-connector.js';
-import { type RbdVolume, rbdVolumeOf } from '../rbd/rbd-volume.js';
+import { type CephHost, type RbdVolume, rbdVolumeOf } from '../rbd/rbd-volume.js';
 import { lookUp, run } from '../run-command.js';
 import { type MappedImage, mappedImages } from './mapped-images.js';
 
-export interface KrbdOptions {
-  /** Where ceph.conf and the keyrings are. */
-  readonly cephDirectory: string;
+export interface KrbdOptions extends CephHost {
   readonly stepMs: number;
   /** Reads the images that the kernel does not: it lacks features that Ceph has long had, or rbd altogether. */
   readonly fallback: Connector;
@@ -50,7 +48,7 @@ export class KrbdConnector implements Connector {
     if (protocol !== 'rbd')
       return new CinderfsError('protocol_unsupported', `the krbd connector does not speak ${protocol}`);
     try {
-      rbdVolumeOf(info, this.#options.cephDirectory);
+      rbdVolumeOf(info, this.#options);
     } catch (error) {
       return CinderfsError.from(error, 'connector_failed');
     }
@@ -58,7 +56,7 @@ export class KrbdConnector implements Connector {
   }
 
   plan(request: Pick<ConnectRequest, 'volumeId' | 'info'>): HostRecord {
-    const spec = specOf(rbdVolumeOf(request.info, this.#options.cephDirectory));
+    const spec = specOf(rbdVolumeOf(request.info, this.#options));
     return { ...this.#options.fallback.plan(request), image: spec };
   }
 
@@ -112,7 +110,7 @@ export class KrbdConnector implements Connector {
   }
 
   async #map({ info, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
-    const volume = rbdVolumeOf(info, this.#options.cephDirectory);
+    const volume = rbdVolumeOf(info, this.#options);
     // devtmpfs has the node at once: there is nothing to wait for in udev.
     const args = [
       'device',

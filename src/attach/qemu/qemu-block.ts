@@ -3,7 +3,7 @@ import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { absolutePath, lunOf, shaped, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
-import { rbdVolumeOf } from '../rbd/rbd-volume.js';
+import { type CephHost, rbdVolumeOf } from '../rbd/rbd-volume.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */
 export interface QemuBlock {
@@ -13,11 +13,9 @@ export interface QemuBlock {
 }
 
 /** What this host contributes. */
-export interface QemuHost {
+export interface QemuHost extends CephHost {
   /** Of QEMU's own initiator. */
   readonly initiator: string;
-  /** Where ceph.conf and the keyrings are. */
-  readonly cephDirectory: string;
 }
 
 export const SECRET_ID = 'cinderfs';
@@ -54,7 +52,7 @@ export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<
 }
 
 async function rbdBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly QemuBlock[]> {
-  const { pool, namespace, image, user, conf, keyring, monitors } = rbdVolumeOf(info, host.cephDirectory);
+  const { pool, namespace, image, user, conf, keyring, monitors } = rbdVolumeOf(info, host);
   const key = keyring === undefined ? undefined : await keyOf(keyring);
   const options = {
     driver: 'rbd',

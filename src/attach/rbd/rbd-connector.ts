@@ -10,12 +10,10 @@ import type { HostRecord } from '../journal/record.js';
 import { formatOf } from '../volume-format.js';
 import { ImageWatch } from './image-watch.js';
 import { addressOf, recordOf } from './rbd-record.js';
-import { rbdVolumeOf } from './rbd-volume.js';
+import { type CephHost, rbdVolumeOf } from './rbd-volume.js';
 
-export interface RbdOptions {
+export interface RbdOptions extends CephHost {
   readonly images: RbdImages;
-  /** Where ceph.conf and the keyrings are. */
-  readonly cephDirectory: string;
   readonly clock: Clock;
   readonly connectMs: number;
 }
@@ -51,7 +49,7 @@ export class RbdConnector implements Connector {
   }
 
   plan({ info }: Pick<ConnectRequest, 'info'>): HostRecord {
-    const { monitors, ...volume } = rbdVolumeOf(info, this.#options.cephDirectory);
+    const { monitors, ...volume } = rbdVolumeOf(info, this.#options);
     const listed = monitors.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
     return recordOf({ ...volume, monitors: listed.length === 0 ? undefined : listed.join(',') });
   }

@@ -4,17 +4,25 @@ import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { shaped, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
+import { judgeChoice, type RbdLimits } from './rbd-limits.js';
 
 /** What connection_info says of an RBD volume, with what this host has of the cluster's configuration. */
 export interface RbdVolume extends Omit<RbdAddress, 'monitors'> {
   readonly monitors: readonly { readonly host: string; readonly port: string }[];
 }
 
+/** What this host has of Ceph. */
+export interface CephHost {
+  /** Where ceph.conf and the keyrings are. */
+  readonly cephDirectory: string;
+  readonly rbdLimits?: RbdLimits | undefined;
+}
+
 /**
  * Paths are named where they can be read, and left to librados where not. The key is in the keyring alone: since OSSN-0085
- * it is never in connection_info.
+ * it is never in connection_info. `connector_failed` for a choice that this host does not allow (rbd-limits.ts).
  */
-export function rbdVolumeOf(info: ConnectionInfo, cephDirectory: string): RbdVolume {
+export function rbdVolumeOf(info: ConnectionInfo, { cephDirectory, rbdLimits = {} }: CephHost): RbdVolume {
   formatOf(info);
   const parts = (typeof info.name === 'string' ? info.name : '')
     .split('/')
@@ -24,6 +32,7 @@ export function rbdVolumeOf(info: ConnectionInfo, cephDirectory: string): RbdVol
     throw new CinderfsError('connector_failed', 'connection_info.name is not pool/image');
   const cluster = info.cluster_name === undefined ? 'ceph' : textOf(info, 'cluster_name', 'ceph_name');
   const user = info.auth_enabled === false ? undefined : textOf(info, 'auth_username', 'user');
+  judgeChoice({ cluster, pool, user }, rbdLimits);
   return {
     cluster,
     user,
