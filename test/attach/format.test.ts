@@ -58,6 +58,23 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
     await assert.rejects(servedHash(image, 'local'), { code: 'protocol_unsupported' });
   });
 
+  for (const connector of ['auto', 'local', 'qemu'] as const)
+    it(`are refused, by ${connector}, where the volume is encrypted and nothing tells ciphertext from the image`, async () => {
+      const luks = Buffer.alloc(MiB, 'LUKS\xba\xbe\0\x02', 'latin1');
+      const properties = { cinder_encryption_key_id: '7f0d6a1c-0000-4000-8000-000000000000' };
+      for (const spec of [{ encrypted: true }, { properties }]) {
+        const unsure = await cloud.addImage({ name: 'luks', hashValue: null, ...spec }, { data: luks });
+        await assert.rejects(servedHash(unsure, connector), { code: 'volume_encrypted' });
+        const wrong = await cloud.addImage(
+          { name: 'luks', hashValue: '0'.repeat(128), ...spec },
+          { data: luks },
+        );
+        await assert.rejects(servedHash(wrong, connector), { code: 'volume_encrypted' });
+        const right = await cloud.addImage({ name: 'luks', ...spec }, { data: luks });
+        assert.equal(await servedHash(right, connector), right.hashValue);
+      }
+    });
+
   const added = (spec: ImageSpec, content: string): Promise<Image> =>
     cloud.addImage(spec, { file: join(directory, content) });
 

@@ -11,7 +11,11 @@ const V2 = '22222222-7d97-400f-aa2d-cea1d44e4462';
 const IQN = 'iqn.2010-10.org.openstack:volume-';
 
 /** A world that speaks one protocol; `told` is what Cinder says of the connection. */
-function worldOf(protocol: string, told: Readonly<Record<string, unknown>>, verifyLimit = 2 ** 20): AttachWorld {
+function worldOf(
+  protocol: string,
+  told: Readonly<Record<string, unknown>>,
+  verifyLimit = 2 ** 20,
+): AttachWorld {
   const world = new AttachWorld({ lingerMs: 0 }, { verifyLimit });
   world.cinder.protocol = protocol;
   world.cinder.info = told;

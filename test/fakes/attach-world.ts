@@ -58,10 +58,7 @@ export class AttachWorld {
   }
 
   /** A volume with an image in it. */
-  addImage(
-    volumeId: string,
-    options: { multiattach?: boolean; encrypted?: boolean } = {},
-  ): AttachableImage {
+  addImage(volumeId: string, options: { multiattach?: boolean; encrypted?: boolean } = {}): AttachableImage {
     const { multiattach = true, encrypted = false } = options;
     this.cinder.addVolume(volumeId, { multiattach, encrypted });
     this.host.addVolume(volumeId);

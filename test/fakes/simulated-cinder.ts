@@ -177,7 +177,9 @@ export class SimulatedCinder implements Attachments, Volumes {
   #view(id: string): Attachment {
     const { volumeId, status, connector } = this.#find(id);
     const connectionInfo =
-      connector === undefined ? undefined : { driver_volume_type: this.protocol, volume_id: volumeId, ...this.info };
+      connector === undefined
+        ? undefined
+        : { driver_volume_type: this.protocol, volume_id: volumeId, ...this.info };
     return { id, volumeId, status, attachMode: 'ro', instanceId: undefined, connectionInfo };
   }
 

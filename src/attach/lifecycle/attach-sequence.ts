@@ -167,7 +167,11 @@ function doubtOf(
 }
 
 /** What the proof has to know of the connection. */
-function proofOf(info: ConnectionInfo, volumeId: string, { deviceName }: Connected): Partial<AttachmentRecord> {
+function proofOf(
+  info: ConnectionInfo,
+  volumeId: string,
+  { deviceName }: Connected,
+): Partial<AttachmentRecord> {
   return { backend: backendName(info) ?? deviceName, named: connectedByName(info, volumeId, deviceName) };
 }
 

@@ -12,7 +12,10 @@ interface Judged {
 }
 
 /** Whether Cinder calls the volume encrypted, in either of the places where it does. */
-export function isEncrypted(volume: { readonly encrypted?: boolean | undefined }, info?: ConnectionInfo): boolean {
+export function isEncrypted(
+  volume: { readonly encrypted?: boolean | undefined },
+  info?: ConnectionInfo,
+): boolean {
   return volume.encrypted === true || info?.encrypted === true;
 }
 
