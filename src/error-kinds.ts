@@ -139,6 +139,12 @@ export const ERROR_KINDS = {
   ),
   connector_missing: kind('EIO', 'connector', 'error', 'Install the package the message names.'),
   connector_failed: kind('EIO', 'connector', 'error', 'Check that this host reaches the storage backend.'),
+  host_hung: kind(
+    'ETIMEDOUT',
+    'connector',
+    'error',
+    'Check the share or device that the message names; opens work again as soon as it answers.',
+  ),
   protocol_unsupported: kind(
     'EOPNOTSUPP',
     'connector',

@@ -23,6 +23,8 @@ export interface Connector {
   readonly name: string;
   /** Its devices are the host's: other services here that attach the same volume get, and remove, the same ones. */
   readonly sharesDevices?: true;
+  /** connect() only looks: there is nothing that disconnect() would have to remove. */
+  readonly makesNothing?: true;
   /** Undefined when it can reach such a volume on this host, else why not. Changes nothing. */
   refusal(info: ConnectionInfo): Promise<CinderfsError | undefined>;
   plan(request: Pick<ConnectRequest, 'volumeId' | 'info'>): HostRecord;
@@ -34,6 +36,8 @@ export interface Connector {
   disconnect(host: HostRecord): Promise<void>;
   /** Whether the process that read it is gone and closed nothing: its backend may count it as a reader for a while. */
   abandoned?(host: HostRecord): Promise<boolean>;
+  /** A connect() of that volume was written off and still runs: what it makes cannot be removed yet. */
+  unsettled?(volumeId: string): boolean;
   /** Ends what still reads this volume though no journal says so. */
   endStray?(volumeId: string): Promise<void>;
   /** Instead of disconnect(), where somebody else on this host uses the device: forgets it without removing it. */

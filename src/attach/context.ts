@@ -3,6 +3,7 @@ import type { Slots } from '../async/slots.js';
 import type { Attachments, Clones, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
 import type { Connector } from './connector.js';
+import type { HostCalls } from './host-calls.js';
 import type { AttachCounters } from './figures.js';
 import type { Pins } from './lifecycle/identity.js';
 import type { Journal } from './journal/journal.js';
@@ -17,6 +18,8 @@ export interface AttachTimes {
   readonly attachBudgetMs: number;
   /** The host half of an attach, and one proof of identity. */
   readonly connectMs: number;
+  /** One look at something on this host: whether it is there, how large it is, a piece of it. */
+  readonly lookMs: number;
   /**
    * A reserved attachment that stays untouched this long belongs to nobody who is alive: longer than any host takes
    * from reserving to naming its connector.
@@ -37,6 +40,7 @@ export const DEFAULT_TIMES: AttachTimes = {
   openMs: 120_000,
   attachBudgetMs: 120_000,
   connectMs: 60_000,
+  lookMs: 15_000,
   orphanMs: 30_000,
   cloneMs: 600_000,
   forgetMs: 35_000,
@@ -63,6 +67,8 @@ export interface AttachContext {
   readonly times: AttachTimes;
   /** How many volumes are attached at once: a boot storm of many images must not overwhelm Cinder or this host. */
   readonly slots: Slots;
+  /** The bulkhead that the connectors' steps run in. */
+  readonly hostCalls: HostCalls;
   readonly counters: AttachCounters;
   /** An earlier process held all this a moment ago, for a mount that outlived it. */
   readonly inPlace?: boolean | undefined;

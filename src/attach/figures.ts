@@ -17,6 +17,8 @@ export interface AttachGauges {
   readonly queued: number;
   /** Volumes whose removal failed and is tried again. */
   readonly detach_retrying: number;
+  /** Steps on this host that did not end by their deadline and still run: a dead share or device. */
+  readonly host_calls_hung: number;
   /** Clones that volumes are read through, those being made or deleted included. */
   readonly clones: number;
   /** What the journal remembers, whole or not. */

@@ -2,14 +2,19 @@ import { join } from 'node:path';
 import { systemClock } from '../async/clock.js';
 import { Slots } from '../async/slots.js';
 import { brickConnector } from './brick/kernel.js';
+import { boundedConnector } from './bounded-connector.js';
 import { choicesOf, connectorsOf } from './connectors.js';
 import { type AttachContext, DEFAULT_TIMES } from './context.js';
 import { newCounters } from './figures.js';
+import { HostCalls } from './host-calls.js';
 import { hostProperties } from './host-properties.js';
 import { parseRecord } from './journal/record.js';
 import { RecordStore } from './journal/record-store.js';
 import type { Pin } from './lifecycle/identity.js';
 import type { PoolOptions } from './service.js';
+
+/** Milliseconds for a connector to undo what it began, once its own deadline is over. */
+const UNDO_MS = 15_000;
 
 /** Everything that attachments work with, as the options say. Opens the journal: the caller owns the state directory. */
 export async function contextOf(options: PoolOptions): Promise<AttachContext> {
@@ -35,11 +40,12 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     keyOf: ({ volumeId }) => volumeId,
     log,
   });
-  const connectors = connectorsOf(options, brick, {
-    clock,
-    initiator: said.initiator,
-    connectMs: times.connectMs,
-  });
+  const hostCalls = new HostCalls(clock);
+  const { lookMs, connectMs } = times;
+  const bounds = { lookMs, connectMs: connectMs + UNDO_MS };
+  const connectors = connectorsOf(options, brick, { clock, initiator: said.initiator, connectMs }).map(
+    (connector) => boundedConnector(connector, hostCalls, bounds),
+  );
   return {
     attachments,
     volumes,
@@ -54,6 +60,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     times,
     inPlace: options.inPlace ?? false,
     slots: new Slots(options.attachLimit ?? 16),
+    hostCalls,
     counters: newCounters(),
     guard: (locks) => brick.guard(locks),
     clock,

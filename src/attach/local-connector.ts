@@ -27,6 +27,7 @@ const ALIGNMENT = 4096; // O_DIRECT: the largest logical block in use
  */
 export class LocalConnector implements Connector {
   readonly name = 'local';
+  readonly makesNothing = true;
 
   async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
     try {

@@ -1,6 +1,7 @@
 /** Wires the file system from its parts: what the composition root calls. */
 import type { AttachmentPool, Lease } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
+import { Slots } from '../async/slots.js';
 import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import type { CinderfsError } from '../errors.js';
@@ -69,6 +70,7 @@ export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
   const { catalog, pool, clock, log, status, seekFile, rbdImages, onReadError } = dependencies;
   const options = { ...DEFAULT_IMAGE_FS_OPTIONS, ...dependencies.options };
   const { readTimeoutMs, lookupTimeoutMs, slotsPerSource } = options;
+  const threads = new Slots(threadsForReads());
   const cache = new BlockCache({
     bytes: options.cacheBytes,
     blockSize: BLOCK_BYTES,
@@ -83,7 +85,7 @@ export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
       case 'rbd':
         return openRbdReader(source, rbdImages, cached);
       default:
-        return openFileReader(source, { size, slots: slotsPerSource, seekFile });
+        return openFileReader(source, { size, slots: slotsPerSource, threads, seekFile });
     }
   };
   const readers = new ReaderPool(openReader);
@@ -100,6 +102,12 @@ function changedVolumes(before: CatalogSnapshot, now: CatalogSnapshot): string[]
   return [...before.images.values()]
     .filter((image) => !same(image, now.images.get(image.id)))
     .map(({ volumeId }) => volumeId);
+}
+
+/** All sources together leave a quarter of libuv's pool to DNS, the journal and token renewal. */
+function threadsForReads(): number {
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+  return Math.max(1, threads - Math.ceil(threads / 4));
 }
 
 /** A quarter of libuv's pool (UV_THREADPOOL_SIZE, 4 by default), so that one hung volume cannot take it all (F4). */

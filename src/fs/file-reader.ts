@@ -18,6 +18,8 @@ export interface FileReaderOptions {
   readonly size: number;
   /** Reads of this source at a time, each of which takes a thread of libuv's pool. */
   readonly slots: number;
+  /** The threads that all sources together may hold; default: as many as their slots. */
+  readonly threads?: Slots | undefined;
   readonly seekFile?: SeekFile | undefined;
 }
 
@@ -45,6 +47,7 @@ class FileReader implements SourceReader, Cursor {
   readonly #source: FileSource;
   readonly #size: number;
   readonly #slots: Slots;
+  readonly #threads: Slots | undefined;
   readonly #seekFile: SeekFile | undefined;
   #closing = false;
   broken = false;
@@ -54,6 +57,7 @@ class FileReader implements SourceReader, Cursor {
     this.#source = source;
     this.#size = options.size;
     this.#slots = new Slots(options.slots);
+    this.#threads = options.threads;
     this.#seekFile = options.seekFile;
   }
 
@@ -70,7 +74,7 @@ class FileReader implements SourceReader, Cursor {
 
   async read(offset: number, length: number, signal: AbortSignal): Promise<Buffer> {
     try {
-      return await this.#slots.run(() => this.#readFully(offset, length), signal);
+      return await this.#inThread(() => this.#readFully(offset, length), signal);
     } finally {
       this.#closeWhenIdle();
     }
@@ -80,13 +84,22 @@ class FileReader implements SourceReader, Cursor {
     const seekFile = this.#seekFile;
     // Without a way to ask, the whole file is data: always a legal answer.
     if (seekFile === undefined) return whence === 'data' ? offset : this.#size;
-    const found = await this.#slots.run(() => seekFile(this.#source.path, offset, whence), signal);
-    return Math.min(found, this.#size);
+    try {
+      const found = await this.#inThread(() => seekFile(this.#source.path, offset, whence), signal);
+      return Math.min(found, this.#size);
+    } finally {
+      this.#closeWhenIdle();
+    }
   }
 
   close(): void {
     this.#closing = true;
     this.#closeWhenIdle();
+  }
+
+  #inThread<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const threads = this.#threads;
+    return this.#slots.run(threads === undefined ? work : () => threads.run(work, signal), signal);
   }
 
   async #readFully(offset: number, length: number): Promise<Buffer> {

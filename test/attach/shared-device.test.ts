@@ -5,13 +5,12 @@ import { AttachWorld } from '../fakes/attach-world.js';
 
 /** A world whose connector gives out the host's own devices, as brick does. Keeps what was left to others. */
 function sharingWorld(): { world: AttachWorld; left: HostRecord[] } {
-  const world = new AttachWorld({ lingerMs: 0 });
   const left: HostRecord[] = [];
   const leave = (host: HostRecord): Promise<void> => {
     left.push(host);
     return Promise.resolve();
   };
-  Object.assign(world.host, { sharesDevices: true, leave });
+  const world = new AttachWorld({ lingerMs: 0 }, { abilities: { sharesDevices: true, leave } });
   return { world, left };
 }
 

@@ -15,7 +15,9 @@ function codeOf({ fenced }: Lease): string | undefined {
   return CinderfsError.is(fenced.reason) ? fenced.reason.code : undefined;
 }
 
-function snapshotOf(...images: readonly (AttachableImage & Pick<CatalogImage, 'locations'>)[]): CatalogSnapshot {
+function snapshotOf(
+  ...images: readonly (AttachableImage & Pick<CatalogImage, 'locations'>)[]
+): CatalogSnapshot {
   const entries = images.map((image) => [image.id, image as CatalogImage] as const);
   return { generation: 1, at: 0, images: new Map(entries) };
 }
@@ -62,7 +64,11 @@ describe('watching what we hold', () => {
     watcher.review(snapshotOf());
     await settle();
     assert.equal(lease.fenced.aborted, false, 'the reader reads on');
-    assert.deepEqual([...world.host.devices.keys()], ['device-of-v1'], 'what nobody reads is detached at once');
+    assert.deepEqual(
+      [...world.host.devices.keys()],
+      ['device-of-v1'],
+      'what nobody reads is detached at once',
+    );
     await world.clock.advance(10 * EVERY_MS);
     assert.equal(lease.fenced.aborted, false);
     lease.release();

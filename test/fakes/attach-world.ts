@@ -1,6 +1,9 @@
+import { boundedConnector } from '../../src/attach/bounded-connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
+import type { Connector } from '../../src/attach/connector.js';
+import { HostCalls } from '../../src/attach/host-calls.js';
 import { newCounters } from '../../src/attach/figures.js';
 import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
@@ -15,6 +18,8 @@ interface WorldOptions {
   readonly isolate?: AttachContext['isolate'];
   /** Bytes. */
   readonly verifyLimit?: number;
+  /** What the host's connector can do besides. */
+  readonly abilities?: Partial<Connector>;
 }
 
 /** A pool with everything around it simulated. */
@@ -29,10 +34,15 @@ export class AttachWorld {
   readonly context: AttachContext;
   readonly pool: Pool;
 
+  readonly hostCalls = new HostCalls(this.clock, 32);
+
   constructor(
     times: Partial<AttachTimes> = {},
-    { slots = 16, isolate = 'none', verifyLimit = 2 ** 20 }: WorldOptions = {},
+    { slots = 16, isolate = 'none', verifyLimit = 2 ** 20, abilities = {} }: WorldOptions = {},
   ) {
+    const all = { ...DEFAULT_TIMES, ...times };
+    Object.assign(this.host, abilities);
+    const connector = boundedConnector(this.host, this.hostCalls, all);
     this.context = {
       attachments: this.cinder,
       volumes: this.cinder,
@@ -41,13 +51,14 @@ export class AttachWorld {
       verifyLimit,
       journal: this.journal,
       pins: this.pins,
-      connectors: [this.host],
-      choices: [this.host],
+      connectors: [connector],
+      choices: [connector],
       properties: { host: 'host-1', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
-      times: { ...DEFAULT_TIMES, ...times },
+      times: all,
       clock: this.clock,
       log: silentLog,
       slots: new Slots(slots),
+      hostCalls: this.hostCalls,
       counters: newCounters(),
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,

@@ -24,6 +24,8 @@ export class SimulatedHost implements Connector {
   protocols: readonly string[] = ['simulated'];
   /** Readers that closed nothing when they died: when, by volume. */
   readonly died = new Map<string, number>();
+  /** What waits for a volume whose backend hangs. */
+  readonly #hung = new Map<string, { readonly thawed: Promise<void>; readonly thaw: () => void }>();
   gate: (call: HostCall) => Promise<CinderfsError | undefined> = () => Promise.resolve(undefined);
 
   constructor(clock: Clock) {
@@ -34,9 +36,28 @@ export class SimulatedHost implements Connector {
     this.content.set(id, content);
   }
 
-  refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
+  /** From now on whatever touches the volume waits: a dead share, or an array that does not answer. */
+  hang(volumeId: string): void {
+    if (this.#hung.has(volumeId)) return;
+    let thaw: () => void = () => undefined;
+    const thawed = new Promise<void>((resolve) => (thaw = resolve));
+    this.#hung.set(volumeId, { thawed, thaw });
+  }
+
+  /** The backend answers again: what waited goes on. */
+  thaw(volumeId: string): void {
+    this.#hung.get(volumeId)?.thaw();
+    this.#hung.delete(volumeId);
+  }
+
+  hangs(volumeId: string): boolean {
+    return this.#hung.has(volumeId);
+  }
+
+  async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
+    await this.#hung.get(String(info.volume_id))?.thawed;
     const speaks = this.protocols.includes(info.driver_volume_type);
-    return Promise.resolve(speaks ? undefined : new CinderfsError('protocol_unsupported', 'not simulated'));
+    return speaks ? undefined : new CinderfsError('protocol_unsupported', 'not simulated');
   }
 
   plan({ volumeId }: Pick<ConnectRequest, 'volumeId'>): HostRecord {
@@ -48,7 +69,7 @@ export class SimulatedHost implements Connector {
     const name = String(plan.device);
     if (this.devices.has(name)) throw new CinderfsError('internal', `${name} was connected twice`);
     this.devices.set(name, { volumeId, shows: volumeId, lost: new AbortController() });
-    const failure = await this.#pass('connect');
+    const failure = await this.#pass('connect', volumeId);
     if (failure !== undefined || signal.aborted) {
       this.devices.delete(name);
       throw failure ?? CinderfsError.from(signal.reason);
@@ -57,13 +78,13 @@ export class SimulatedHost implements Connector {
   }
 
   async adopt(host: HostRecord): Promise<Connected | undefined> {
-    await this.#pass('adopt');
     const name = String(host.device);
+    await this.#pass('adopt', volumeOf(name));
     return this.devices.has(name) ? this.#connected(name) : undefined;
   }
 
   async disconnect(host: HostRecord): Promise<void> {
-    const failure = await this.#pass('disconnect');
+    const failure = await this.#pass('disconnect', volumeOf(String(host.device)));
     if (failure !== undefined) throw failure;
     this.devices.delete(String(host.device));
   }
@@ -117,15 +138,20 @@ export class SimulatedHost implements Connector {
       object: () => Promise.resolve(undefined),
       size: () => Promise.resolve(this.read(name).length),
       read: async (offset, length) => {
-        const failure = await this.#pass('read');
+        const failure = await this.#pass('read', volumeOf(name));
         if (failure !== undefined) throw failure;
         return this.read(name).subarray(offset, offset + length);
       },
     };
   }
 
-  async #pass(call: HostCall): Promise<CinderfsError | undefined> {
+  async #pass(call: HostCall, volumeId: string): Promise<CinderfsError | undefined> {
     this.calls.push(call);
+    await this.#hung.get(volumeId)?.thawed;
     return this.gate(call);
   }
+}
+
+function volumeOf(device: string): string {
+  return device.replace('device-of-', '');
 }

@@ -74,6 +74,17 @@ describe('open files', () => {
     world.filesystem.release(file.handle);
   });
 
+  it('are not handed out when the volume was fenced while its source was being opened', async (t) => {
+    const world = await makeWorld(t);
+    const node = await nodeOf(world, world.raw);
+    const opening = world.filesystem.open(node, O_RDONLY);
+    // The lease is there, the source not yet.
+    while (world.pool.leases === 0) await Promise.resolve();
+    world.pool.fence(world.raw.image.volumeId);
+    await assert.rejects(opening, errno('ESTALE'));
+    assert.deepEqual([world.pool.leases, world.filesystem.openFiles], [0, 0]);
+  });
+
   it('tell their attributes and their last error when the image is not listed any more', async (t) => {
     const world = await makeWorld(t);
     const node = await nodeOf(world, world.raw);

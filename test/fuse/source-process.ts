@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { mountEngine } from '../../src/fs/fuse/engine.js';
 import { silentLog } from '../../src/log.js';
@@ -24,7 +23,10 @@ export class SourceProcess {
     this.#child = child;
   }
 
-  static async start(test: TestContext, bytes: number): Promise<SourceProcess> {
+  static async start(
+    test: { after: (undo: () => Promise<unknown>) => void },
+    bytes: number,
+  ): Promise<SourceProcess> {
     const dir = await mkdtemp(path.join(tmpdir(), 'cinderfs-source-'));
     const mountpoint = path.join(dir, 'mnt');
     await mkdir(mountpoint);

@@ -86,7 +86,7 @@ export class MortalCalls {
 }
 
 const NEVER = new Promise<never>(() => undefined);
-const SYNCHRONOUS = new Set(['get', 'list', 'plan', 'refusal']);
+const SYNCHRONOUS = new Set(['get', 'list', 'plan', 'unsettled']);
 
 async function settled(effect: () => unknown): Promise<() => unknown> {
   try {

@@ -6,7 +6,7 @@ import type { ListingFate } from '../fakes/simulated-glance.js';
 export type Command =
   | { readonly do: 'open'; readonly volume: string }
   | {
-      readonly do: 'vanish' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
+      readonly do: 'vanish' | 'hang' | 'thaw' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
       readonly volume: string;
     }
   | { readonly do: 'list'; readonly volume: string; readonly fate: ListingFate }

@@ -1,6 +1,8 @@
 import type fc from 'fast-check';
+import { boundedConnector } from '../../src/attach/bounded-connector.js';
 import type { Connector } from '../../src/attach/connector.js';
 import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
+import { HostCalls } from '../../src/attach/host-calls.js';
 import type { Lease } from '../../src/attach/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
@@ -49,6 +51,8 @@ export class PoolModel {
   readonly #forced = new Set<string>();
   /** Counts LUN reuses: an open that began after the last must not see another volume's bytes. */
   #reuses = 0;
+  /** Opens that succeeded. */
+  #opened = 0;
   #life: Life;
 
   constructor(scheduler: fc.Scheduler, fates: readonly Fate[], isolate: AttachContext['isolate'] = 'none') {
@@ -102,6 +106,12 @@ export class PoolModel {
   /** What others do to a volume. */
   #disturb({ do: what, volume }: Disturbance): void {
     switch (what) {
+      case 'hang':
+        for (const target of this.#targetsOf(volume)) this.#host.hang(target);
+        break;
+      case 'thaw':
+        for (const target of this.#targetsOf(volume)) this.#host.thaw(target);
+        break;
       case 'vanish':
         for (const target of this.#targetsOf(volume)) this.#host.vanish(target);
         break;
@@ -128,6 +138,8 @@ export class PoolModel {
   /** Faults end, everybody closes, time passes: then nothing of ours may be left anywhere. */
   async finish(how: 'linger' | 'drain'): Promise<void> {
     this.#fates.length = 0;
+    await this.#judgeHealthy();
+    for (const { volumeId } of IMAGES) this.#disturb({ do: 'thaw', volume: volumeId });
     const { pool, leases, openings } = this.#life;
     if (how === 'drain') void pool.drain({ deadlineMs: 3_600_000 });
     await this.#wait(0);
@@ -150,12 +162,36 @@ export class PoolModel {
     if (this.#clock.pending > 0) this.violations.push(`${this.#clock.pending} timers left`);
   }
 
+  /** While backends hang, the others are served as ever, and no host waits for a reservation of ours. */
+  async #judgeHealthy(): Promise<void> {
+    this.#finishOthers();
+    const hung = IMAGES.filter(({ volumeId }) => this.#host.hangs(volumeId));
+    if (hung.length === 0) return;
+    await this.#pass(10 * 60_000);
+    const pending = [...this.#cinder.stored.values()].filter(
+      ({ id, status }) => status !== 'attached' && !this.#others.has(id),
+    );
+    for (const { id, volumeId } of pending)
+      if (this.#journal.get(volumeId)?.host === undefined)
+        this.violations.push(`${id} of ${volumeId} stays reserved although nothing was connected`);
+    for (const { volumeId } of IMAGES.filter((image) => !hung.includes(image))) {
+      const before = this.#opened;
+      this.#open(volumeId);
+      await this.#pass(2 * 60_000);
+      if (this.#opened === before) this.violations.push(`${volumeId} cannot be opened while others hang`);
+    }
+  }
+
   #begin(): Life {
     const calls = new MortalCalls(this.#scheduler, () => this.#fates.shift() ?? 'none');
     const cinder = calls.wrap(this.#cinder, 'late', (name, [id]) => this.#judgeCinder(name, String(id)));
     const host: Connector = calls.wrap(this.#host, 'never', (name, [record]) => {
       if (name === 'disconnect') this.#judgeDisconnect(String((record as { device?: string }).device));
     });
+    const times = { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 };
+    const clock = calls.clock(this.#clock);
+    const hostCalls = new HostCalls(clock, 32);
+    const connector = boundedConnector(host, hostCalls, times);
     const context = {
       attachments: cinder,
       volumes: cinder,
@@ -164,13 +200,14 @@ export class PoolModel {
       verifyLimit: 1_000,
       journal: calls.wrap(this.#journal, 'never', () => undefined),
       pins: this.#pins,
-      connectors: [host],
-      choices: [host],
+      connectors: [connector],
+      choices: [connector],
       properties: { host: 'h', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
-      times: { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 },
-      clock: calls.clock(this.#clock),
+      times,
+      clock,
       log: silentLog,
-      slots: new Slots(16),
+      slots: new Slots(2),
+      hostCalls,
       counters: newCounters(),
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
@@ -206,6 +243,7 @@ export class PoolModel {
       .acquire(image, { signal: caller.signal })
       .then(
         (lease) => {
+          this.#opened++;
           leases.push(lease);
           lease.fenced.addEventListener('abort', () => this.#judgeFence(volumeId, lease));
           if (!calls.dead && reuses === this.#reuses) this.#judgeBytes(lease);
@@ -308,6 +346,15 @@ export class PoolModel {
       await breathe();
       await this.#step();
     }
+  }
+
+  /** Everything that can happen in that time happens. */
+  async #pass(ms: number): Promise<void> {
+    const end = this.#clock.now() + ms;
+    do {
+      do await this.#step();
+      while (this.#scheduler.count() > 0);
+    } while ((this.#clock.nextAt ?? Infinity) <= end && this.#clock.fireNext());
   }
 
   async #step(): Promise<void> {

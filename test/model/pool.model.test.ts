@@ -24,6 +24,8 @@ function on(weight: number, name: Disturbance['do'] | 'open'): fc.WeightedArbitr
 const command = fc.oneof(
   on(8, 'open'),
   on(1, 'vanish'),
+  on(1, 'hang'),
+  on(1, 'thaw'),
   on(2, 'reuse_lun'),
   on(2, 'force_delete'),
   on(1, 'release_image'),
@@ -79,7 +81,7 @@ describe('the pool, its journal, Cinder and the host', () => {
           const model = new PoolModel(scheduler, next, isolate);
           for (const each of commands) await model.run(each);
           await model.finish(how);
-          assert.deepEqual(model.violations, []);
+          assert.deepEqual(model.violations, [], model.violations.join("; "));
         },
       ),
       { numRuns: RUNS, seed: SEED },

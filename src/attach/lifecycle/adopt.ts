@@ -1,3 +1,5 @@
+import { backoffDelay } from '../../async/backoff.js';
+import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import { type Held, hold, proveHeld } from './held.js';
@@ -8,8 +10,28 @@ import type { AttachmentRecord } from '../journal/record.js';
  * Cinder, connected on this host, and proven again. Undefined otherwise; undo() then removes what there is. An
  * unreachable Cinder cannot say that it is whole. In place, where readers wait on a mount whose engine has just died,
  * Cinder is not asked before they read on: the watcher asks soon.
+ *
+ * A share or device that hangs says nothing about the attachment: it is asked again until it answers, or until `signal`.
  */
-export async function adopt(record: AttachmentRecord, context: AttachContext): Promise<Held | undefined> {
+export async function adopt(
+  record: AttachmentRecord,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    const outcome = await tryAdopt(record, context);
+    if (outcome !== 'hangs') return outcome;
+    await sleep(context.clock, backoffDelay(AGAIN, attempt, context.random), signal).catch(() => undefined);
+  }
+  return undefined;
+}
+
+const AGAIN = { baseMs: 2_000, capMs: 30_000 };
+
+async function tryAdopt(
+  record: AttachmentRecord,
+  context: AttachContext,
+): Promise<Held | 'hangs' | undefined> {
   const { volumeId: volume, attachmentId: attachment, host } = record;
   const connector = context.connectors.find(({ name }) => name === record.connector);
   if (record.step !== 'attached' || attachment === undefined || host === undefined || connector === undefined)
@@ -28,6 +50,10 @@ export async function adopt(record: AttachmentRecord, context: AttachContext): P
     context.counters.identity_mismatches += Number(
       CinderfsError.is(error) && error.code === 'identity_mismatch',
     );
+    if (CinderfsError.is(error) && error.code === 'host_hung') {
+      context.log.warn({ volume, attachment, reason: error.message }, 'cannot adopt an attachment yet');
+      return 'hangs';
+    }
     context.log.warn(
       { volume, attachment, reason: reasonOf(error) },
       'cannot adopt an attachment; it is undone',

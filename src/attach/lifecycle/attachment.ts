@@ -106,6 +106,8 @@ export class Attachment implements Claimable {
   }
 
   async claim(image: AttachableImage, patience: Patience): Promise<Claim> {
+    // An opener on its way to a second try must not wait for what a drain removes.
+    if (this.#draining) throw this.#refusal();
     this.#image = image;
     this.#dispatch({ type: 'acquire' });
     if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
@@ -164,7 +166,7 @@ export class Attachment implements Claimable {
   /** From now on nothing lingers and nobody waits; what is on its way is undone. */
   drain(): void {
     this.#draining = true;
-    const refusal = new CinderfsError('draining', 'the mount is being taken down', { volume: this.volumeId });
+    const refusal = this.#refusal();
     for (const waiter of this.#waiters.takeAll()) {
       this.#dispatch({ type: 'leave' });
       waiter.refuse(refusal);
@@ -172,6 +174,10 @@ export class Attachment implements Claimable {
     this.#quit.abort(refusal);
     this.#detaching?.hurry();
     this.letGo();
+  }
+
+  #refusal(): CinderfsError {
+    return new CinderfsError('draining', 'the mount is being taken down', { volume: this.volumeId });
   }
 
   report(): AttachmentReport {
@@ -276,7 +282,8 @@ export class Attachment implements Claimable {
   }
 
   async #recover(record: AttachmentRecord | undefined): Promise<void> {
-    const held = record === undefined ? undefined : await adopt(record, this.#context);
+    const held = record === undefined ? undefined : await adopt(record, this.#context, this.#quit.signal);
+    if (this.#end.aborted) return;
     if (held === undefined) this.#dispatch({ type: 'not_adopted' });
     else this.#arrived(held);
   }

@@ -64,7 +64,7 @@ export class Pool implements AttachmentPool {
   }
 
   figures(): AttachFigures {
-    const { counters, journal, slots } = this.#context;
+    const { counters, hostCalls, journal, slots } = this.#context;
     const all = this.all();
     const inState = (...states: readonly string[]): number =>
       all.filter(({ state }) => states.includes(state)).length;
@@ -80,6 +80,7 @@ export class Pool implements AttachmentPool {
       waiting: sum(({ waiting }) => waiting),
       queued: slots.waiting,
       detach_retrying: all.filter(({ detachRetrying }) => detachRetrying).length,
+      host_calls_hung: hostCalls.hung,
       clones: journal.list().filter(({ clone }) => clone !== undefined).length,
       journal_records: journal.list().length,
     };

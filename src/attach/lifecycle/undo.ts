@@ -45,6 +45,8 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
       'connector_missing',
       `it was connected by ${record.connector ?? '?'}, which is not enabled`,
     );
+  if (connector.unsettled?.(targetOf(record)) === true)
+    throw new CinderfsError('host_hung', 'connecting it has not ended yet: what it makes cannot be removed');
   const abandoned = record.clone !== undefined && (await connector.abandoned?.(record.host)) === true;
   const abandonedAt = abandoned ? context.clock.wall() : record.abandonedAt;
   const parting = { ...record, abandonedAt, step: 'disconnect' } as const;

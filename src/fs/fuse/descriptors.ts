@@ -142,7 +142,10 @@ const NO_FILE = {
 
 async function openSource(source: FileSource): Promise<Opened> {
   const { file, direct } = await openReadOnly(source);
-  const stats = await file.stat();
+  const stats = await file.stat().catch(async (error: unknown) => {
+    await file.close();
+    throw cannotOpen(source, error);
+  });
   if (!stats.isFile() && !stats.isBlockDevice()) {
     await file.close();
     throw new CinderfsError('read_failed', `${source.path} is neither a file nor a block device`);
