@@ -53,7 +53,7 @@ module.exports = {
       'ceph|cinder|attach|fs|ops|daemon|cli',
       'the double shares no code with what it is a double for',
     ),
-    door('undici', ['^src/cinder/http\\.ts$', '^src/cli/control-client\\.ts$']),
+    door('undici', ['^src/cinder/(http|connections)\\.ts$', '^src/cli/control-client\\.ts$']),
     door('execa', ['^src/attach/run-command\\.ts$', '^src/fs/fuse/mount-command\\.ts$', '^src/cli/demo/']),
     door('lru-cache', ['^src/fs/block-cache\\.ts$', '^src/cinder/catalog']),
     door('pino', ['^src/ops/log\\.ts$']),

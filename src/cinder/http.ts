@@ -1,13 +1,14 @@
 /** HTTP to OpenStack: one pool of connections, a deadline for every call, retries of what is safe, errors that say who failed. */
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { Agent, request as send } from 'undici';
+import { request as send } from 'undici';
 import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import type { TlsConfig } from '../config/cloud-config.js';
+import { NO_PROXIES, type Proxies } from '../config/proxies.js';
 import type { Log } from '../log.js';
 import { Deadline } from './call-deadline.js';
+import { Connections } from './connections.js';
 import { errorOfAnswer, errorOfNetwork, isFinal, isRetriableStatus, neverLeft } from './http-error.js';
 import type { CallOptions } from './types.js';
 
@@ -38,6 +39,7 @@ export interface HttpAnswer {
 
 export interface HttpOptions {
   readonly tls: TlsConfig;
+  readonly proxies?: Proxies;
   readonly clock: Clock;
   readonly log: Log;
   /** Milliseconds for one call, retries included. */
@@ -46,30 +48,16 @@ export interface HttpOptions {
   readonly backoff?: BackoffPolicy;
 }
 
-/** Largest answer read: a page of 1,000 images with 64 KiB of properties each. */
-const MAX_ANSWER_BYTES = 64 * 2 ** 20;
-const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF: BackoffPolicy = { baseMs: 250, capMs: 5000 };
 const MAX_RETRY_AFTER_MS = 30_000;
 
 export class Http {
   readonly #options: HttpOptions;
-  readonly #kept: Agent;
-  readonly #fresh: Agent;
+  readonly #connections: Connections;
 
   constructor(options: HttpOptions) {
     this.#options = options;
-    const common = {
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...tlsOptions(options.tls) },
-      maxResponseSize: MAX_ANSWER_BYTES,
-      // Deadline is ours to keep: these would end a PUT that Cinder answers after a minute.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    };
-    this.#kept = new Agent({ ...common, keepAliveTimeout: 4000, connections: 16 });
-    // A server may close a kept connection just as we send. Harmless where a call can be repeated; where it cannot,
-    // we would never know whether it took effect, so such calls get a connection of their own.
-    this.#fresh = new Agent({ ...common, pipelining: 0 });
+    this.#connections = new Connections(options.tls, options.proxies ?? NO_PROXIES);
   }
 
   /**
@@ -89,7 +77,7 @@ export class Http {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#kept.destroy(), this.#fresh.destroy()]);
+    await this.#connections.close();
   }
 
   async #attempts(request: HttpRequest, deadline: Deadline, globalId: string): Promise<HttpAnswer> {
@@ -132,7 +120,7 @@ export class Http {
     const response = await send(url, {
       method,
       signal,
-      dispatcher: repeat === 'always' ? this.#kept : this.#fresh,
+      dispatcher: this.#connections.to(url, repeat === 'always' ? 'kept' : 'fresh'),
       headers: {
         accept: 'application/json',
         'user-agent': 'cinderfs',
@@ -192,20 +180,4 @@ function retryAfter(headers: HttpAnswer['headers'], clock: Clock): number | unde
   if (value === undefined) return undefined;
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - clock.wall();
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
-}
-
-function tlsOptions({ verify, cacert, cert, key }: TlsConfig): Record<string, unknown> {
-  const read = (path: string, what: string): string => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (cause) {
-      throw new CinderfsError('config_invalid', `cannot read ${what} ${path}`, { path, cause });
-    }
-  };
-  return {
-    rejectUnauthorized: verify,
-    ...(cacert === undefined ? {} : { ca: read(cacert, 'cacert') }),
-    ...(cert === undefined ? {} : { cert: read(cert, 'the client certificate') }),
-    ...(key === undefined ? {} : { key: read(key, "the client certificate's key") }),
-  };
 }

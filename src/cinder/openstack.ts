@@ -46,7 +46,14 @@ export async function connectOpenstack(options: OpenstackOptions): Promise<Opens
   const { cloud, config, log, clock = systemClock, logIn = true } = options;
   for (const warning of cloud.warnings) log.warn({ cloud: cloud.name }, warning);
   const timeoutMs = config.http_timeout * 1000;
-  const http = new Http({ tls: cloud.tls, clock, log, timeoutMs, retries: config.http_retries });
+  const http = new Http({
+    tls: cloud.tls,
+    proxies: cloud.proxies,
+    clock,
+    log,
+    timeoutMs,
+    retries: config.http_retries,
+  });
   const session = new Session({ cloud, http, clock, log, timeoutMs });
   const endpoint = new VolumeEndpoint(session, config.volume_microversion);
   const images = new Images(session, config.page_size);

@@ -36,6 +36,8 @@ export interface TlsConfig {
   readonly verify: boolean;
   /** Absolute paths of PEM files; authorities may be a directory of them, and are the system's when undefined. */
   readonly cacert: string | undefined;
+  /** More authorities, beside those: NODE_EXTRA_CA_CERTS. */
+  readonly extra?: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }

@@ -31,10 +31,12 @@ export function tlsOf({ setting, cacert, env, directory, uid }: TlsSources): Tls
   const tls = {
     verify: booleanOf(setting('insecure')) !== true && verified !== false,
     cacert: at(named ?? cacert ?? bundle),
+    extra: at(textOf(env.NODE_EXTRA_CA_CERTS)),
     cert: at(setting('cert')),
     key: at(setting('key')),
   };
-  for (const file of [tls.cacert, tls.cert, tls.key]) if (file !== undefined) requireOwnFile(file, uid);
+  for (const file of [tls.cacert, tls.extra, tls.cert, tls.key])
+    if (file !== undefined) requireOwnFile(file, uid);
   return tls;
 }
 

@@ -33,14 +33,15 @@ export function proxiesOf(env: Environment): Proxies {
     'http:': proxyOf('HTTP_PROXY', read('HTTP_PROXY')) ?? all,
     'https:': proxyOf('HTTPS_PROXY', read('HTTPS_PROXY')) ?? all,
   };
-  const exceptions = (read('NO_PROXY') ?? '')
+  const listed = textOf(env.no_proxy) ?? textOf(env.NO_PROXY) ?? '';
+  const exceptions = listed
     .replaceAll(' ', '')
     .split(',')
     .filter((entry) => entry !== '');
   return {
     for(text) {
       const url = new URL(text);
-      return isExcepted(url, exceptions) ? undefined : byScheme[url.protocol];
+      return listed === '*' || isExcepted(url, exceptions) ? undefined : byScheme[url.protocol];
     },
   };
 }
@@ -63,10 +64,9 @@ function proxyOf(variable: string, text: string | undefined): Proxy | undefined 
 
 /**
  * An address is excepted by itself or by its network in CIDR form, a name by any ending of it, with the port or without
- * (`ack.test` excepts openstack.test: so does requests); a lone `*` excepts all.
+ * (`ack.test` excepts openstack.test: so does requests).
  */
 function isExcepted({ hostname, port }: URL, exceptions: readonly string[]): boolean {
-  if (exceptions.length === 1 && exceptions[0] === '*') return true;
   const host = hostname.replace(/^\[|\]$/g, '');
   const withPort = port === '' ? host : `${host}:${port}`;
   return exceptions.some((entry) => {

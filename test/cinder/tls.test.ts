@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
 import { Http } from '../../src/cinder/http.js';
@@ -64,5 +67,47 @@ describe('a certificate', () => {
       call(t, 'https://127.0.0.1:1/', { cacert }),
       (error) => CinderfsError.is(error) && error.code === 'config_invalid' && error.message.includes(cacert),
     );
+  });
+
+  it('is trusted when it is in a directory of authorities, or beside what vouches otherwise', async (t) => {
+    const { url } = await httpsService(t);
+    const directory = join(await temporaryFolder(t), 'certs');
+    await mkdir(directory);
+    await writeFile(join(directory, '0a1b2c3d.0'), CERTIFICATE);
+    await writeFile(join(directory, 'README'), 'not one');
+    assert.equal(await call(t, url, { cacert: directory }), 200);
+    // NODE_EXTRA_CA_CERTS: with it a shell worked and systemd did not.
+    assert.equal(await call(t, url, { extra: join(directory, '0a1b2c3d.0') }), 200);
+    await assert.rejects(
+      call(t, url, { cacert: join(directory, 'README') }),
+      (error) =>
+        CinderfsError.is(error) &&
+        error.code === 'config_invalid' &&
+        error.message.includes('holds no certificate'),
+    );
+  });
+
+  const skip = process.getuid?.() === 0 ? false : 'needs root for a mount namespace';
+  it('is trusted when the system trusts it, as curl and the OpenStack clients do', { skip }, async (t) => {
+    const { url } = await httpsService(t);
+    const bundle = join(await temporaryFolder(t), 'bundle.crt');
+    await writeFile(bundle, CERTIFICATE);
+    const http = fileURLToPath(new URL('../../src/cinder/http.js', import.meta.url));
+    const clock = fileURLToPath(new URL('../../src/async/clock.js', import.meta.url));
+    const script = `
+      const { Http } = await import(${JSON.stringify(http)});
+      const { systemClock } = await import(${JSON.stringify(clock)});
+      const log = { debug() {}, info() {}, warn() {}, error() {} };
+      const client = new Http({ tls: { verify: true }, clock: systemClock, log, timeoutMs: 10000, retries: 0 });
+      const answer = await client.request({ service: 'Keystone', method: 'GET', url: ${JSON.stringify(url)}, repeat: 'always' });
+      console.log(answer.status);
+      await client.close();`;
+    const inside = `mount --bind ${bundle} /etc/ssl/certs/ca-certificates.crt && exec "$0" --input-type=module -e "$1"`;
+    const { stdout } = await promisify(execFile)(
+      'unshare',
+      ['-m', '--propagation', 'private', 'sh', '-c', inside, process.execPath, script],
+      { env: { PATH: process.env.PATH }, timeout: 30_000 },
+    );
+    assert.equal(stdout.trim(), '200');
   });
 });

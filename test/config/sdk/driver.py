@@ -79,6 +79,8 @@ def answer(request, status, body, headers=None):
 def ask(question):
     os.environ.clear()
     os.environ.update(PATH=PATH, **question['env'])
+    if 'url' in question:
+        return {'proxy': requests.utils.select_proxy(question['url'], requests.utils.get_environ_proxies(question['url']))}
     os.chdir(question['directory'])
     importlib.reload(loader)  # it looks at the environment and the working directory when it is loaded
     config = loader.OpenStackConfig()

@@ -16,8 +16,14 @@ export interface Question {
   readonly catalog: readonly object[];
 }
 
+/** Which proxy requests would take to `url`. */
+export interface ProxyQuestion {
+  readonly env: Readonly<Record<string, string>>;
+  readonly url: string;
+}
+
 /** Asks Debian's openstacksdk and keystoneauth, one question after the other, in one process that ends with the test. */
-export function openstacksdk(t: TestContext): (question: Question) => Promise<unknown> {
+export function openstacksdk(t: TestContext): (question: Question | ProxyQuestion) => Promise<unknown> {
   const child = spawn(PYTHON, [DRIVER], { stdio: ['pipe', 'pipe', 'inherit'] });
   const gone = once(child, 'close');
   t.after(async () => {
