@@ -2,7 +2,7 @@
 import type { buildConnector } from 'undici';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
 import type { TlsConfig } from '../config/cloud-config.js';
-import type { Proxies, Proxy } from '../config/proxies.js';
+import { proxyTo, type Proxies, type Proxy } from '../config/proxies.js';
 import { secureContext } from './certificates.js';
 
 /** Largest answer read: a page of 1,000 images with 64 KiB of properties each. */
@@ -46,7 +46,7 @@ export class Connections {
 
   /** The connections that a call to `url` goes over. */
   to(url: string, kind: keyof typeof KINDS): Dispatcher {
-    const proxy = this.#proxies.for(url);
+    const proxy = proxyTo(url, this.#proxies);
     const secure = url.startsWith('https:') || proxy?.url.startsWith('https:') === true;
     const name = [kind, secure, proxy?.url].join(' ');
     const made = this.#made.get(name) ?? this.#make(kind, secure, proxy);

@@ -11,39 +11,41 @@ export interface Proxy {
   readonly authorization: Secret | undefined;
 }
 
-/** The proxies of this host's environment, as requests (and so every OpenStack client) reads it. */
+/** The proxies of this host's environment. */
 export interface Proxies {
-  /** The proxy to `url`; undefined: none. */
-  for(url: string): Proxy | undefined;
+  readonly http: Proxy | undefined;
+  readonly https: Proxy | undefined;
+  /** As NO_PROXY has them; a lone `*` is all. */
+  readonly except: readonly string[];
 }
 
-export const NO_PROXIES: Proxies = { for: () => undefined };
+export const NO_PROXIES: Proxies = { http: undefined, https: undefined, except: [] };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; the lower-case one wins. Throws `config_invalid` for what is no
- * http or https proxy.
+ * HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as requests, and so every OpenStack client, reads them; the
+ * lower-case one wins. Throws `config_invalid` for what is no http or https proxy.
  */
 export function proxiesOf(env: Environment): Proxies {
   // A lower-case one that is empty takes the other away.
   const read = (name: string): string | undefined => textOf(env[name.toLowerCase()] ?? env[name]);
   const all = proxyOf('ALL_PROXY', read('ALL_PROXY'));
-  const byScheme: Readonly<Record<string, Proxy | undefined>> = {
-    'http:': proxyOf('HTTP_PROXY', read('HTTP_PROXY')) ?? all,
-    'https:': proxyOf('HTTPS_PROXY', read('HTTPS_PROXY')) ?? all,
-  };
   const listed = textOf(env.no_proxy) ?? textOf(env.NO_PROXY) ?? '';
-  const exceptions = listed
-    .replaceAll(' ', '')
-    .split(',')
-    .filter((entry) => entry !== '');
-  return {
-    for(text) {
-      const url = new URL(text);
-      return listed === '*' || isExcepted(url, exceptions) ? undefined : byScheme[url.protocol];
-    },
-  };
+  const entries = listed.replaceAll(' ', '').split(',');
+  return Object.freeze({
+    http: proxyOf('HTTP_PROXY', read('HTTP_PROXY')) ?? all,
+    https: proxyOf('HTTPS_PROXY', read('HTTPS_PROXY')) ?? all,
+    // `*,` is no wildcard, and no name ends so.
+    except: Object.freeze(listed === '*' ? ['*'] : entries.filter((entry) => entry !== '' && entry !== '*')),
+  });
+}
+
+/** The proxy to `text`, a URL; undefined: none. */
+export function proxyTo(text: string, { http, https, except }: Proxies): Proxy | undefined {
+  const url = new URL(text);
+  if (except[0] === '*' || isExcepted(url, except)) return undefined;
+  return url.protocol === 'https:' ? https : http;
 }
 
 function proxyOf(variable: string, text: string | undefined): Proxy | undefined {

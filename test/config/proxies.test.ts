@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { proxiesOf } from '../../src/config/proxies.js';
+import { proxiesOf, proxyTo } from '../../src/config/proxies.js';
 import { failure } from './cloud-world.js';
 import { openstacksdk } from './sdk/reference.js';
 
@@ -69,14 +69,14 @@ describe('a proxy', () => {
     await fc.assert(
       fc.asyncProperty(environment, url, async (env, to) => {
         const { proxy: theirs } = (await ask({ env, url: to })) as { proxy: string | null };
-        assert.equal(proxiesOf(env).for(to)?.url ?? null, theirs, `${JSON.stringify(env)} ${to}`);
+        assert.equal(proxyTo(to, proxiesOf(env))?.url ?? null, theirs, `${JSON.stringify(env)} ${to}`);
       }),
       { numRuns: RUNS * 5, seed: SEED },
     );
   });
 
   it('may ask for a name and a password, which it alone is told', () => {
-    const found = proxiesOf({ HTTPS_PROXY: 'http://me:p%40ss@p.test:3128' }).for('https://k.test');
+    const found = proxyTo('https://k.test', proxiesOf({ HTTPS_PROXY: 'http://me:p%40ss@p.test:3128' }));
     assert.equal(found?.url, 'http://p.test:3128');
     assert.equal(found.authorization?.reveal(), `Basic ${Buffer.from('me:p@ss').toString('base64')}`);
     assert.ok(!JSON.stringify(found).includes('p%40ss'));
