@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdir, open } from 'node:fs/promises';
-import path from 'node:path';
-import type { CinderfsError } from '../errors.js';
-import { EXIT } from '../errors.js';
+import { open, type FileHandle } from 'node:fs/promises';
+import { CinderfsError, EXIT, reasonOf } from '../errors.js';
+import { requireLogDirectory } from './host-directories.js';
 import { settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';
+
+/** SIGHUP: its terminal went away. */
+const STOPS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** What a background child tells the command that started it, once. */
 type Report =
@@ -38,13 +40,16 @@ export function reportToParent(): ParentReport | undefined {
  */
 export async function mountInBackground(invocation: Invocation): Promise<number> {
   const { config } = settingsOf(invocation);
-  await mkdir(path.dirname(config.log_file), { recursive: true });
-  const log = await open(config.log_file, 'a', 0o640);
+  requireLogDirectory(config);
+  const log = await openLog(config.log_file);
   try {
     const args = process.argv.slice(1).filter((arg) => arg !== '--background');
     const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
-    const report = await firstReport(child);
+    // What failed is over when this command is: no process and no mount is left then.
+    const ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
+    const report = await withSignalsFor(child, () => firstReport(child));
     if (!report.ready) {
+      await ended;
       invocation.stderr(`cinderfs: ${report.line}\n`);
       return report.exit;
     }
@@ -53,6 +58,26 @@ export async function mountInBackground(invocation: Invocation): Promise<number>
     return EXIT.ok;
   } finally {
     await log.close();
+  }
+}
+
+function openLog(file: string): Promise<FileHandle> {
+  return open(file, 'a', 0o640).catch((cause: unknown) => {
+    throw new CinderfsError('config_invalid', `log_file: ${file} cannot be written: ${reasonOf(cause)}`, {
+      path: file,
+      cause,
+    });
+  });
+}
+
+/** Whoever stops this command while it waits means the mount. */
+async function withSignalsFor<T>(child: ChildProcess, work: () => Promise<T>): Promise<T> {
+  const pass = (): void => void child.kill('SIGTERM');
+  for (const signal of STOPS) process.on(signal, pass);
+  try {
+    return await work();
+  } finally {
+    for (const signal of STOPS) process.off(signal, pass);
   }
 }
 

@@ -4,6 +4,12 @@ import { CinderfsError } from '../errors.js';
 import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
 import type { ControlFailure } from '../ops/control-server.js';
 
+/** What the end of a mount waits for, as its daemon says. */
+export async function waitsOf(client: Pick<ControlClient, 'get'>): Promise<readonly string[]> {
+  const { waits_for: lines } = await client.get<{ readonly waits_for: readonly string[] }>('/waits');
+  return lines;
+}
+
 /** Calls a daemon over its control socket. `not_running` when nobody listens there. */
 export class ControlClient {
   readonly #socketPath: string;

@@ -5,26 +5,38 @@ import { WorkerThreads } from '../fs/fuse/worker-threads.js';
 import type { Log } from '../log.js';
 import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';
-import { cloudOf, settingsOf } from './settings.js';
+import { closeInherited } from './detach-from-shell.js';
+import { hideMemory } from './drop-privileges.js';
+import { engineSettings, type KeptSettings } from './kept-settings.js';
+import { logFor } from './settings.js';
+import { shellSettings, type ShellSettings } from './shell-settings.js';
 import type { Invocation } from './verb.js';
 
 /** Serves a mount in this process until it is gone: on its own, or as the engine of a supervisor. */
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
+  // Before anything that a signal could leave half done.
+  const stops = new StopSignals();
   const parent = link ?? reportToParent();
-  if (link !== undefined) dieOfBugs(invocation);
+  if (link === undefined) closeInherited();
+  else dieOfBugs(invocation);
   // First of all: they load while this thread reads the settings.
   const threads = new WorkerThreads(link === undefined ? 0 : WORKERS);
   try {
-    const { config, log, ...settings } = settingsOf(invocation);
-    const cloud = cloudOf({ config, ...settings }, invocation);
+    const told = link === undefined ? shellSettings(invocation) : await toldBy(link, invocation);
+    const { loaded, cloud, mountpoint } = told;
+    const { config } = loaded;
+    const log = logFor(loaded);
+    hideMemory(log);
     // A successor whose settings are wrong says so before the old engine is stopped.
     const supervised = link === undefined ? undefined : { ...(await turnOf(link, threads, log)), threads };
-    const mountpoint = invocation.words[0] ?? '';
-    const daemon = await startDaemon({ config, cloud, mountpoint, log, supervised });
-    if (link === undefined) invocation.stderr(`READY ${mountpoint}\n`);
+    const daemon = await startDaemon({ config, cloud, mountpoint, log, supervised, stopped: stops.first });
+    if (link === undefined) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
     parent?.serving(daemon.handover);
-    stopOnSignals(daemon);
+    stops.passTo(daemon);
     await daemon.ended;
+    // The kernel ends the connection when no process has it open any more, and threads of this one wait for it.
+    if (daemon.gaveUp()) link?.ending();
+    if (daemon.gaveUp()) process.kill(process.pid, 'SIGKILL');
     return EXIT.ok;
   } catch (thrown) {
     const error = CinderfsError.from(thrown);
@@ -33,6 +45,14 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
     await threads.loaded;
     throw error;
   }
+}
+
+/** What the supervisor has kept; the mount point of an engine's command line is absolute. */
+async function toldBy(
+  link: SupervisorLink,
+  { words: [mountpoint = ''] }: Invocation,
+): Promise<Omit<ShellSettings, 'directory'>> {
+  return { ...engineSettings((await link.settings()) as KeptSettings, mountpoint), mountpoint };
 }
 
 async function turnOf(
@@ -61,15 +81,33 @@ function dieOfBugs({ stderr }: Invocation): void {
   });
 }
 
-/** The first SIGTERM or SIGINT drains; the second no longer waits for open files. */
-function stopOnSignals(daemon: Daemon): void {
-  let signals = 0;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      signals += 1;
-      if (signals > 1) daemon.hurry();
-      // A failure shows in daemon.ended, which the verb awaits.
-      daemon.stop(signal).catch(() => undefined);
-    });
+/** The first SIGTERM or SIGINT ends the start, or drains; the second no longer waits for open files. */
+class StopSignals {
+  /** Aborted by the first; its reason is what the start of the mount ends with. */
+  readonly first: AbortSignal;
+  readonly #first = new AbortController();
+  #count = 0;
+  #daemon: Daemon | undefined;
+
+  constructor() {
+    this.first = this.#first.signal;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#hear(signal));
+  }
+
+  passTo(daemon: Daemon): void {
+    this.#daemon = daemon;
+    if (this.#count > 0) this.#stop('a signal during the start');
+  }
+
+  #hear(signal: NodeJS.Signals): void {
+    this.#count += 1;
+    this.#first.abort(new CinderfsError('interrupted', `stopped by ${signal} before the mount was served`));
+    this.#stop(signal);
+  }
+
+  #stop(why: string): void {
+    if (this.#count > 1) this.#daemon?.hurry();
+    // A failure shows in daemon.ended, which the verb awaits.
+    this.#daemon?.stop(why).catch(() => undefined);
   }
 }

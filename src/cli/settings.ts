@@ -10,17 +10,43 @@ export interface Settings extends LoadedConfig {
   readonly log: LevelledLog;
 }
 
+/** Where settings are read from; relative paths start at `directory`. */
+export interface SettingsSources extends Pick<Invocation, 'flags' | 'env'> {
+  readonly directory?: string;
+}
+
 /** The settings of this command line, and the log they ask for. */
-export function settingsOf({ flags, env }: Invocation): Settings {
-  const loaded = loadConfig({ flags, env });
-  const { log_level: level, log_format: format } = loaded.config;
+export function settingsOf(sources: SettingsSources): Settings {
+  const loaded = loadSettings(sources);
+  return { ...loaded, log: logFor(loaded) };
+}
+
+export function loadSettings({ flags, env, directory = workingDirectory() }: SettingsSources): LoadedConfig {
+  return loadConfig({ flags, env, directory });
+}
+
+/** The log that the settings ask for. */
+export function logFor({ config }: Pick<LoadedConfig, 'config'>): LevelledLog {
+  const { log_level: level, log_format: format } = config;
   const human = format === 'text' || (format === 'auto' && process.stderr.isTTY);
-  return { ...loaded, log: createLog({ level, format: human ? 'text' : 'json' }) };
+  return createLog({ level, format: human ? 'text' : 'json' });
 }
 
 /** The cloud that the settings name. */
-export function cloudOf(loaded: LoadedConfig, { env }: Invocation): CloudConfig {
-  return loadCloud({ loaded, env });
+export function cloudOf(
+  loaded: LoadedConfig,
+  { env, directory = workingDirectory() }: Pick<SettingsSources, 'env' | 'directory'>,
+): CloudConfig {
+  return loadCloud({ loaded, env, directory });
+}
+
+/** The root where it was removed under this process: then nothing relative can be found. */
+export function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
 }
 
 /** A session with the cloud that the settings name; the caller closes it. */

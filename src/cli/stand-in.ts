@@ -6,14 +6,16 @@ import { FuseDevice } from '../fs/fuse/device.js';
 import { HeldSince } from '../fs/fuse/held-since.js';
 import { openInFlight } from '../fs/fuse/survival.js';
 import type { SupervisorLink } from '../supervisor/link.js';
-import { settingsOf } from './settings.js';
-import type { Invocation } from './verb.js';
+import { keptConfig, type KeptSettings } from './kept-settings.js';
+import { logFor } from './settings.js';
 
 /** Answers for a mount that no engine serves, until it is killed or the mount is gone. */
-export async function standIn(invocation: Invocation, link: SupervisorLink): Promise<number> {
+export async function standIn(link: SupervisorLink): Promise<number> {
   // It must not keep a mount that nobody will ever serve again.
   link.onGone(() => process.exit(EXIT.ok));
-  const { config, log } = settingsOf(invocation);
+  const loaded = keptConfig((await link.settings()) as KeptSettings);
+  const { config } = loaded;
+  const log = logFor(loaded);
   const { mount } = await link.begin();
   if (mount === undefined) throw new CinderfsError('internal', 'there is no mount to stand in for');
   const runDir = runDirOf(config, mount.mountpoint);

@@ -1,29 +1,69 @@
 import { systemClock } from '../async/clock.js';
-import { EXIT } from '../errors.js';
+import { runDirOf } from '../daemon/run-dir.js';
+import { CinderfsError, EXIT, reasonOf } from '../errors.js';
+import type { Log } from '../log.js';
 import { openFuseChannel } from '../supervisor/fuse-channel.js';
 import type { Ending } from '../supervisor/engine-process.js';
 import { ServiceManager } from '../supervisor/service-manager.js';
+import { SupervisorFile } from '../supervisor/supervisor-file.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { watchOver } from '../supervisor/watchdog.js';
 import { reportToParent } from './background.js';
-import { settingsOf } from './settings.js';
+import { closeInherited } from './detach-from-shell.js';
+import { dropPrivileges } from './drop-privileges.js';
+import { certificateFiles, keepSettings, withoutSecrets } from './kept-settings.js';
+import { logFor } from './settings.js';
+import { shellSettings, type ShellSettings } from './shell-settings.js';
 import type { Invocation } from './verb.js';
 
 /** Holds the mount in this process and has it served by engines of its own; the exit status of the last. */
 export async function supervise(invocation: Invocation): Promise<number> {
+  closeInherited();
   const parent = reportToParent();
-  const { log } = settingsOf(invocation);
-  const [launcher = '', , ...args] = process.argv.slice(1);
-  const [mountpoint = ''] = invocation.words;
+  // A copy: shellSettings() takes out of the environment what is for the settings alone.
+  const asked = { ...invocation, env: { ...invocation.env } };
+  try {
+    return await hold(asked, shellSettings(asked), parent);
+  } catch (thrown) {
+    parent?.failed(CinderfsError.from(thrown));
+    throw thrown;
+  }
+}
+
+async function hold(
+  invocation: Invocation,
+  settings: ShellSettings,
+  parent: ReturnType<typeof reportToParent>,
+): Promise<number> {
+  const { config } = settings.loaded;
+  const { mountpoint } = settings;
+  const log = logFor(settings.loaded);
+  const [launcher = ''] = process.argv.slice(1);
+  const [typed = ''] = invocation.words;
+  dropPrivileges(config, log);
+  const kept = keepSettings(invocation, settings);
   const manager = ServiceManager.in(process.env, log);
+  let file: SupervisorFile | undefined;
   const watchdog = watchOver(mountpoint, manager, () => supervisor.between);
+  const channel = await openFuseChannel();
+  // Before there is an engine that could be left alone.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      manager.stopping();
+      supervisor.signal(signal);
+    });
   const supervisor = new Supervisor({
-    command: [launcher, 'engine', ...args],
-    answerer: [launcher, 'answerer', ...args],
-    channel: await openFuseChannel(),
+    command: [launcher, 'engine', mountpoint],
+    answerer: [launcher, 'answerer', mountpoint],
+    settings: { engine: kept, answerer: withoutSecrets(kept) },
+    channel,
+    drainMs: config.drain_timeout * 1000,
     // Not by the engine: one that is killed before this process has heard of it takes the mount with it.
-    onReady: () => {
-      invocation.stderr(`READY ${mountpoint}\n`);
+    onReady: (place = mountpoint) => {
+      const runDir = runDirOf(config, place);
+      file = new SupervisorFile(runDir, certificateFiles(runDir));
+      writeIn(file, log);
+      invocation.stderr(`READY ${typed}\n`);
       parent?.serving();
       manager.ready(mountpoint);
       watchdog?.start();
@@ -33,14 +73,19 @@ export async function supervise(invocation: Invocation): Promise<number> {
     log,
     clock: systemClock,
   });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => {
-      manager.stopping();
-      supervisor.signal(signal);
-    });
   const ending = await supervisor.run();
   watchdog?.stop();
+  file?.remove();
   return statusOf(ending);
+}
+
+/** Without it nothing is worse but `cinderfs umount` of a mount that no engine serves. */
+function writeIn(file: SupervisorFile, log: Log): void {
+  try {
+    file.write();
+  } catch (error) {
+    log.warn({ reason: reasonOf(error) }, 'the run directory cannot name this process');
+  }
 }
 
 /** An engine that a signal ended, ended us. */

@@ -1,15 +1,19 @@
 import type { Cleanup } from '../async/cleanup.js';
 import { sleep, type Clock } from '../async/clock.js';
+import { unlessAborted } from '../async/unless-aborted.js';
 import type { PoolService } from '../attach/service.js';
 import { cephLibrary } from '../ceph/library.js';
 import { RbdImages } from '../ceph/rbd-images.js';
 import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
 import { requireVolumeAccess } from '../cinder/volume-access.js';
+import { CinderfsError } from '../errors.js';
 import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
 import { removeHeldSince } from '../fs/fuse/held-since.js';
 import { removeInFlight } from '../fs/fuse/in-flight.js';
 import { seekFileWith, systemCalls } from '../fs/fuse/ioctl.js';
 import { OpenJournal } from '../fs/fuse/open-journal.js';
+import { findMount } from '../fs/mount-table.js';
+import { MountedPlace } from '../fs/mounted-place.js';
 import type { ImageFs } from '../fs/image-fs.js';
 import type { MountedTransport } from '../fs/transport.js';
 import { attachmentPool, detachAll, noteReadError } from './attachments.js';
@@ -45,6 +49,9 @@ export interface Assembled {
 /** Milliseconds for closing RBD images that nobody reads any more. */
 const CLOSE_MS = 5_000;
 
+/** Milliseconds for the threads of a mount to leave it once it was cut off. */
+const CUT_MS = 5_000;
+
 /** Milliseconds for detaching everything when the mount goes; what is left then is in the journal. */
 const DETACH_MS = 30_000;
 
@@ -57,27 +64,33 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   const { config, mountpoint, log, supervised: engine } = settings;
   const { cleanup, status, control, clock } = ground;
   const inPlace = engine?.turn.mount !== undefined;
-  const openstack = await connect(settings, ground);
+  // A mount that stands is ended in order, once it is served. From mount(8) on, so is a new one.
+  const stopped = inPlace ? undefined : settings.stopped;
+  const openstack = await unlessAborted(connect(settings, ground), stopped);
   const supervised = await survival(settings, ground);
 
   const rbdImages = rbdImagesOf(settings, ground);
   const pool = attachmentPool({ openstack, config, mountpoint, log, clock, rbdImages, inPlace });
-  await pool.start();
+  await unlessAborted(pool.start(), stopped);
   cleanup.defer('detach the volumes', () => detachAll(pool, DETACH_MS));
   cleanup.defer(
     'stop watching the catalog',
     openstack.catalog.onChange((snapshot) => pool.review(snapshot)),
   );
-  if (!inPlace) await openstack.catalog.start();
+  if (!inPlace) await unlessAborted(openstack.catalog.start(), stopped);
 
   const gate = new OpenGate(pool);
   const filesystem = imageFs(settings, ground, { openstack, pool, gate, rbdImages });
   cleanup.defer('close the file system', () => filesystem.close());
 
+  stopped?.throwIfAborted();
   // Nothing may be awaited between pool.start() and this when a mount is taken over (supervised-mount.ts).
   const transport = await mountTransport(filesystem, { ...settings, rbdImages }, supervised, clock);
-  const shutdown = shutdownOf(settings, ground, { transport, gate });
+  const place = await placeOf(settings);
+  const opened = (): number => filesystem.opened().length;
+  const shutdown = shutdownOf(settings, ground, { transport, gate, place, opened });
   await proveServing(mountpoint, clock);
+  shutdown.watch();
   status.serving({
     catalog: openstack.catalog,
     pool,
@@ -103,7 +116,7 @@ function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: Ground): Rb
 
 /** Logged in, with a list of images: OpenStack's, or in place the one that the mount has shown so far. */
 async function connect(
-  { config, cloud, mountpoint, log, supervised }: DaemonSettings,
+  { config, cloud, mountpoint, log, supervised, stopped }: DaemonSettings,
   { cleanup, clock }: Ground,
 ): Promise<Openstack> {
   const file =
@@ -115,6 +128,8 @@ async function connect(
   if (kept === undefined) {
     await openstack.catalog.refresh();
     await requireVolumeAccess(openstack, log);
+    // Nobody would remove it any more.
+    stopped?.throwIfAborted();
     file?.write(openstack.catalog.snapshot);
   }
   openstack.catalog.onChange((snapshot) => file?.write(snapshot));
@@ -173,10 +188,26 @@ function imageFs(
   });
 }
 
+/** The mount that this process serves; the kernel's numbers of it, which do not change. */
+async function placeOf({ mountpoint, supervised }: DaemonSettings): Promise<MountedPlace> {
+  const mount = supervised?.turn.mount?.place ?? (await findMount(mountpoint));
+  if (mount !== undefined) return new MountedPlace(mount);
+  throw new CinderfsError('fuse_failed', `${mountpoint} was unmounted while the daemon started`, {
+    path: mountpoint,
+  });
+}
+
+interface ShutdownNeeds {
+  readonly transport: MountedTransport;
+  readonly gate: OpenGate;
+  readonly place: MountedPlace;
+  readonly opened: () => number;
+}
+
 function shutdownOf(
   { config, log, supervised }: DaemonSettings,
   { cleanup, clock }: Ground,
-  { transport, gate }: { readonly transport: MountedTransport; readonly gate: OpenGate },
+  { transport, gate, place, opened }: ShutdownNeeds,
 ): Shutdown {
   let mounted = true;
   transport.ended.then(
@@ -184,9 +215,16 @@ function shutdownOf(
       mounted = false;
       supervised?.link.ending();
     },
-    // It stands, though nobody can serve it: it is unmounted below.
+    // It stands, though it cannot be served any more: it is cut off below.
     () => undefined,
   );
-  cleanup.defer('unmount', () => (mounted ? transport.unmount({ abort: true }) : undefined));
-  return new Shutdown({ transport, gate, cleanup, drainMs: config.drain_timeout * 1000, log, clock });
+  // Where the start fails or nobody can serve: otherwise it is gone before the rest is undone.
+  cleanup.defer('unmount', async () => {
+    if (!mounted || shutdown.gaveUp) return;
+    await place.cutOff();
+    await Promise.race([transport.ended.catch(() => undefined), sleep(clock, CUT_MS)]);
+  });
+  const drainMs = config.drain_timeout * 1000;
+  const shutdown = new Shutdown({ transport, gate, place, opened, cleanup, drainMs, log, clock });
+  return shutdown;
 }

@@ -22,6 +22,8 @@ export interface DaemonSettings {
   readonly log: Log;
   /** Where a supervisor holds the mount. */
   readonly supervised?: Omit<Supervised, 'survival'> | undefined;
+  /** Aborted when the start is to end before there is a mount; its reason is what it ends with. */
+  readonly stopped?: AbortSignal | undefined;
 }
 
 /** A serving mount. */
@@ -34,6 +36,8 @@ export interface Daemon {
   stop(why: string): Promise<void>;
   /** No longer waits for open files. */
   hurry(): void;
+  /** See Shutdown. */
+  gaveUp(): boolean;
 }
 
 const clock = systemClock;
@@ -67,6 +71,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
       await unmountBy(started().shutdown, query);
       return { unmounted: mountpoint };
     },
+    'GET /waits': async () => ({ waits_for: await started().shutdown.waitsFor() }),
     'POST /upgrade': (query) => {
       requireSupervisor(settings).upgrade(query.get('id') ?? '');
       return { upgrading: mountpoint };
@@ -82,6 +87,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
       handover,
       stop: (why) => shutdown.stop(why),
       hurry: () => shutdown.hurry(),
+      gaveUp: () => shutdown.gaveUp,
     };
   } catch (error) {
     // The mount that stands stays, and what is attached for it: the next engine needs both.

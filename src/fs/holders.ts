@@ -2,31 +2,47 @@
 import { readFile, readdir, readlink } from 'node:fs/promises';
 
 export interface Holder {
-  readonly pid: number;
+  /** Undefined where the kernel itself is the holder. */
+  readonly pid: number | undefined;
   /** The command's name; of a virtual machine its domain as well. */
   readonly command: string;
   /** What of the mount it uses: `open /images/x`, `working directory /images`, `mapped /images/x`. */
   readonly what: string;
 }
 
+/** Where to look: directories as processes see them, and the mounts that an open file may be on (any when absent). */
+export interface HeldPlaces {
+  readonly directories: readonly string[];
+  readonly mounts?: ReadonlySet<number>;
+}
+
 /** The processes that use files below `directory`, each with the first use found. This process is not one of them. */
 export async function findHolders(directory: string): Promise<Holder[]> {
+  return findHoldersIn({ directories: [directory] });
+}
+
+/** The same in several places; loop devices as well. */
+export async function findHoldersIn(places: HeldPlaces): Promise<Holder[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const holders: Holder[] = [];
   for (const pid of pids) {
     if (pid === process.pid) continue;
-    const what = await firstUse(pid, directory);
+    const what = await firstUse(pid, places);
     if (what !== undefined) holders.push({ pid, command: await commandOf(pid), what });
   }
-  return holders;
+  return [...holders, ...(await loopDevices(places))];
 }
 
 export function describeHolder({ pid, command, what }: Holder): string {
-  return `${command} (pid ${pid}): ${what}`;
+  return pid === undefined ? `${command}: ${what}` : `${command} (pid ${pid}): ${what}`;
 }
 
-async function firstUse(pid: number, directory: string): Promise<string | undefined> {
-  const inside = (path: string): boolean => path === directory || path.startsWith(`${directory}/`);
+function isInside({ directories }: HeldPlaces): (path: string) => boolean {
+  return (path) => directories.some((directory) => path === directory || path.startsWith(`${directory}/`));
+}
+
+async function firstUse(pid: number, places: HeldPlaces): Promise<string | undefined> {
+  const inside = isInside(places);
   for (const [link, what] of [
     ['cwd', 'working directory'],
     ['root', 'root directory'],
@@ -37,11 +53,31 @@ async function firstUse(pid: number, directory: string): Promise<string | undefi
   }
   for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
     const path = await linkTarget(`/proc/${pid}/fd/${fd}`);
-    if (inside(path)) return `open ${path}`;
+    if (inside(path) && (await isOn(pid, fd, places))) return `open ${path}`;
   }
   const maps = await readFile(`/proc/${pid}/maps`, 'utf8').catch(() => '');
   const mapped = mappedPaths(maps).find(inside);
   return mapped === undefined ? undefined : `mapped ${mapped}`;
+}
+
+/** Another file system may be mounted at the same path in another mount namespace. */
+async function isOn(pid: number, fd: string, { mounts }: HeldPlaces): Promise<boolean> {
+  if (mounts === undefined) return true;
+  const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(() => '');
+  const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
+  return mount === undefined || mounts.has(Number(mount));
+}
+
+/** Their files are opened by the kernel: no process shows them. */
+async function loopDevices(places: HeldPlaces): Promise<Holder[]> {
+  const inside = isInside(places);
+  const holders: Holder[] = [];
+  const names = await readdir('/sys/block').catch(() => []);
+  for (const name of names.filter((text) => text.startsWith('loop'))) {
+    const file = (await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => '')).trim();
+    if (inside(file)) holders.push({ pid: undefined, command: `/dev/${name}`, what: `open ${file}` });
+  }
+  return holders;
 }
 
 /** proc(5): the path is the sixth field of a line, and may hold spaces. */

@@ -10,6 +10,8 @@ export interface MountEntry {
   /** As `fuse.cinderfs`. */
   readonly type: string;
   readonly source: string;
+  /** Options of the file system, as `lowerdir=/a:/b`; those of the mount are not among them. */
+  readonly options: readonly string[];
 }
 
 /** All mounts, oldest first: of several on one directory the last is the one seen. */
@@ -34,7 +36,7 @@ export function parseMountTable(text: string): MountEntry[] {
 function parseLine(line: string): MountEntry {
   const [head = '', tail = ''] = line.split(' - ', 2);
   const [id, , device = '', , mountpoint = ''] = head.split(' ');
-  const [type = '', source = ''] = tail.split(' ');
+  const [type = '', source = '', options = ''] = tail.split(' ');
   const [major, minor] = device.split(':').map(Number);
   return {
     id: Number(id),
@@ -43,6 +45,7 @@ function parseLine(line: string): MountEntry {
     mountpoint: unescapeOctal(mountpoint),
     type,
     source: unescapeOctal(source),
+    options: options.split(',').map(unescapeOctal),
   };
 }
 

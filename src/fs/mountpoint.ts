@@ -1,17 +1,24 @@
 /** The mount point: is it fit, healing one that a dead daemon left, and taking a mount down. Shared by the transports. */
 import { execFile } from 'node:child_process';
-import { readdir, realpath, statfs } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { awake } from '../async/awake.js';
+import { sleep, systemClock } from '../async/clock.js';
+import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { describeHolder, findHolders } from './holders.js';
+import { probeMount } from './mount-probe.js';
 import { findMount } from './mount-table.js';
 
 const run = promisify(execFile);
 
 /** Milliseconds for one umount(8) or fusermount: it only talks to the kernel, and to us. */
 const UMOUNT_TIMEOUT_MS = 30_000;
+
+/** Milliseconds for a mount to say whether anything serves it. */
+const DEAD_MS = 3_000;
 
 /** The file system type of our mounts, as the mount table shows it. */
 export const MOUNT_TYPE = 'fuse.cinderfs';
@@ -77,20 +84,25 @@ export async function unmount(
  * not have: there umount(8), setuid as well, takes down what this user mounted.
  */
 async function runUmount(directory: string, lazy: boolean): Promise<void> {
-  const umount = (): Promise<unknown> =>
-    run('umount', [...(lazy ? ['-l'] : []), '--', directory], { timeout: UMOUNT_TIMEOUT_MS });
   if (process.getuid?.() === 0) {
-    await umount();
+    await toTheEnd('umount', [...(lazy ? ['-l'] : []), '--', directory]);
     return;
   }
   try {
-    await run('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', directory], {
-      timeout: UMOUNT_TIMEOUT_MS,
-    });
+    await toTheEnd('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', directory]);
   } catch (error) {
     if (!stderrOf(error).includes('mtab')) throw error;
-    await umount();
+    await toTheEnd('umount', [...(lazy ? ['-l'] : []), '--', directory]);
   }
+}
+
+/** A process that waits for a file system in the kernel does not end of a signal: it is not waited for. */
+async function toTheEnd(command: string, args: readonly string[]): Promise<void> {
+  await withDeadline(run(command, args, { timeout: UMOUNT_TIMEOUT_MS, killSignal: 'SIGKILL' }), {
+    clock: systemClock,
+    ms: UMOUNT_TIMEOUT_MS + 1_000,
+    onTimeout: () => new CinderfsError('fuse_failed', `${command} ${args.join(' ')} does not end`),
+  });
 }
 
 function stderrOf(error: unknown): string {
@@ -109,14 +121,20 @@ async function absolutePath(directory: string): Promise<string> {
   }
 }
 
-/** Whether whoever served a mount is gone for good (ENOTCONN). Waits for one that is being started again. */
+/**
+ * Whether whoever served a mount is gone for good (ENOTCONN). Waits a while for one that is being started again; one
+ * that hangs is not gone.
+ */
 export async function isDead(path: string): Promise<boolean> {
   // Not stat: the kernel may answer that from what it has cached, also for the dead.
-  return statfs(path).then(
-    () => false,
-    // The second: it died while it was asked.
-    (error: unknown) => ['ENOTCONN', 'ECONNABORTED'].includes(codeOf(error) ?? ''),
-  );
+  const probe = probeMount(path);
+  const over = new AbortController();
+  const late = sleep(systemClock, DEAD_MS, over.signal).catch(() => undefined);
+  const complaint = await awake(() => Promise.race([probe.complaint, late]));
+  over.abort();
+  probe.abandon();
+  // The second: it died while it was asked.
+  return /endpoint is not connected|caused connection abort/.test(complaint ?? '');
 }
 
 async function checkEmptyDirectory(path: string): Promise<void> {

@@ -6,7 +6,13 @@ import type { ToEngine, ToSupervisor } from './messages.js';
  * Young objects of the engine are requests, which die at once, or the catalog, which stays: room for more of them than
  * 2 MiB (Node's own: 16) is memory that an idle mount holds, and no gain.
  */
-const ENGINE_FLAGS = ['--max-semi-space-size=2'];
+const ENGINE_FLAGS = ['--max-semi-space-size=2', ...withoutInspector()];
+
+/** SIGUSR1 would open it in the moment before the launcher listens, where Node (22.14 and later) can be told not to. */
+function withoutInspector(): readonly string[] {
+  const flag = '--disable-sigusr1';
+  return process.allowedNodeEnvironmentFlags.has(flag) ? [flag] : [];
+}
 
 /** How a process ended: `status` or `signal`, the other is null. */
 export interface Ending {

@@ -5,6 +5,8 @@ import type { ToEngine } from './messages.js';
 export interface InterimParts {
   /** Arguments to Node that start an answerer (fs/fuse/answerer.ts). */
   readonly command: readonly string[];
+  /** Told first of all. */
+  readonly told: ToEngine;
   /** The mounted descriptor. */
   readonly fd: () => number | undefined;
   /** What an engine would be told to begin with. */
@@ -44,10 +46,11 @@ export class Interim {
 
   #start(): void {
     if (this.#answerer?.alive === true) return;
-    const { command, fd, begin } = this.#parts;
+    const { command, told, fd, begin } = this.#parts;
     const answerer: EngineProcess = new EngineProcess(command, fd(), (message) => {
       if (message.kind === 'warm') answerer.tell(begin());
     });
+    answerer.tell(told);
     this.#answerer = answerer;
   }
 }

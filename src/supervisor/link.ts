@@ -1,7 +1,9 @@
 import { CinderfsError } from '../errors.js';
 import type { MountRequest } from '../fs/fuse/mount-command.js';
 import { receiveDevice } from '../fs/fuse/mount-command.js';
+import type { MountEntry } from '../fs/mount-table.js';
 import type { Agreement } from '../fs/fuse/negotiation.js';
+import { endProcess, type ProcessName } from './process-name.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { packAgreement, unpackAgreement } from './messages.js';
 
@@ -20,6 +22,8 @@ export interface StandingMount {
   readonly fuseFd: number;
   readonly mountpoint: string;
   readonly agreement: Agreement;
+  /** The mount as the kernel numbered it. */
+  readonly place: MountEntry | undefined;
 }
 
 export interface Agreed {
@@ -41,9 +45,23 @@ export class SupervisorLink {
   #supervision: Supervision | undefined;
   #handover: Handover | undefined;
   readonly #waiting = new Map<ToEngine['kind'], (message: ToEngine) => void>();
+  /** Settles when the supervisor is dead. */
+  readonly #gone: Promise<void>;
+  /** The engine that this one takes over from. */
+  #predecessor: ProcessName | undefined;
+
+  readonly #settings: Promise<unknown>;
+  #keep: (settings: unknown) => void = () => undefined;
 
   private constructor() {
+    this.#settings = new Promise((resolve) => (this.#keep = resolve));
     process.on('message', (message) => this.#hear(message as ToEngine));
+    this.#gone = new Promise((resolve) => {
+      process.once('disconnect', resolve);
+      if (!process.connected) resolve();
+    });
+    // An engine that has come to rest for a successor must not rest for ever.
+    void this.#gone.then(() => this.#handover?.resume());
   }
 
   /** The link of a process that a supervisor started. */
@@ -55,7 +73,7 @@ export class SupervisorLink {
 
   /** Calls `listener` when the supervisor dies: the mount lives on, but not longer than this process. */
   onGone(listener: () => void): void {
-    process.once('disconnect', listener);
+    void this.#gone.then(listener);
   }
 
   /** How this mount is supervised; undefined before begin(), and when the supervisor is dead. */
@@ -63,16 +81,23 @@ export class SupervisorLink {
     return process.connected ? this.#supervision : undefined;
   }
 
+  /** What the supervisor was told for its engines (SupervisorParts.settings). */
+  async settings(): Promise<unknown> {
+    return this.#answered(this.#settings);
+  }
+
   /** Waits for this engine's turn; `loaded` settles when it can make the most of it. */
   async begin(loaded: Promise<unknown> = Promise.resolve()): Promise<Turn> {
     void loaded.then(() => this.#tell({ kind: 'hot' }));
-    const { generation, mount } = await this.#ask({ kind: 'warm' }, 'begin');
+    const { generation, mount, predecessor } = await this.#answered(this.#ask({ kind: 'warm' }, 'begin'));
+    this.#predecessor = predecessor;
     return { generation, mount: mount === undefined ? undefined : standing(mount) };
   }
 
   /** Has the supervisor mount; the descriptor. Throws what it throws. */
   async mount(request: MountRequest): Promise<number> {
-    const answer = await this.#ask({ kind: 'mount', request }, 'mounted', 'not_mounted');
+    const asked = this.#ask({ kind: 'mount', request }, 'mounted', 'not_mounted');
+    const answer = await this.#answered(asked);
     if (answer.kind === 'not_mounted')
       throw new CinderfsError(answer.code, answer.message, { remedy: answer.remedy });
     return answer.socket ? receiveDevice(INHERITED_FD) : INHERITED_FD;
@@ -83,9 +108,13 @@ export class SupervisorLink {
     this.#tell({ kind: 'agreed', mount: { mountpoint, agreement: packAgreement(agreement), outlives } });
   }
 
-  /** Everything that was open is open again; resolves when nobody else reads the descriptor. */
+  /**
+   * Everything that was open is open again; resolves when nobody else reads the descriptor. Should the supervisor die
+   * meanwhile, the engine before this one is stopped and nobody else would end it; an answerer ends by itself.
+   */
   async recovered(): Promise<void> {
-    await this.#ask({ kind: 'recovered' }, 'serve');
+    const orphaned = this.#gone.then(() => this.#predecessor && endProcess(this.#predecessor));
+    await Promise.race([this.#ask({ kind: 'recovered' }, 'serve'), orphaned]);
   }
 
   serving(handover: Handover): void {
@@ -123,8 +152,17 @@ export class SupervisorLink {
     });
   }
 
+  /** Without a supervisor there is no answer, and nothing to serve yet. */
+  #answered<T>(asked: Promise<T>): Promise<T> {
+    const orphaned = this.#gone.then((): never => {
+      throw new CinderfsError('not_running', 'the supervisor died before the mount was served');
+    });
+    return Promise.race([asked, orphaned]);
+  }
+
   #hear(message: ToEngine): void {
     if ('supervision' in message) this.#supervision = message.supervision;
+    if (message.kind === 'settings') this.#keep(message.settings);
     if (message.kind === 'yield') void this.#yield();
     if (message.kind === 'resume') void this.#handover?.resume();
     const resolve = this.#waiting.get(message.kind);
@@ -144,6 +182,6 @@ export class SupervisorLink {
   }
 }
 
-function standing({ mountpoint, agreement }: ServedMount): StandingMount {
-  return { fuseFd: INHERITED_FD, mountpoint, agreement: unpackAgreement(agreement) };
+function standing({ mountpoint, agreement, place }: ServedMount): StandingMount {
+  return { fuseFd: INHERITED_FD, mountpoint, agreement: unpackAgreement(agreement), place };
 }

@@ -2,7 +2,9 @@
 import type { ErrorCode } from '../errors.js';
 import type { MountRequest } from '../fs/fuse/mount-command.js';
 import type { Agreement } from '../fs/fuse/negotiation.js';
+import type { MountEntry } from '../fs/mount-table.js';
 import type { UpgradeReport } from '../ops/status.js';
+import type { ProcessName } from './process-name.js';
 
 /** An Agreement in JSON, which has no bigint. */
 export interface SentAgreement {
@@ -24,14 +26,20 @@ export interface ServedMount {
   readonly agreement: SentAgreement;
   /** Whether it can outlive the engine that serves it. */
   readonly outlives: boolean;
+  /** As the kernel numbered it; undefined where it was unmounted before it could be looked up. */
+  readonly place?: MountEntry | undefined;
 }
 
 export type ToEngine =
+  /** First of all: how the mount was started, which is for the command line to read (cli/kept-settings.ts). */
+  | { readonly kind: 'settings'; readonly settings: unknown }
   /** Its turn: for the first engine without a mount, for later ones with the mount that stands. */
   | {
       readonly kind: 'begin';
       readonly generation: number;
       readonly mount?: ServedMount | undefined;
+      /** In an upgrade the engine that serves until now; it is stopped. */
+      readonly predecessor?: ProcessName | undefined;
       readonly supervision: Supervision;
     }
   /** `socket`: the descriptor is to be received from descriptor 3; otherwise it is descriptor 3. */

@@ -1,18 +1,29 @@
 import { awake } from '../async/awake.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
-import { CinderfsError } from '../errors.js';
+import { CinderfsError, EXIT } from '../errors.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
 import { Interim } from './interim.js';
+import { LastResort } from './last-resort.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
+import { nameProcess, type ProcessName } from './process-name.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
 /** An engine that has not begun to serve by then is killed and started again. */
 const START_MS = 60_000;
+/** For the first engine, which may have to wait for OpenStack, to serve. */
+const FIRST_START_MS = 180_000;
+/** For the first engine to undo what it has begun, and for another one to come and end the mount in order. */
+const UNDO_MS = 15_000;
+const NEXT_ENGINE_MS = 10_000;
+/** For an engine that was told to end: what it may take for that after it has waited for open files. */
+const ENDING_MS = 120_000;
+const NO_ENGINE = 'no engine comes that could end the mount in order';
+const DOES_NOT_END = 'the engine does not end';
 /** Without an engine for so long, those who wait are answered in its place. */
 const INTERIM_MS = 5_000;
 
@@ -21,9 +32,13 @@ export interface SupervisorParts {
   readonly command: readonly string[];
   /** Arguments to Node that start what answers while there is no engine. */
   readonly answerer: readonly string[];
+  /** What an engine and an answerer are told first of all, over a private channel. */
+  readonly settings?: { readonly engine: unknown; readonly answerer: unknown };
   readonly channel: FuseChannel;
-  /** Called once, when the first engine serves. */
-  readonly onReady: () => void;
+  /** Milliseconds that an engine which is told to end waits for open files. */
+  readonly drainMs: number;
+  /** Called once, when the first engine serves, with the mount point without symbolic links. */
+  readonly onReady: (mountpoint: string | undefined) => void;
   /** Called when the mount goes, whoever ended it. */
   readonly onEnding: () => void;
   /** Called when the first engine says why it cannot start. */
@@ -40,6 +55,7 @@ export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #policy: RestartPolicy;
   readonly #interim: Interim;
+  readonly #lastResort: LastResort;
   readonly #signals: NodeJS.Signals[] = [];
   #engine: EngineProcess;
   #generation = 0;
@@ -55,14 +71,22 @@ export class Supervisor {
     this.#parts = parts;
     this.#policy = new RestartPolicy(parts.clock);
     const { answerer: command, channel, clock } = parts;
-    this.#interim = new Interim({ command, fd: () => channel.fd, begin: () => this.#beginning, clock });
+    const told = { kind: 'settings', settings: parts.settings?.answerer } as const;
+    this.#interim = new Interim({ command, told, fd: () => channel.fd, begin: () => this.#beginning, clock });
+    this.#lastResort = new LastResort({ ...parts, onEnd: (why) => this.#givesUp(why) });
     this.#engine = this.#start();
+    this.#lastResort.in(FIRST_START_MS, 'the first engine did not serve in time');
   }
 
   /** Supervises until the mount has ended, or never came up; how the last engine ended. */
   async run(): Promise<Ending> {
     // Between two engines nothing else keeps this process.
-    return awake(() => this.#run().finally(() => this.#interim.end()));
+    return awake(async () => {
+      const ending = await Promise.race([this.#run(), this.#lastResort.used]);
+      await this.#interim.end();
+      if (!this.#ready) await this.#lastResort.undo();
+      return ending;
+    });
   }
 
   async #run(): Promise<Ending> {
@@ -70,6 +94,7 @@ export class Supervisor {
       const engine = this.#engine;
       const ending = await engine.ended;
       await this.#upgrading;
+      if (this.#lastResort.inUse) return this.#lastResort.used;
       if (this.#engine.alive) continue;
       if (!this.#ready || this.#engine.said('ending') || this.#interim.gone || ending.status === 0)
         return ending;
@@ -89,7 +114,22 @@ export class Supervisor {
   /** Passes a signal on: the engine knows how to end. One that is being started gets it as soon as it serves. */
   signal(signal: NodeJS.Signals): void {
     this.#signals.push(signal);
-    if (!this.#ready || this.#servingSince !== undefined) this.#engine.kill(signal);
+    if (!this.#ready) {
+      this.#lastResort.in(UNDO_MS, 'the engine that was starting did not end when it was told to');
+      this.#engine.kill(signal);
+    } else if (this.#servingSince !== undefined) this.#tellToEnd(signal);
+    else this.#lastResort.in(NEXT_ENGINE_MS, NO_ENGINE);
+  }
+
+  #tellToEnd(signal: NodeJS.Signals): void {
+    this.#engine.kill(signal);
+    // The second no longer waits for open files.
+    this.#lastResort.in(ENDING_MS + (this.#signals.length > 1 ? 0 : this.#parts.drainMs), DOES_NOT_END);
+  }
+
+  #givesUp(why: string): void {
+    this.#engine.kill('SIGKILL');
+    if (!this.#ready) this.#parts.onFailed(EXIT.timeout, new CinderfsError('start_timeout', why).toLine());
   }
 
   #start(): EngineProcess {
@@ -97,6 +137,7 @@ export class Supervisor {
     const engine: EngineProcess = new EngineProcess(command, channel.fd, (message) =>
       this.#hear(engine, message),
     );
+    engine.tell({ kind: 'settings', settings: this.#parts.settings?.engine });
     return engine;
   }
 
@@ -109,7 +150,7 @@ export class Supervisor {
         void this.#answerMount(engine, message.request);
         break;
       case 'agreed':
-        this.#mount = message.mount;
+        this.#mount = { ...message.mount, place: this.#lastResort.place };
         break;
       case 'recovered':
         this.#recovered(engine);
@@ -124,6 +165,7 @@ export class Supervisor {
         this.#upgrading = this.#upgrading.then(() => this.#handOver(message.id));
         break;
       case 'ending':
+        this.#lastResort.in(ENDING_MS, DOES_NOT_END);
         this.#parts.onEnding();
         break;
       case 'hot':
@@ -138,12 +180,12 @@ export class Supervisor {
       void this.#interim.end().then(() => engine.tell({ kind: 'serve' }));
   }
 
-  #begin(engine: EngineProcess): void {
-    engine.tell(this.#beginning);
+  #begin(engine: EngineProcess, predecessor?: ProcessName): void {
+    engine.tell({ ...this.#beginning, predecessor });
     this.#generation += 1;
   }
 
-  get #beginning(): ToEngine {
+  get #beginning(): Extract<ToEngine, { kind: 'begin' }> {
     const [generation, mount, supervision] = [this.#generation, this.#mount, this.#supervision];
     return { kind: 'begin', generation, mount, supervision };
   }
@@ -152,7 +194,7 @@ export class Supervisor {
     const { channel } = this.#parts;
     try {
       const socket = channel.bySocket;
-      await channel.mount(request);
+      await this.#lastResort.mount(request);
       engine.tell({ kind: 'mounted', socket });
     } catch (thrown) {
       const { code, message, remedy } = CinderfsError.from(thrown, 'fuse_failed');
@@ -162,10 +204,11 @@ export class Supervisor {
 
   #serves(): void {
     this.#servingSince = this.#parts.clock.now();
-    if (!this.#ready) this.#parts.onReady();
-    // What was signalled while nobody served.
-    else for (const signal of this.#signals) this.#engine.kill(signal);
+    this.#lastResort.off();
+    if (!this.#ready) this.#parts.onReady(this.#mount?.mountpoint);
     this.#ready = true;
+    // What was signalled while nobody served.
+    for (const signal of this.#signals) this.#tellToEnd(signal);
   }
 
   #fails(engine: EngineProcess, { exit, line }: Extract<ToSupervisor, { kind: 'failed' }>): void {
@@ -194,7 +237,9 @@ export class Supervisor {
     if (looping) log.error(fields, 'the engine dies again and again; the mount stays, trying slowly');
     else log.warn(fields, 'the engine died; starting it again');
     this.#interim.begin(looping ? 0 : INTERIM_MS);
+    if (this.#signals.length > 0) this.#lastResort.in(NEXT_ENGINE_MS, NO_ENGINE);
     if (waitMs > 0) await sleep(clock, waitMs);
+    if (this.#lastResort.inUse) return;
     this.#engine = this.#start();
     const engine = this.#engine;
     this.#within(START_MS, engine.hears('serving')).then(
@@ -219,11 +264,12 @@ export class Supervisor {
       begin: (successor) => {
         this.#engine = successor;
         this.#servingSince = undefined;
-        this.#begin(successor);
+        this.#begin(successor, nameProcess(old.pid));
       },
       rollBack: () => {
         this.#engine = old;
         this.#servingSince = clock.now();
+        for (const signal of this.#signals) this.#tellToEnd(signal);
       },
       log,
       clock,

@@ -8,8 +8,8 @@ export const answerer: Verb = {
   name: 'answerer',
   summary: 'Answer for a mount that no engine serves',
   examples: [],
-  async run(invocation) {
+  async run() {
     const { standIn } = await import('../stand-in.js');
-    return standIn(invocation, SupervisorLink.connect());
+    return standIn(SupervisorLink.connect());
   },
 };

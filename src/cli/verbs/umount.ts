@@ -2,7 +2,10 @@ import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mountpoint.js';
 import { awake } from '../../async/awake.js';
-import { ControlClient } from '../control-client.js';
+import type { Config } from '../../config/options.js';
+import { ControlClient, waitsOf } from '../control-client.js';
+import { endWithoutEngine } from '../end-without-engine.js';
+import { tellingWhy } from '../waiting.js';
 import { settingsOf } from '../settings.js';
 import type { FlagValues, Invocation, Verb } from '../verb.js';
 
@@ -27,16 +30,35 @@ export const umount: Verb = {
     const { config } = settingsOf(invocation);
     const [mountpoint = ''] = invocation.words;
     const client = ControlClient.forMountpoint(config.run_dir, mountpoint);
-    try {
-      await awake(() => ask(client, mountpoint, invocation));
-    } catch (error) {
-      if (!CinderfsError.is(error) || error.code !== 'not_running') throw error;
-      if (!(await healMountpoint(mountpoint))) throw error;
-      invocation.stderr(`cinderfs: no daemon served ${mountpoint} any more; the dead mount was removed\n`);
-    }
+    const work = awake(() => end(client, mountpoint, config, invocation));
+    await tellingWhy(invocation, () => waitsOf(client), work);
     return EXIT.ok;
   },
 };
+
+/** By the daemon; where none answers, by the supervisor; where none lives, by the kernel. */
+async function end(
+  client: ControlClient,
+  mountpoint: string,
+  config: Config,
+  invocation: Invocation,
+): Promise<void> {
+  try {
+    await ask(client, mountpoint, invocation);
+  } catch (error) {
+    if (!mayComeBack(error)) throw error;
+    if (await healMountpoint(mountpoint)) {
+      invocation.stderr(`cinderfs: no daemon served ${mountpoint} any more; the dead mount was removed\n`);
+      return;
+    }
+    if (!(await isServed(mountpoint))) throw error;
+    await endWithoutEngine(config, mountpoint, invocation.flags.lazy === true);
+    invocation.stderr(
+      `cinderfs: no engine of ${mountpoint} answered; the mount was ended without. What is attached stays ` +
+        `attached until the next mount, or \`cinderfs attachments --reap\`\n`,
+    );
+  }
+}
 
 /** How long an engine that died may take to be started again. */
 const RESTART_MS = 30_000;
@@ -55,6 +77,8 @@ async function ask(
   let until: number | undefined;
   for (;;) {
     try {
+      // One that hangs would keep the call below for as long as that may take.
+      await client.get('/status');
       await client.post(callOf(flags, systemClock.now() - began));
       return;
     } catch (error) {
@@ -63,7 +87,9 @@ async function ask(
       if (CinderfsError.is(error) && error.code === 'no_answer') until = undefined;
       if (!mayComeBack(error) || now >= (until ?? Infinity) || !(await isServed(mountpoint))) throw error;
       if (until === undefined)
-        stderr(`cinderfs: nobody answers for ${mountpoint}; waiting for its next engine\n`);
+        stderr(
+          `cinderfs: no engine answers for ${mountpoint}; waiting ${RESTART_MS / 1000} s for the next one\n`,
+        );
       until ??= now + RESTART_MS;
       await sleep(systemClock, LOOK_MS);
     }

@@ -4,9 +4,11 @@ import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
 import { awake } from '../../async/awake.js';
 import { ControlClient } from '../control-client.js';
+import { tellingWhy } from '../waiting.js';
 import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
 
+const NEXT = 'the new engine, until it is loaded and everything that was open is open again';
 /** The supervisor gives up long before. */
 const WAIT_MS = 240_000;
 const ASK_MS = 50;
@@ -27,7 +29,8 @@ export const upgrade: Verb = {
     const before = await client.get<DaemonStatus>('/status');
     const id = randomUUID();
     await client.post(`/upgrade?id=${id}`);
-    const { failed, pause_ms: pause } = await awake(() => resultOf(client, id));
+    const work = awake(() => resultOf(client, id));
+    const { failed, pause_ms: pause } = await tellingWhy(invocation, () => Promise.resolve([NEXT]), work);
     if (failed !== null)
       throw new CinderfsError('upgrade_failed', `${failed}; version ${before.version} goes on`, {
         path: mountpoint,
@@ -48,6 +51,11 @@ async function resultOf(client: ControlClient, id: string): Promise<UpgradeRepor
     });
     const report = status?.supervision?.upgrade;
     if (report?.id === id) return report;
+    if (status?.supervision === null)
+      throw new CinderfsError(
+        'upgrade_failed',
+        'the supervisor died meanwhile; the mount is served without one',
+      );
     if (systemClock.now() >= until)
       throw new CinderfsError('upgrade_failed', 'the daemon does not say what became of the upgrade');
     await sleep(systemClock, ASK_MS);

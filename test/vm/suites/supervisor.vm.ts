@@ -67,6 +67,7 @@ async function world(undo: Undo) {
       // An engine takes so long here that it is always answered for.
       answerer: [LAUNCHER, 'answerer', MOUNTPOINT, '--read-timeout=600', '--open-timeout=600'],
       channel,
+      drainMs: 10_000,
       onReady,
       onEnding: () => undefined,
       onFailed: (_, line) => assert.fail(line),

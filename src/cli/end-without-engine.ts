@@ -1,0 +1,46 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { sleep, systemClock } from '../async/clock.js';
+import type { Config } from '../config/options.js';
+import { runDirOf } from '../daemon/run-dir.js';
+import { CinderfsError } from '../errors.js';
+import { describeHolder, findHolders } from '../fs/holders.js';
+import { unmount } from '../fs/mountpoint.js';
+import { signalProcess, isAlive } from '../supervisor/process-name.js';
+import { SupervisorFile } from '../supervisor/supervisor-file.js';
+
+/** Milliseconds for a supervisor to end a mount that no engine serves; it gives the next engine some of it. */
+const SUPERVISOR_MS = 60_000;
+const LOOK_MS = 100;
+
+/**
+ * Ends a mount whose engines do not answer, by its supervisor: what is attached stays so, in the journal.
+ *
+ * @throws CinderfsError `holders` when it is in use, `no_answer` when it has no supervisor or that does not end.
+ */
+export async function endWithoutEngine(config: Config, mountpoint: string, lazy: boolean): Promise<void> {
+  const directory = await realpath(path.resolve(mountpoint));
+  // The supervisor serves those who read on.
+  if (lazy) return unmount(directory, { lazy });
+  const holders = await findHolders(directory);
+  if (holders.length > 0)
+    throw new CinderfsError('holders', `${directory} is busy: ${holders.map(describeHolder).join('; ')}`);
+  const supervisor = new SupervisorFile(runDirOf(config, directory)).read();
+  if (supervisor === undefined)
+    throw new CinderfsError('no_answer', `the daemon of ${directory} does not answer and has no supervisor`, {
+      remedy: `End its process, then run \`umount -l ${directory}\`.`,
+    });
+  signalProcess(supervisor, 'SIGTERM');
+  const until = systemClock.now() + SUPERVISOR_MS;
+  while (isAlive(supervisor)) {
+    if (systemClock.now() >= until)
+      throw new CinderfsError(
+        'no_answer',
+        `the supervisor of ${directory} (pid ${supervisor.pid}) does not end`,
+        {
+          remedy: `Kill it, then run \`umount -l ${directory}\`.`,
+        },
+      );
+    await sleep(systemClock, LOOK_MS);
+  }
+}

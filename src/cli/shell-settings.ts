@@ -1,0 +1,26 @@
+import path from 'node:path';
+import { detachFromShell, requireDescriptors } from './detach-from-shell.js';
+import { requireDirectories } from './host-directories.js';
+import type { EngineSettings } from './kept-settings.js';
+import { cloudOf, loadSettings, logFor, workingDirectory } from './settings.js';
+import type { Invocation } from './verb.js';
+
+/** What a mount is told by the shell that starts it, resolved once and for all. */
+export interface ShellSettings extends EngineSettings {
+  /** The working directory that relative paths were taken from. */
+  readonly directory: string;
+  /** Absolute. */
+  readonly mountpoint: string;
+}
+
+/** Reads the settings of a mount, then lets go of the shell: nothing of it is needed, or to be found, any more. */
+export function shellSettings(invocation: Invocation): ShellSettings {
+  const directory = workingDirectory();
+  const loaded = loadSettings({ ...invocation, directory });
+  requireDescriptors(logFor(loaded));
+  requireDirectories(loaded.config);
+  const cloud = cloudOf(loaded, { ...invocation, directory });
+  const mountpoint = path.resolve(directory, invocation.words[0] ?? '');
+  detachFromShell(process.env);
+  return { loaded, cloud, directory, mountpoint };
+}
