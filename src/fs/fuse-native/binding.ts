@@ -90,8 +90,8 @@ function missing(error: unknown): CinderfsError {
     {
       cause: error,
       remedy: library
-        ? 'Install the Debian package libfuse2, or use the kernel engine (--fuse=kernel).'
-        : 'Install the npm package fuse-native (optional dependency), or use the kernel engine (--fuse=kernel).',
+        ? 'Install the Debian package libfuse2, or use our own engine (--fuse=engine).'
+        : 'Install it (`npm install fuse-native`; it does not come with cinderfs), or use our own engine (--fuse=engine).',
     },
   );
 }
