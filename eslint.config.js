@@ -31,6 +31,17 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/**/*.ts'],
+    ignores: ['src/async/clock.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'setTimeout', message: 'Time is a Clock: src/async/clock.ts.' },
+      ],
+      'no-restricted-imports': ['error', 'node:timers', 'node:timers/promises', 'timers', 'timers/promises'],
+    },
+  },
+  {
     // node:test's describe/it return promises that the runner owns; suites are long by nature.
     files: ['test/**/*.ts', 'bench/**/*.ts'],
     rules: {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { execa } from 'execa';
+import { systemClock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 
 export interface Command {
@@ -78,16 +79,16 @@ export async function hold(
 ): Promise<() => Promise<void>> {
   const path = await lookUp(command);
   const child = execa(path, command.args, { stdin: 'pipe', reject: false, detached: true, env: ENVIRONMENT });
-  const impatience = setTimeout(() => killGroup(child.pid), timeoutMs);
+  const stop = systemClock.after(timeoutMs, () => killGroup(child.pid));
   const ended = child.then((result) => {
-    clearTimeout(impatience);
+    stop();
     return result;
   });
   child.stdin.on('error', () => undefined);
   child.stdin.write(`${input}\n`);
   // A failure is said on stdout as well, and then it ends.
   const said = await Promise.race([once(child.stdout, 'data'), ended.then(() => undefined)]);
-  clearTimeout(impatience);
+  stop();
   const refused = said === undefined || String(said[0]).includes('"error"') ? await ended : undefined;
   if (refused !== undefined)
     throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(refused)}`, {

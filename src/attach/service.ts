@@ -14,6 +14,7 @@ import { OwnerLock } from './journal/owner-lock.js';
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import { Pool } from './lifecycle/pool.js';
 import { type Leftover, reap, type ReapOptions, sweepClones } from './lifecycle/reap.js';
+import { sweepPins } from './lifecycle/stale-pins.js';
 import { Watcher } from './lifecycle/watcher.js';
 import type { RbdLimits } from './rbd/rbd-limits.js';
 
@@ -55,6 +56,9 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly journalled?: ((journal: Journal) => Journal) | undefined;
 }
 
+/** Milliseconds between looks for what Cinder has or lacks without our doing. */
+const SWEEP_MS = 24 * 3_600_000;
+
 /** The attachments of this host as the daemon runs them. Order: start, acquire..., drain, close. */
 export interface PoolService extends AttachmentPool {
   /** Takes the state directory (`owner_exists`), then adopts or undoes what an earlier process left, in the background. */
@@ -63,6 +67,8 @@ export interface PoolService extends AttachmentPool {
   drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]>;
   /** See Pool.releaseImage. */
   releaseImage(imageId: string): Promise<boolean>;
+  /** Told of an open that was refused before it came here, for `user.cinderfs.last_error`. */
+  openRefused(imageId: string, error: CinderfsError): void;
   /** Told of a read that failed, for `user.cinderfs.last_error` and the status. */
   readFailed(imageId: string, error: CinderfsError): void;
   /** The last failure of each image whose last open or read failed. */
@@ -99,6 +105,7 @@ class Service implements PoolService {
   #context: AttachContext | undefined;
   #pool: Pool | undefined;
   #watcher: Watcher | undefined;
+  #stopSweeps: () => void = () => undefined;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -137,6 +144,10 @@ class Service implements PoolService {
 
   async releaseImage(imageId: string): Promise<boolean> {
     return this.#started.releaseImage(imageId);
+  }
+
+  openRefused(imageId: string, error: CinderfsError): void {
+    this.#pool?.openRefused(imageId, error);
   }
 
   readFailed(imageId: string, error: CinderfsError): void {
@@ -193,6 +204,7 @@ class Service implements PoolService {
 
   async close(): Promise<void> {
     this.#watcher?.stop();
+    this.#stopSweeps();
     this.#end.abort(new CinderfsError('draining', 'the daemon is about to exit'));
     await this.#lock?.release();
     this.#lock = undefined;
@@ -206,13 +218,18 @@ class Service implements PoolService {
     return this.#context;
   }
 
-  /** What another life cloned and no journal tells of; the next start tries again what fails now. */
+  /** What another life cloned and no journal tells of, and what was pinned of volumes that are gone; the next sweep tries again what fails now. */
   async #sweep(context: AttachContext): Promise<void> {
     try {
       await sweepClones(context, this.#end.signal);
     } catch (error) {
-      context.log.warn({ reason: reasonOf(error) }, 'could not look for clones that nobody remembers');
+      context.log.warn({ reason: reasonOf(error) }, 'could not look for clones that no journal remembers');
     }
+    await sweepPins(context).catch((error: unknown) =>
+      context.log.debug({ reason: reasonOf(error) }, 'could not look for volumes that are gone'),
+    );
+    if (!this.#end.signal.aborted)
+      this.#stopSweeps = context.clock.after(SWEEP_MS, () => void this.#sweep(context));
   }
 
   #recover(context: AttachContext): Pool {

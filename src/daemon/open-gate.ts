@@ -1,15 +1,18 @@
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../attach/lease.js';
+import type { PoolService } from '../attach/service.js';
 import { CinderfsError } from '../errors.js';
+
+type GatedPool = AttachmentPool & Pick<PoolService, 'openRefused'>;
 
 /** The pool, with a gate before it: closed while the mount is taken down, open again when that was refused. */
 export class OpenGate implements AttachmentPool {
-  readonly #pool: AttachmentPool;
+  readonly #pool: GatedPool;
   #closed = false;
   /** Settles when openers may go on. */
   #held: Promise<void> | undefined;
   #letGo: () => void = () => undefined;
 
-  constructor(pool: AttachmentPool) {
+  constructor(pool: GatedPool) {
     this.#pool = pool;
   }
 
@@ -36,8 +39,11 @@ export class OpenGate implements AttachmentPool {
     options: { readonly signal?: AbortSignal | undefined },
   ): Promise<Lease> {
     if (this.#held !== undefined) await this.#held;
-    if (this.#closed)
-      throw new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
+    if (this.#closed) {
+      const refusal = new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
+      this.#pool.openRefused(image.id, refusal);
+      throw refusal;
+    }
     return this.#pool.acquire(image, options);
   }
 

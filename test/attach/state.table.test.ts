@@ -8,9 +8,9 @@ const reason = new CinderfsError('image_changed', 'deleted');
 
 const STATES = {
   detached: { is: 'detached' },
-  attaching: { is: 'attaching', waiting: 2, doomed: undefined },
-  abandoned: { is: 'attaching', waiting: 0, doomed: undefined },
-  doomed: { is: 'attaching', waiting: 2, doomed: reason },
+  attaching: { is: 'attaching', waiting: 2, doomed: undefined, parting: false },
+  abandoned: { is: 'attaching', waiting: 0, doomed: undefined, parting: false },
+  doomed: { is: 'attaching', waiting: 2, doomed: reason, parting: false },
   attached: { is: 'attached', held, leases: 2, parting: false },
   last: { is: 'attached', held, leases: 1, parting: false },
   parting: { is: 'attached', held, leases: 1, parting: true },
@@ -51,7 +51,7 @@ const TABLE = `
   attaching  failed_half_way  detaching(0)          detach
   attaching  not_adopted      detaching(2)          detach
   attaching  fence            attaching(2,doomed)
-  attaching  let_go           -
+  attaching  let_go           attaching(2,parting)
   attaching  expire           -
   attaching  release          -
   abandoned  arrived          lingering             start_linger
@@ -94,7 +94,7 @@ function show(state: State<string>): string {
     case 'lingering':
       return state.is;
     case 'attaching':
-      return `attaching(${state.waiting}${state.doomed === undefined ? '' : ',doomed'})`;
+      return `attaching(${state.waiting}${state.doomed === undefined ? '' : ',doomed'}${state.parting ? ',parting' : ''})`;
     case 'attached':
       return `attached(${state.leases}${state.parting ? ',parting' : ''})`;
     case 'detaching':

@@ -42,4 +42,9 @@ export class MemoryPins implements Pins {
     this.#pins.set(pin.volumeId, pin);
     return Promise.resolve();
   }
+
+  remove(volumeId: string): Promise<void> {
+    this.#pins.delete(volumeId);
+    return Promise.resolve();
+  }
 }

@@ -44,7 +44,9 @@ export class Attachment implements Claimable {
   #openers = 0;
   /** What was held last: its host work must end before its detach begins. */
   #latest: Held | undefined;
-  /** The detach that runs, or ran last. */
+  /** Ends with the attach or the recovery that runs. Never rejects. */
+  #attaching: Promise<void> = Promise.resolve();
+  /** The detach that runs. */
   #detaching: Detaching | undefined;
 
   /** `onIdle` is called when nothing of it is left and nobody wants it. */
@@ -133,9 +135,10 @@ export class Attachment implements Claimable {
     this.#dispatch({ type: 'let_go' });
   }
 
-  /** Detaches what lingers; resolves when the first try was successful, rejects with `detach_failed` when not. */
+  /** Detaches what lingers, or what is being attached for nobody, as soon as it is; resolves when the first try was successful, rejects with `detach_failed` when not. */
   async letGoNow(): Promise<void> {
     this.letGo();
+    await this.#attaching;
     if ((await this.#detaching?.firstTry) === false)
       throw this.#failures.last ?? new CinderfsError('detach_failed', 'it could not be detached at once');
   }
@@ -201,7 +204,7 @@ export class Attachment implements Claimable {
   #claimOf(held: Held): Claim {
     const release = (evict: boolean): void => this.#dispatch({ type: 'release', evict });
     const prove = (): Promise<void> => judged(proveRead(held, this.#context), held, this);
-    return { held, lease: leaseOn(held, { release, prove }) };
+    return { held, lease: leaseOn(held, { release, prove, clock: this.#context.clock }) };
   }
 
   #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {
@@ -227,10 +230,10 @@ export class Attachment implements Claimable {
   #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {
     switch (effect.do) {
       case 'attach':
-        void this.#attach();
+        this.#attaching = this.#attach();
         break;
       case 'recover':
-        void this.#recover(recovered);
+        this.#attaching = this.#recover(recovered);
         break;
       case 'detach':
         this.#detach();
@@ -314,7 +317,9 @@ export class Attachment implements Claimable {
     const detaching = new Detaching(this.volumeId, this.#context, this.#end, onFailure, hostWork);
     this.#detaching = detaching;
     void detaching.done.then((done) => {
-      if (done) this.#dispatch({ type: 'detached' });
+      if (!done) return;
+      this.#detaching = undefined;
+      this.#dispatch({ type: 'detached' });
     });
   }
 

@@ -29,6 +29,7 @@ export interface Pins {
   get(volumeId: string): Pin | undefined;
   list(): readonly Pin[];
   write(pin: Pin): Promise<void>;
+  remove(volumeId: string): Promise<void>;
 }
 
 export interface Subject {

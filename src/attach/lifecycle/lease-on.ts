@@ -1,4 +1,4 @@
-import { sleep, systemClock } from '../../async/clock.js';
+import { type Clock, sleep } from '../../async/clock.js';
 import { type Held, isLost } from './held.js';
 import type { Lease } from '../lease.js';
 
@@ -8,6 +8,7 @@ const LOSS_SHOWS_MS = 1_000;
 export interface LeaseCalls {
   readonly release: (evict: boolean) => void;
   readonly prove: () => Promise<void>;
+  readonly clock: Clock;
 }
 
 /**
@@ -26,7 +27,7 @@ export function leaseOn(held: Held, calls: LeaseCalls): Lease {
       // A file goes nowhere.
       if (held.connected.source.kind === 'file') return false;
       // The read may fail some milliseconds before the loss shows.
-      if (held.connections === connection) await lossOf(held);
+      if (held.connections === connection) await lossOf(held, calls.clock);
       await held.reconnecting;
       return held.connections !== connection && !held.fence.signal.aborted;
     },
@@ -42,7 +43,6 @@ export function leaseOn(held: Held, calls: LeaseCalls): Lease {
 }
 
 /** Resolves when the connection is lost, at the latest when it would have shown. */
-async function lossOf({ connected }: Held): Promise<void> {
-  if (!(await isLost(connected)))
-    await sleep(systemClock, LOSS_SHOWS_MS, connected.lost).catch(() => undefined);
+async function lossOf({ connected }: Held, clock: Clock): Promise<void> {
+  if (!(await isLost(connected))) await sleep(clock, LOSS_SHOWS_MS, connected.lost).catch(() => undefined);
 }

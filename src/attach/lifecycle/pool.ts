@@ -25,15 +25,14 @@ export class Pool implements AttachmentPool {
     image: AttachableImage,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Lease> {
-    if (this.#draining)
-      throw new CinderfsError('draining', 'the mount is being taken down', { image: image.id });
     try {
+      if (this.#draining) throw new CinderfsError('draining', 'the mount is being taken down');
       const lease = await this.#attachmentOf(image).acquire(image, options.signal);
       this.#lastErrors.forget(image.id);
       return lease;
     } catch (thrown) {
       const error = CinderfsError.from(thrown).within({ image: image.id, volume: image.volumeId });
-      this.#lastErrors.note(image.id, error);
+      this.openRefused(image.id, error);
       throw error;
     }
   }
@@ -48,6 +47,11 @@ export class Pool implements AttachmentPool {
 
   lastErrors(): ReturnType<LastErrors['list']> {
     return this.#lastErrors.list();
+  }
+
+  /** Keeps why the image could not be opened. */
+  openRefused(imageId: string, error: CinderfsError): void {
+    this.#lastErrors.note(imageId, error);
   }
 
   /** A read of the image failed, after the open that attached it had succeeded. */
@@ -97,19 +101,27 @@ export class Pool implements AttachmentPool {
 
   /**
    * Detaches the image's volume now, without lingering; resolves once it is detached. False when it was not attached.
-   * Rejects with `holders` when somebody reads it (nothing is changed then), with `detach_failed` when it could not be
+   * Rejects with `holders` when it is open or being opened (nothing is changed then), with `detach_failed` when it could not be
    * detached at once: that is tried again in the background.
    */
   async releaseImage(imageId: string): Promise<boolean> {
     const held = this.#of(imageId);
     const leases = held.reduce((total, attachment) => total + attachment.leases, 0);
+    const opens = held.reduce((total, attachment) => total + attachment.waiting, 0);
+    const remedy = 'Close the files that use it, then release it again.';
     if (leases > 0)
       throw new CinderfsError(
         'holders',
         `the image is open: ${leases} ${leases === 1 ? 'lease' : 'leases'}`,
+        { image: imageId, remedy },
+      );
+    if (opens > 0)
+      throw new CinderfsError(
+        'holders',
+        `the image is being opened: ${opens} ${opens === 1 ? 'open' : 'opens'}`,
         {
           image: imageId,
-          remedy: 'Close the files that use it, then release it again.',
+          remedy,
         },
       );
     await Promise.all(held.map((attachment) => attachment.letGoNow()));

@@ -16,8 +16,13 @@ import { CinderfsError } from '../../errors.js';
  */
 export type State<H> =
   | { readonly is: 'detached' }
-  /** `doomed` is a fence that arrived before the attachment did. */
-  | { readonly is: 'attaching'; readonly waiting: number; readonly doomed: CinderfsError | undefined }
+  /** `doomed` is a fence that arrived before the attachment did; `parting` as in `attached`. */
+  | {
+      readonly is: 'attaching';
+      readonly waiting: number;
+      readonly doomed: CinderfsError | undefined;
+      readonly parting: boolean;
+    }
   /** `parting`: an opener found it bad or an operator let go of it; it does not linger after its last lease. */
   | { readonly is: 'attached'; readonly held: H; readonly leases: number; readonly parting: boolean }
   /** The linger's own lease is the only one left; `expire` is its release. */
@@ -91,9 +96,9 @@ type In<H, S extends State<H>['is']> = Extract<State<H>, { is: S }>;
 function fromDetached<H>(event: Event<H>): Step<H> {
   switch (event.type) {
     case 'acquire':
-      return to({ is: 'attaching', waiting: 1, doomed: undefined }, { do: 'attach' });
+      return to({ is: 'attaching', waiting: 1, doomed: undefined, parting: false }, { do: 'attach' });
     case 'recover':
-      return to({ is: 'attaching', waiting: 0, doomed: undefined }, { do: 'recover' });
+      return to({ is: 'attaching', waiting: 0, doomed: undefined, parting: false }, { do: 'recover' });
     case 'release':
     case 'expire':
     case 'let_go':
@@ -122,9 +127,10 @@ function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, lingers: b
       return to({ is: 'detaching', waiting: state.waiting }, { do: 'detach' });
     case 'fence':
       return to({ ...state, doomed: state.doomed ?? event.reason });
+    case 'let_go':
+      return to({ ...state, parting: true });
     case 'release':
     case 'expire':
-    case 'let_go':
       return to(state);
     case 'recover':
     case 'detached':
@@ -136,8 +142,11 @@ function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, lingers: b
 function arrived<H>(state: In<H, 'attaching'>, held: H, lingers: boolean): Step<H> {
   if (state.doomed !== undefined) return cut(held, state.doomed, state.waiting);
   if (state.waiting > 0)
-    return to({ is: 'attached', held, leases: state.waiting, parting: false }, { do: 'grant_waiters' });
-  return unused(held, lingers);
+    return to(
+      { is: 'attached', held, leases: state.waiting, parting: state.parting },
+      { do: 'grant_waiters' },
+    );
+  return unused(held, lingers && !state.parting);
 }
 
 function fromAttached<H>(state: In<H, 'attached'>, event: Event<H>, lingers: boolean): Step<H> {
@@ -196,7 +205,7 @@ function fromDetaching<H>(state: In<H, 'detaching' | 'fenced'>, event: Event<H>)
       return to({ ...state, waiting: state.waiting - 1 });
     case 'detached':
       return state.waiting > 0
-        ? to({ is: 'attaching', waiting: state.waiting, doomed: undefined }, { do: 'attach' })
+        ? to({ is: 'attaching', waiting: state.waiting, doomed: undefined, parting: false }, { do: 'attach' })
         : to(DETACHED);
     case 'release':
     case 'expire':
