@@ -64,13 +64,13 @@ class BoundedConnector implements Connector {
   async connect(request: ConnectRequest, plan: HostRecord): Promise<Connected> {
     const { volumeId, info } = request;
     const call = this.#call(`connecting volume ${volumeId}`, groupOf(info, volumeId), this.#connectMs);
-    let running = false;
+    const at = { running: false };
     const work = async (): Promise<Connected> => {
-      running = true;
+      at.running = true;
       try {
         return await this.#connector.connect(request, plan);
       } finally {
-        running = false;
+        at.running = false;
         this.#unsettled.delete(volumeId);
       }
     };
@@ -78,7 +78,7 @@ class BoundedConnector implements Connector {
     try {
       return this.#bounded(await this.#calls.run(call, work, onLate));
     } catch (error) {
-      if (running && this.#connector.makesNothing !== true) this.#unsettled.add(volumeId);
+      if (at.running && this.#connector.makesNothing !== true) this.#unsettled.add(volumeId);
       throw error;
     }
   }

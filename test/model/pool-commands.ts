@@ -6,9 +6,10 @@ import type { ListingFate } from '../fakes/simulated-glance.js';
 export type Command =
   | { readonly do: 'open'; readonly volume: string }
   | {
-      readonly do: 'vanish' | 'hang' | 'thaw' | 'reuse_lun' | 'force_delete' | 'release_image' | 'other_host';
+      readonly do: 'vanish' | 'hang' | 'thaw' | 'reuse_lun' | 'force_delete' | 'other_host';
       readonly volume: string;
     }
+  | { readonly do: 'release_image'; readonly volume: string }
   | { readonly do: 'list'; readonly volume: string; readonly fate: ListingFate }
   | { readonly do: 'close'; readonly pick: number; readonly evict: boolean }
   | { readonly do: 'give_up'; readonly pick: number }

@@ -17,7 +17,10 @@ const SEED = Number(process.env.CINDERFS_MODEL_SEED ?? 20_260_101);
 const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single', 'single');
 const pick = fc.nat(7);
 
-function on(weight: number, name: Disturbance['do'] | 'open'): fc.WeightedArbitrary<Command> {
+function on(
+  weight: number,
+  name: Disturbance['do'] | 'open' | 'release_image',
+): fc.WeightedArbitrary<Command> {
   return { weight, arbitrary: fc.record({ do: fc.constant(name), volume }) };
 }
 
@@ -81,7 +84,7 @@ describe('the pool, its journal, Cinder and the host', () => {
           const model = new PoolModel(scheduler, next, isolate);
           for (const each of commands) await model.run(each);
           await model.finish(how);
-          assert.deepEqual(model.violations, [], model.violations.join("; "));
+          assert.deepEqual(model.violations, [], model.violations.join('; '));
         },
       ),
       { numRuns: RUNS, seed: SEED },

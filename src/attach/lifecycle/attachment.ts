@@ -2,17 +2,18 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
+import { attachmentReport } from './attachment-report.js';
 import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
 import { type Held, proveRead, whenLost } from './held.js';
 import { Failures } from './failures.js';
+import { takenDown } from './refusal.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
-import { Linger } from './linger.js';
+import { Linger, mayLinger } from './linger.js';
 import { type Claim, type Claimable, judged, openLease } from './opening.js';
 import { reconnect } from './reconnect.js';
 import type { AttachmentRecord } from '../journal/record.js';
-import { describeSource } from '../source.js';
 import { DETACHED, type Effect, type Event, leasesOf, next, type State } from './state.js';
 import { type Patience, Waiters } from './waiters.js';
 
@@ -32,7 +33,8 @@ export class Attachment implements Claimable {
   readonly #onIdle: () => void;
   readonly #waiters = new Waiters<Claim>();
   readonly #linger: Linger;
-  readonly #failures: Failures;
+  /** What went wrong with it. */
+  readonly failures: Failures;
   /** Ends attach work that a drain does not want. */
   readonly #quit = new AbortController();
   #state: State<Held> = DETACHED;
@@ -56,7 +58,7 @@ export class Attachment implements Claimable {
     this.#end = end;
     this.#onIdle = onIdle;
     this.#linger = new Linger(context.clock);
-    this.#failures = new Failures(context);
+    this.failures = new Failures(context);
     this.#since = context.clock.now();
   }
 
@@ -109,7 +111,7 @@ export class Attachment implements Claimable {
 
   async claim(image: AttachableImage, patience: Patience): Promise<Claim> {
     // An opener on its way to a second try must not wait for what a drain removes.
-    if (this.#draining) throw this.#refusal();
+    if (this.#draining) throw takenDown(this.volumeId);
     this.#image = image;
     this.#dispatch({ type: 'acquire' });
     if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
@@ -140,7 +142,7 @@ export class Attachment implements Claimable {
     this.letGo();
     await this.#attaching;
     if ((await this.#detaching?.firstTry) === false)
-      throw this.#failures.last ?? new CinderfsError('detach_failed', 'it could not be detached at once');
+      throw this.failures.last ?? new CinderfsError('detach_failed', 'it could not be detached at once');
   }
 
   list(): void {
@@ -155,10 +157,6 @@ export class Attachment implements Claimable {
     return !known;
   }
 
-  noteFailure(error: CinderfsError): void {
-    this.#failures.note(error);
-  }
-
   /** Cuts every lease with `reason` and detaches. */
   fence(reason: CinderfsError): void {
     if (this.held === undefined && this.#state.is !== 'attaching') return;
@@ -169,7 +167,7 @@ export class Attachment implements Claimable {
   /** From now on nothing lingers and nobody waits; what is on its way is undone. */
   drain(): void {
     this.#draining = true;
-    const refusal = this.#refusal();
+    const refusal = takenDown(this.volumeId);
     for (const waiter of this.#waiters.takeAll()) {
       this.#dispatch({ type: 'leave' });
       waiter.refuse(refusal);
@@ -179,26 +177,16 @@ export class Attachment implements Claimable {
     this.letGo();
   }
 
-  #refusal(): CinderfsError {
-    return new CinderfsError('draining', 'the mount is being taken down', { volume: this.volumeId });
-  }
-
   report(): AttachmentReport {
     const { clock, journal } = this.#context;
-    const record = this.held?.record ?? journal.get(this.volumeId);
-    return {
-      volumeId: this.volumeId,
-      imageId: this.imageId,
-      imageName: this.#image.name,
-      attachmentId: record?.attachmentId,
-      cloneId: record?.clone?.volumeId,
+    return attachmentReport(this.#image, this.held?.record ?? journal.get(this.volumeId), {
       state: this.#state.is,
       leases: this.leases,
       lingerLeftMs: this.#linger.leftMs,
       ageMs: clock.now() - this.#since,
-      source: this.held === undefined ? undefined : describeSource(this.held.connected.source),
-      lastError: this.#failures.lastLine,
-    };
+      source: this.held?.connected.source,
+      lastError: this.failures.lastLine,
+    });
   }
 
   #claimOf(held: Held): Claim {
@@ -220,11 +208,9 @@ export class Attachment implements Claimable {
     if (this.#state.is === 'detached' && this.#openers === 0) this.#onIdle();
   }
 
-  /** While we hold a volume that is not multiattach nobody else can use it: it never lingers, but a clone is ours alone. */
   #lingers(event: Event<Held>): boolean {
     const held = event.type === 'attached' ? event.held : this.held;
-    const sharable = held?.record.multiattach === true || held?.record.clone !== undefined;
-    return !this.#draining && this.#listed && sharable && this.#context.times.lingerMs > 0;
+    return !this.#draining && this.#listed && mayLinger(held) && this.#context.times.lingerMs > 0;
   }
 
   #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {
@@ -324,6 +310,6 @@ export class Attachment implements Claimable {
   }
 
   #fail(thrown: unknown): CinderfsError {
-    return this.#failures.tell(thrown, { image: this.imageId, volume: this.volumeId });
+    return this.failures.tell(thrown, { image: this.imageId, volume: this.volumeId });
   }
 }

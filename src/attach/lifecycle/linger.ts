@@ -1,4 +1,10 @@
 import type { Clock } from '../../async/clock.js';
+import type { Held } from './held.js';
+
+/** While we hold a volume that is not multiattach nobody else can use it: it never lingers, but a clone is ours alone. */
+export function mayLinger(held: Held | undefined): boolean {
+  return held?.record.multiattach === true || held?.record.clone !== undefined;
+}
 
 /** The pool's own lease on an attachment that nobody reads: its end is the release. */
 export class Linger {

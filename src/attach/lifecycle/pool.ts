@@ -58,7 +58,7 @@ export class Pool implements AttachmentPool {
   readFailed(imageId: string, error: CinderfsError): void {
     this.#context.counters.read_failures++;
     this.#lastErrors.note(imageId, error);
-    for (const attachment of this.#of(imageId)) attachment.noteFailure(error);
+    for (const attachment of this.#of(imageId)) attachment.failures.note(error);
   }
 
   /** Forgets failures of images that have neither a name nor an open file. */

@@ -20,3 +20,8 @@ export function refused(error: unknown, volume: string): unknown {
     cause: error,
   });
 }
+
+/** What an opener is told while the mount ends. */
+export function takenDown(volume: string): CinderfsError {
+  return new CinderfsError('draining', 'the mount is being taken down', { volume });
+}

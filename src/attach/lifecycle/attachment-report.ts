@@ -1,0 +1,24 @@
+import type { AttachmentRecord } from '../journal/record.js';
+import type { AttachableImage, AttachmentReport } from '../lease.js';
+import { describeSource, type Source } from '../source.js';
+
+type Moment = Pick<AttachmentReport, 'state' | 'leases' | 'lingerLeftMs' | 'ageMs' | 'lastError'> & {
+  readonly source: Source | undefined;
+};
+
+/** One attachment for `cinderfs status`: what it is of, what is recorded of it, and how it is at this moment. */
+export function attachmentReport(
+  image: AttachableImage,
+  record: AttachmentRecord | undefined,
+  { source, ...moment }: Moment,
+): AttachmentReport {
+  return {
+    ...moment,
+    volumeId: image.volumeId,
+    imageId: image.id,
+    imageName: image.name,
+    attachmentId: record?.attachmentId,
+    cloneId: record?.clone?.volumeId,
+    source: source === undefined ? undefined : describeSource(source),
+  };
+}
