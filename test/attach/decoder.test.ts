@@ -126,19 +126,22 @@ describe('decoding', { timeout: 300_000 }, () => {
       ] as const)
         await new QemuNbd(socket ?? '', image).start(undo);
       const client = await NbdClient.connect(servers[0] ?? '', '', { clock: systemClock, ms: 10_000 });
+      undo.after(() => client.close());
       const decoder = new Decoder({ clock: systemClock, startMs: 20_000, log: silentLog });
       const [socket, exportName] = [join(nbd, 'out.sock'), 'out'];
+      undo.after(() => decoder.end(socket));
       const raw = { kind: 'nbd', socket: servers[1] ?? '', exportName: '' } as const;
-      const outcome = await decoder.start({ raw, client, socket, exportName }, never).then(async () => {
-        const reader = await NbdClient.connect(socket, exportName, { clock: systemClock, ms: 10_000 });
-        const seen = await reader.read(0, SECRET.length);
-        reader.close();
-        return seen.toString();
-      }, String);
-      assert.ok(!outcome.includes('HOST-SECRET'), `${what}: ${outcome}`);
-      await decoder.end(socket);
-      client.close();
-      await undo.run();
+      try {
+        const outcome = await decoder.start({ raw, client, socket, exportName }, never).then(async () => {
+          const reader = await NbdClient.connect(socket, exportName, { clock: systemClock, ms: 10_000 });
+          const seen = await reader.read(0, SECRET.length);
+          reader.close();
+          return seen.toString();
+        }, String);
+        assert.ok(!outcome.includes('HOST-SECRET'), `${what}: ${outcome}`);
+      } finally {
+        await undo.run();
+      }
     }
     assert.deepEqual(await left(), []);
   });

@@ -47,7 +47,7 @@ mount --rbind /proc proc
 pivot_root . old
 umount -l old
 rmdir old
-mount -o remount,ro /
+mount -o remount,bind,ro,nosuid,nodev,noexec /
 umount -l proc
 cd /cell
 `;

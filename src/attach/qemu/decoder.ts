@@ -5,6 +5,7 @@
 import { chmod, chown, link, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { NbdSource } from '../source.js';
@@ -49,8 +50,11 @@ export class Decoder {
    */
   async start(decoding: Decoding, signal: AbortSignal): Promise<number> {
     const { raw, client, socket } = decoding;
-    judgeQcow2(await client.read(0, Math.min(HEAD_BYTES, client.size)));
     const { clock, startMs: ms } = this.#options;
+    const head = client.read(0, Math.min(HEAD_BYTES, client.size));
+    const onTimeout = (): CinderfsError =>
+      new CinderfsError('connector_failed', 'the volume does not answer in time: its header cannot be read');
+    judgeQcow2(await withDeadline(head, { clock, ms, signal, onTimeout }));
     const files = filesOf(socket);
     const cell = await cellFor(socket, raw.socket);
     const args = (inside: string): readonly string[] => argumentsFor(decoding, inside);
