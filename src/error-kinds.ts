@@ -18,6 +18,7 @@ export type Errno =
   | 'ENOSYS'
   | 'ENOTDIR'
   | 'ENXIO'
+  | 'EPERM'
   | 'EOPNOTSUPP'
   | 'ERANGE'
   | 'EROFS'
@@ -168,6 +169,12 @@ export const ERROR_KINDS = {
     'internal',
     'error',
     'The device did not prove to be this volume; it was fenced. Look for a reused LUN before opening it again.',
+  ),
+  image_unsafe: kind(
+    'EPERM',
+    'openstack',
+    'error',
+    'Upload the image again as a format that stands alone, with its right disk_format. To serve it all the same: --image-safety=warn.',
   ),
   image_changed: kind(
     'ESTALE',

@@ -5,6 +5,7 @@ import type { Log } from '../log.js';
 import type { Connector } from './connector.js';
 import type { HostCalls } from './host-calls.js';
 import type { AttachCounters } from './figures.js';
+import type { ImageHeads } from './head/image-heads.js';
 import type { Pins } from './lifecycle/identity.js';
 import type { Journal } from './journal/journal.js';
 
@@ -57,6 +58,8 @@ export interface AttachContext {
   readonly isolate: 'none' | 'clone';
   /** Images of more bytes are not compared with Glance's hash of them (identity.ts). */
   readonly verifyLimit: number;
+  /** The look at the head of every image before its first lease. */
+  readonly heads: ImageHeads;
   readonly journal: Journal;
   readonly pins: Pins;
   /** All there are: whoever connected a volume in an earlier life disconnects it, whatever is configured now. */

@@ -7,6 +7,7 @@ import { choicesOf, connectorsOf } from './connectors.js';
 import { type AttachContext, DEFAULT_TIMES } from './context.js';
 import { newCounters } from './figures.js';
 import { HostCalls } from './host-calls.js';
+import { ImageHeads } from './head/image-heads.js';
 import { hostProperties } from './host-properties.js';
 import { parseRecord } from './journal/record.js';
 import { RecordStore } from './journal/record-store.js';
@@ -52,6 +53,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     clones,
     isolate,
     verifyLimit: options.verifyLimit ?? 0,
+    heads: new ImageHeads({ safety: options.imageSafety ?? 'refuse', lookMs: times.connectMs, clock, log }),
     journal: options.journalled?.(records) ?? records,
     pins,
     connectors,

@@ -6,7 +6,7 @@ export type AttachableImage = Pick<
   CatalogImage,
   'id' | 'name' | 'size' | 'volumeId' | 'multiattach' | 'diskFormat'
 > &
-  Partial<Pick<CatalogImage, 'hashAlgorithm' | 'hashValue' | 'encrypted'>>;
+  Partial<Pick<CatalogImage, 'containerFormat' | 'hashAlgorithm' | 'hashValue' | 'encrypted'>>;
 
 /** One opener's claim on an attachment. The volume stays attached while any lease is held. */
 export interface Lease {
@@ -55,4 +55,6 @@ export interface AttachmentPool {
   report(): readonly AttachmentReport[];
   /** The last failure to open or read that image, in one line; undefined when the last open of it succeeded. */
   lastError(imageId: string): string | undefined;
+  /** What the look at the head of that image found: `safe: FORMAT` or `unsafe: WHY`; undefined before it is first opened. */
+  safety(imageId: string): string | undefined;
 }

@@ -7,6 +7,7 @@ import type { KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
 import type { AttachContext, AttachTimes } from './context.js';
 import type { AttachFigures } from './figures.js';
+import type { ImageSafety } from './head/image-heads.js';
 import { contextOf } from './host-context.js';
 import type { HostIdentity } from './host-properties.js';
 import type { Journal } from './journal/journal.js';
@@ -26,6 +27,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly isolate?: AttachContext['isolate'] | undefined;
   /** Bytes; default: 0, no image is compared with its hash. */
   readonly verifyLimit?: number | undefined;
+  /** What is done about an image that leads programs astray; default: refuse. */
+  readonly imageSafety?: ImageSafety | undefined;
   /** Survives reboots: the journal and the pins. One daemon each. */
   readonly stateDir: string;
   /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
@@ -136,6 +139,10 @@ class Service implements PoolService {
 
   lastError(imageId: string): string | undefined {
     return this.#pool?.lastError(imageId);
+  }
+
+  safety(imageId: string): string | undefined {
+    return this.#context?.heads.verdictOf(imageId);
   }
 
   async drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]> {

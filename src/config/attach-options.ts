@@ -43,6 +43,13 @@ export const ATTACH_OPTIONS = {
     metavar: 'NAME',
     doc: 'The only Ceph cluster that volumes are read from: `rbd_cluster_name` of the backends in cinder.conf, ceph as a rule.',
   },
+  image_safety: {
+    type: 'enum',
+    group: 'attach',
+    values: ['refuse', 'warn', 'off'],
+    default: 'refuse',
+    doc: "What is done about an image whose first bytes are not what Glance's disk_format says, or make a program that opens it open another file (a backing file, an external data file or extent). The head of each image is looked at before it is first opened here: refuse fails the open with EPERM, warn logs it and serves the image, off does not look. The verdict is in the extended attribute user.cinderfs.safety.",
+  },
   linger: {
     type: 'seconds',
     group: 'attach',

@@ -54,4 +54,8 @@ export class OpenGate implements AttachmentPool {
   lastError(imageId: string): string | undefined {
     return this.#pool.lastError(imageId);
   }
+
+  safety(imageId: string): string | undefined {
+    return this.#pool.safety(imageId);
+  }
 }

@@ -4,7 +4,8 @@ import type { CatalogImage } from '../cinder/types.js';
 
 const PREFIX = 'user.cinderfs.';
 
-/** Attribute values by full name, absent ones left out. `state` and `last_error` are of this moment. */
+/** Attribute values by full name, absent ones left out. `safety` is known once the image was opened. `state` and
+ * `last_error` are of this moment. */
 export function imageXattrs(image: CatalogImage, pool: AttachmentPool): Map<string, string> {
   const attachment = pool.report().find((report) => report.imageId === image.id);
   const values = {
@@ -13,6 +14,7 @@ export function imageXattrs(image: CatalogImage, pool: AttachmentPool): Map<stri
     volume_id: image.volumeId,
     disk_format: image.diskFormat,
     hash: imageHash(image),
+    safety: pool.safety(image.id),
     state: attachment?.state ?? 'detached',
     last_error: pool.lastError(image.id),
   };

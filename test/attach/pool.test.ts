@@ -112,8 +112,8 @@ describe('the attachment pool', () => {
       world.host.gate = (call) => Promise.resolve(void order.push(call));
       await world.pool.acquire(world.addImage('v1', { multiattach }));
       const expected = multiattach
-        ? ['create', 'update', 'complete', 'connect', 'read', 'show']
-        : ['create', 'update', 'connect', 'read', 'show', 'complete'];
+        ? ['create', 'update', 'complete', 'connect', 'read', 'show', 'read']
+        : ['create', 'update', 'connect', 'read', 'show', 'complete', 'read']; // at last the look at its head
       assert.deepEqual(
         order.filter((call) => call !== 'volume' && call !== 'list'),
         expected,

@@ -1,6 +1,7 @@
 import { boundedConnector } from '../../src/attach/bounded-connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
+import { defaultHeads } from './image-heads.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import type { Connector } from '../../src/attach/connector.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
@@ -49,6 +50,7 @@ export class AttachWorld {
       clones: this.clones,
       isolate,
       verifyLimit,
+      heads: defaultHeads(this.clock),
       journal: this.journal,
       pins: this.pins,
       connectors: [connector],

@@ -75,6 +75,10 @@ export class FakePool implements AttachmentPool {
     }));
   }
 
+  safety(): undefined {
+    return undefined;
+  }
+
   lastError(imageId: string): string | undefined {
     return this.#errors.get(imageId);
   }

@@ -4,6 +4,7 @@ import type { Connector } from '../../src/attach/connector.js';
 import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
 import type { Lease } from '../../src/attach/lease.js';
+import { defaultHeads } from '../fakes/image-heads.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { ImageCatalog } from '../../src/cinder/catalog.js';
@@ -152,6 +153,7 @@ export class PoolModel {
       pins: this.#world.pins,
       connectors: [connector],
       choices: [connector],
+      heads: defaultHeads(clock),
       properties: { host: 'h', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
       times,
       clock,

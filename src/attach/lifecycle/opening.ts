@@ -20,7 +20,8 @@ export interface Claimable {
 
 /**
  * One opener's way to a lease: claim, prove again what was there already, then read. What proves bad is replaced by a
- * new attachment, once. All of it within the open deadline (`attach_timeout`), or until `signal` (`interrupted`).
+ * new attachment, once. An image that is not safe to open gets none (`image_unsafe`). All of it within the open
+ * deadline (`attach_timeout`), or until `signal` (`interrupted`).
  */
 export async function openLease(
   attachment: Claimable,
@@ -31,14 +32,17 @@ export async function openLease(
   const { clock, times } = context;
   const end = clock.now() + times.openMs;
   const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: image.volumeId });
+  context.heads.refuseKnown(image);
   for (let tries = 1; ; tries++) {
     const { held, lease } = await attachment.claim(image, patience());
     try {
       await waitFor(judged(renewHeld(held, context), held, attachment), patience(), () => undefined);
+      await waitFor(context.heads.admit(image, held.connected), patience(), () => undefined);
       if (!held.fence.signal.aborted) return lease;
       throw CinderfsError.from(held.fence.signal.reason);
     } catch (error) {
-      const gaveUp = CinderfsError.is(error) && ['interrupted', 'attach_timeout'].includes(error.code);
+      const gaveUp =
+        CinderfsError.is(error) && ['interrupted', 'attach_timeout', 'image_unsafe'].includes(error.code);
       lease.release({ evict: !gaveUp });
       if (gaveUp || tries === 2) throw error;
     }

@@ -45,6 +45,10 @@ export class Pool implements AttachmentPool {
     return this.#lastErrors.get(imageId);
   }
 
+  safety(imageId: string): string | undefined {
+    return this.#context.heads.verdictOf(imageId);
+  }
+
   lastErrors(): ReturnType<LastErrors['list']> {
     return this.#lastErrors.list();
   }
