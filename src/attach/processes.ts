@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Clock, sleep } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
+import { openPidFd } from '../sys/pidfd.js';
 
 const GONE_POLL_MS = 20;
 /** Between SIGTERM and SIGKILL. */
@@ -20,40 +21,74 @@ export async function startTimeOf(pid: number): Promise<string | undefined> {
   }
 }
 
-/** True when process `pid` runs `program` with exactly `argument` among its arguments: so it is one we started. */
-export async function runs(pid: number, program: string, argument: string): Promise<boolean> {
+/**
+ * True when process `pid` is one we started: one of `uids` runs it (our own, by default), its executable is called
+ * `program`, and `argument` is among its arguments. Arguments alone prove nothing: everybody writes their own.
+ */
+export async function runs(
+  pid: number,
+  program: string,
+  argument: string,
+  uids: readonly number[] = [process.getuid?.() ?? 0],
+): Promise<boolean> {
   try {
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
-    return basename(argv[0] ?? '') === program && argv.includes(argument);
+    if (!argv.slice(1).includes(argument)) return false;
+    // An upgrade of its package replaces the file, and " (deleted)" is appended.
+    const executable = (await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
+    if (basename(executable) !== program) return false;
+    return (await uidsOf(pid)).every((uid) => uids.includes(uid));
   } catch {
     return false;
   }
 }
 
 /** Processes that run `program` with `argument`: how one of ours is found again after a crash, whatever its pid. */
-export async function findProcesses(program: string, argument: string): Promise<readonly number[]> {
+export async function findProcesses(
+  program: string,
+  argument: string,
+  uids?: readonly number[],
+): Promise<readonly number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
-    pids.map(async (pid) => ((await runs(pid, program, argument)) ? [pid] : [])),
+    pids.map(async (pid) => ((await runs(pid, program, argument, uids)) ? [pid] : [])),
   );
   return found.flat();
 }
 
 /**
- * Ends process `pid` with its group: SIGTERM, then SIGKILL. Resolves when it is gone; `connector_failed` when it
- * outlives SIGKILL (stuck in the kernel). The caller has made sure that the process is ours.
+ * Ends process `pid`: SIGTERM, then SIGKILL. Resolves when it is gone; `connector_failed` when it outlives SIGKILL (stuck
+ * in the kernel). `isOurs` is asked once the process is held by descriptor, so that no process is ever signalled that
+ * got the number of one of ours; where the kernel has no such descriptors, its start time is compared instead.
  */
-export async function endProcess(pid: number, clock: Clock): Promise<void> {
-  const startTime = await startTimeOf(pid);
-  if (startTime === undefined) return;
-  for (const [signal, ms] of [
-    ['SIGTERM', TERM_MS],
-    ['SIGKILL', KILL_MS],
-  ] as const) {
-    send(pid, signal);
-    if (await ended(pid, startTime, clock, ms)) return;
+export async function endProcess(
+  pid: number,
+  clock: Clock,
+  isOurs: () => Promise<boolean> = () => Promise.resolve(true),
+): Promise<void> {
+  const held = openPidFd(pid);
+  try {
+    const startTime = await startTimeOf(pid);
+    if (startTime === undefined || !(await isOurs())) return;
+    for (const [signal, ms] of [
+      ['SIGTERM', TERM_MS],
+      ['SIGKILL', KILL_MS],
+    ] as const) {
+      if (held !== undefined) held.signal(signal);
+      else if ((await startTimeOf(pid)) === startTime) send(pid, signal);
+      if (await ended(pid, startTime, clock, ms)) return;
+    }
+  } finally {
+    held?.close();
   }
   throw new CinderfsError('connector_failed', `process ${pid} cannot be killed`);
+}
+
+/** Real, effective, saved and file system uid. Not the owner of /proc/PID: that is root for who has dropped privileges. */
+async function uidsOf(pid: number): Promise<readonly number[]> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const [, uids = ''] = /^Uid:\s+(.*)$/m.exec(status) ?? [];
+  return uids === '' ? [-1] : uids.split(/\s+/).map(Number);
 }
 
 /** Not our child after a restart, so there is no event for its end. */
@@ -67,12 +102,9 @@ async function ended(pid: number, startTime: string, clock: Clock, ms: number): 
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {
-  for (const target of [-pid, pid]) {
-    try {
-      process.kill(target, signal);
-      return;
-    } catch {
-      // Not a group leader, or gone: the next look tells.
-    }
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone: the next look tells.
   }
 }

@@ -1,10 +1,11 @@
 /** The only door to execa: how this layer runs other programs. */
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { execa } from 'execa';
 import { systemClock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
+import { childEnvironment, programFolders } from '../sys/child-environment.js';
 
 export interface Command {
   /** A name to look up, or an absolute path. */
@@ -39,7 +40,8 @@ export async function run(command: Command, options: RunOptions): Promise<string
     timeout: options.timeoutMs,
     forceKillAfterDelay: 1_000,
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
-    env: ENVIRONMENT,
+    env: childEnvironment(),
+    extendEnv: false,
   });
   const result = await child;
   if (!result.failed) return result.stdout;
@@ -60,7 +62,8 @@ export async function start(command: Command, stderr: string): Promise<Started> 
     reject: false,
     detached: true,
     cleanup: false,
-    env: ENVIRONMENT,
+    env: childEnvironment(),
+    extendEnv: false,
   });
   child.unref();
   const { pid } = child;
@@ -78,7 +81,13 @@ export async function hold(
   { input, timeoutMs }: Pick<RunOptions, 'timeoutMs'> & { readonly input: string },
 ): Promise<() => Promise<void>> {
   const path = await lookUp(command);
-  const child = execa(path, command.args, { stdin: 'pipe', reject: false, detached: true, env: ENVIRONMENT });
+  const child = execa(path, command.args, {
+    stdin: 'pipe',
+    reject: false,
+    detached: true,
+    env: childEnvironment(),
+    extendEnv: false,
+  });
   const stop = systemClock.after(timeoutMs, () => killGroup(child.pid));
   const ended = child.then((result) => {
     stop();
@@ -102,18 +111,14 @@ export async function hold(
 
 /** The absolute path of the program; `connector_missing`, naming the package, when it is not installed. */
 export async function lookUp({ program, package: name }: Command): Promise<string> {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
   const candidates = isAbsolute(program)
     ? [program]
-    : folders.filter(isAbsolute).map((folder) => join(folder, program));
+    : programFolders().map((folder) => join(folder, program));
   for (const path of candidates) if (await executable(path)) return path;
   throw new CinderfsError('connector_missing', `${program} is not installed`, {
     remedy: `Install the package ${name}.`,
   });
 }
-
-/** Messages are parsed and shown: one language for all. */
-const ENVIRONMENT = { LC_ALL: 'C' };
 
 async function executable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(

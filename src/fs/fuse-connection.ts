@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../errors.js';
+import { childEnvironment } from '../sys/child-environment.js';
 import { withFusectl } from '../sys/fusectl.js';
 import { findMount } from './mount-table.js';
 import { unmount } from './mountpoint.js';
@@ -48,7 +49,7 @@ function isOver(error: unknown): void {
 }
 
 async function force(directory: string): Promise<void> {
-  await run('umount', ['-f', '--', directory], { timeout: FORCE_MS }).catch((error: unknown) => {
+  await run('umount', ['-f', '--', directory], { timeout: FORCE_MS, env: childEnvironment() }).catch((error: unknown) => {
     if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
   });
 }

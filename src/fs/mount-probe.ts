@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { childEnvironment } from '../sys/child-environment.js';
 
 /** One question to a mount. */
 export interface MountProbe {
@@ -18,7 +19,7 @@ export interface MountProbe {
 export function probeMount(mountpoint: string): MountProbe {
   const asking = spawn('stat', ['--file-system', '--format=%i', '--', mountpoint], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C' },
+    env: childEnvironment(),
   });
   let said = '';
   asking.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

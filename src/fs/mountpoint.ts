@@ -8,6 +8,7 @@ import { sleep, systemClock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
+import { childEnvironment } from '../sys/child-environment.js';
 import { describeHolder, findHolders } from './holders.js';
 import { probeMount } from './mount-probe.js';
 import { findMount } from './mount-table.js';
@@ -98,7 +99,8 @@ async function runUmount(directory: string, lazy: boolean): Promise<void> {
 
 /** A process that waits for a file system in the kernel does not end of a signal: it is not waited for. */
 async function toTheEnd(command: string, args: readonly string[]): Promise<void> {
-  await withDeadline(run(command, args, { timeout: UMOUNT_TIMEOUT_MS, killSignal: 'SIGKILL' }), {
+  const options = { timeout: UMOUNT_TIMEOUT_MS, killSignal: 'SIGKILL', env: childEnvironment() } as const;
+  await withDeadline(run(command, args, options), {
     clock: systemClock,
     ms: UMOUNT_TIMEOUT_MS + 1_000,
     onTimeout: () => new CinderfsError('fuse_failed', `${command} ${args.join(' ')} does not end`),

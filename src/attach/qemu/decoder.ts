@@ -11,7 +11,7 @@ import type { Log } from '../../log.js';
 import type { NbdSource } from '../source.js';
 import { type Cell, Confinement } from './confinement.js';
 import type { NbdClient } from './nbd-client.js';
-import { endServers, serversOf, startServer } from './nbd-process.js';
+import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
 import { HEAD_BYTES, judgeQcow2 } from './qcow2-header.js';
 
 export interface DecoderOptions {
@@ -70,15 +70,19 @@ export class Decoder {
 
   /** The processes that decode to `socket`; `pid` is the one that was started. */
   processes(socket: string, pid?: string | number): Promise<readonly number[]> {
-    return serversOf(this.#program, markOf(socket), pid);
+    return serversOf(this.#markOf(socket), pid);
   }
 
   /** Ends what decodes to `socket` and removes what was made for it. Idempotent. */
   async end(socket: string, pid?: string | number): Promise<void> {
-    await endServers(await this.processes(socket, pid), this.#options.clock);
+    await endServers(this.#markOf(socket), pid, this.#options.clock);
     const { cell, log } = filesOf(socket);
     // Nothing lives that could swap a directory under this.
     for (const path of [cell, log, socket]) await rm(path, { recursive: true, force: true });
+  }
+
+  #markOf(socket: string): NbdMark {
+    return { program: this.#program, argument: markOf(socket), uid: Confinement.uidFor(socket) };
   }
 
   get #program(): string {

@@ -46,20 +46,36 @@ export async function startServer(
   }
 }
 
-/** The process `pid`, if it still runs `program` with `argument`; else any that does. */
-export async function serversOf(
-  program: string,
-  argument: string,
-  pid?: string | number,
-): Promise<readonly number[]> {
-  const name = basename(program);
-  if (typeof pid === 'number' && (await runs(pid, name, argument))) return [pid];
-  return findProcesses(name, argument);
+/** By what one of ours is known among all processes. */
+export interface NbdMark {
+  readonly program: string;
+  /** That no other has. */
+  readonly argument: string;
+  /** The user it runs as; ours when absent. */
+  readonly uid?: number;
 }
 
-/** Ends all of them; each is tried whatever became of the others. */
-export async function endServers(pids: readonly number[], clock: Clock): Promise<void> {
-  const results = await Promise.allSettled(pids.map((pid) => endProcess(pid, clock)));
+/** The process `pid`, if it still is the one with that mark; else any that has it. */
+export async function serversOf(mark: NbdMark, pid?: string | number): Promise<readonly number[]> {
+  if (typeof pid === 'number' && (await hasMark(pid, mark))) return [pid];
+  const { program, argument, uid } = mark;
+  return findProcesses(basename(program), argument, uid === undefined ? undefined : [uid]);
+}
+
+function hasMark(pid: number, { program, argument, uid }: NbdMark): Promise<boolean> {
+  return runs(pid, basename(program), argument, uid === undefined ? undefined : [uid]);
+}
+
+/** Ends all that have the mark; each is tried whatever became of the others. */
+export async function endServers(
+  mark: NbdMark,
+  pid: string | number | undefined,
+  clock: Clock,
+): Promise<void> {
+  const endings = (await serversOf(mark, pid)).map((each) =>
+    endProcess(each, clock, () => hasMark(each, mark)),
+  );
+  const results = await Promise.allSettled(endings);
   const failures = results.flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
   );

@@ -11,7 +11,7 @@ import type { NbdSource } from '../source.js';
 import { formatOf } from '../volume-format.js';
 import { Decoder } from './decoder.js';
 import { NbdClient } from './nbd-client.js';
-import { endServers, serversOf, startServer } from './nbd-process.js';
+import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
 import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
 
 export interface QemuOptions extends QemuHost {
@@ -201,11 +201,15 @@ export class QemuConnector implements Connector {
   }
 
   #servers(socket: string, pid: string | number | undefined): Promise<readonly number[]> {
-    return serversOf(this.#program, `--socket=${socket}`, pid);
+    return serversOf(this.#markOf(socket), pid);
+  }
+
+  #markOf(socket: string): NbdMark {
+    return { program: this.#program, argument: `--socket=${socket}` };
   }
 
   async #end(socket: string, pid: string | number | undefined): Promise<void> {
-    await endServers(await this.#servers(socket, pid), this.#options.clock);
+    await endServers(this.#markOf(socket), pid, this.#options.clock);
     await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
   }
 }

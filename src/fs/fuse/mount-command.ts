@@ -5,6 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
+import { childEnvironment } from '../../sys/child-environment.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import { MAX_READ } from './protocol.js';
@@ -126,10 +127,10 @@ export async function run(
   command: string,
   args: readonly string[],
   descriptors: readonly number[] = [],
-  environment: NodeJS.ProcessEnv = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const stdio: StdioOptions = ['ignore', 'ignore', 'pipe', ...descriptors];
-  const child = spawn(command, args, { stdio, env: { ...process.env, ...environment, LC_ALL: 'C' } });
+  const child = spawn(command, args, { stdio, env: { ...childEnvironment(), ...environment } });
   let complaint = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
   const status = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
