@@ -1,3 +1,4 @@
+import { knownSecrets } from './known-secrets.js';
 import { printableLine } from './printable.js';
 import { inspect } from 'node:util';
 import { ERROR_KINDS, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
@@ -36,7 +37,8 @@ export class CinderfsError extends Error {
   }
 
   get kind(): ErrorKind {
-    return ERROR_KINDS[this.code];
+    // The daemon of another version may know a code that this one does not.
+    return Object.hasOwn(ERROR_KINDS, this.code) ? ERROR_KINDS[this.code] : ERROR_KINDS.internal;
   }
 
   get errno(): Errno {
@@ -74,7 +76,8 @@ export class CinderfsError extends Error {
       .map(([key, value]) => `${key} ${String(value)}`);
     const what = `${this.message}${where.length > 0 ? ` (${where.join(', ')})` : ''}`;
     // A question ("did you mean 'mount'?") ends in its own mark.
-    return printableLine(`${what}${/[?!.]$/.test(what) ? '' : '.'} ${this.remedy} [${this.code}]`);
+    const line = `${what}${/[?!.]$/.test(what) ? '' : '.'} ${this.remedy} [${this.code}]`;
+    return printableLine(knownSecrets.hide(line));
   }
 }
 

@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 import { execa } from 'execa';
 import { systemClock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
+import { knownSecrets } from '../known-secrets.js';
 import { childEnvironment, programFolders } from '../sys/child-environment.js';
 
 export interface Command {
@@ -138,7 +139,7 @@ interface Ended {
 
 function whyOf(ended: Ended): string {
   const last = typeof ended.stderr === 'string' ? ended.stderr.trim().split('\n').at(-1) : undefined;
-  const detail = last === undefined || last === '' ? '' : `: ${last}`;
+  const detail = last === undefined || last === '' ? '' : `: ${knownSecrets.hide(last)}`;
   if (ended.timedOut === true) return `it did not end in time${detail}`;
   if (ended.isCanceled === true) return 'it was cancelled';
   if (ended.signal !== undefined) return `killed by ${ended.signal}${detail}`;

@@ -1,6 +1,7 @@
 import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError, type ErrorContext } from '../errors.js';
+import { knownSecrets } from '../known-secrets.js';
 import { Deadline } from './call-deadline.js';
 import type { HttpAnswer } from './http.js';
 import type { VolumeEndpoint } from './microversion.js';
@@ -206,5 +207,19 @@ function attachmentOf(entry: unknown, name: AnswerName): Attachment {
 function connectionInfoOf(value: unknown): ConnectionInfo | undefined {
   if (!isRecord(value)) return undefined;
   const protocol = optionalText(value.driver_volume_type);
-  return protocol === undefined ? undefined : { ...value, driver_volume_type: protocol };
+  if (protocol === undefined) return undefined;
+  const info = { ...value, driver_volume_type: protocol };
+  // CHAP passwords and keyrings: whatever program quotes one of them is rid of it.
+  for (const secret of secretsIn(info)) knownSecrets.keep(info, secret);
+  return info;
 }
+
+/** The texts below names that say secret, at any depth. */
+function secretsIn(value: unknown, named = false): readonly string[] {
+  if (typeof value === 'string') return named ? [value] : [];
+  if (Array.isArray(value)) return value.flatMap((item) => secretsIn(item, named));
+  if (!isRecord(value)) return [];
+  return Object.entries(value).flatMap(([key, item]) => secretsIn(item, named || SECRET_NAME.test(key)));
+}
+
+const SECRET_NAME = /pass|secret(?!_type$|_uuid$)|keyring|_key$|^key$|token/i;

@@ -1,5 +1,6 @@
 /** What a failed call becomes: which service, which call, what it said, its request id; never a secret. */
 import { CinderfsError, reasonOf, type ErrorCode } from '../errors.js';
+import { knownSecrets } from '../known-secrets.js';
 import type { HttpRequest, RawAnswer } from './http.js';
 import { isRecord } from './wire.js';
 
@@ -30,7 +31,9 @@ export function errorOfNetwork(request: HttpRequest, thrown: unknown, requestId:
   const { origin } = new URL(request.url);
   const what = `${describe(request)} at ${origin} failed: ${reasonOfNetwork(thrown)}`;
   const remedy = isCertificateFault(thrown) ? CERTIFICATE_REMEDY : undefined;
-  return new CinderfsError('http_failed', what, { requestId, remedy, cause: thrown });
+  // An id that no server saw is in no log.
+  const seen = neverLeft(thrown) || isCertificateFault(thrown) ? undefined : requestId;
+  return new CinderfsError('http_failed', what, { requestId: seen, remedy, cause: thrown });
 }
 
 const CERTIFICATE_REMEDY =
@@ -121,12 +124,19 @@ function plain(text: string): string {
     .trim();
 }
 
-/** Services quote what they were sent: schema errors show whole bodies, with passwords, secrets and tokens. */
+/**
+ * Services quote what they were sent: schema errors show whole bodies, drivers whole command lines. The secrets that
+ * this process knows are taken out by value; what only looks like one (another's, a driver's own), by these patterns.
+ */
 function redact(text: string): string {
-  return text
-    .replace(
-      /((?:password|secret|token|auth_key|keyring)\w*['"]?\s*[:=]\s*)(['"]?)[^'",}\s]+\2/gi,
-      '$1<redacted>',
-    )
+  return knownSecrets
+    .hide(text)
+    .replace(NAMED_SECRET, '$1<redacted>')
+    .replace(/((?:^|\s)(?:-v|--\w*(?:password|secret|token|key))[ =])\S+/gi, '$1<redacted>')
+    .replace(/(X-[\w-]*Token\W{1,5})[^'",\s]+/gi, '$1<redacted>')
     .replace(/gAAAA[\w-]{20,}={0,2}/g, '<redacted>');
 }
+
+/** A name, a colon or an equals sign, and a value: quoted as JSON, Python (u'...') or a shell do it, or a bare word. */
+const NAMED_SECRET =
+  /((?:(?:password|passwd|passphrase|secret|token|auth_key|keyring)\w*|\b(?:key|value))\\?['"]?\s*[:=]\s*)(?:\\?u?"(?:\\.|[^"\\])*\\?"|\\?u?'(?:\\.|[^'\\])*\\?'|[^'",}\s]+)/gi;

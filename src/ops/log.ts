@@ -1,6 +1,9 @@
 import { destination, pino, stdTimeFunctions } from 'pino';
-import { default as pretty } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
+import { knownSecrets } from '../known-secrets.js';
 import type { Log } from '../log.js';
+import { printable, printableJson } from '../printable.js';
+import { loggable } from './log-fields.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -14,45 +17,34 @@ export interface LogOptions {
   readonly fd?: number;
 }
 
-/** Whatever a layer may put in a field by mistake: these never reach a sink. */
-const SECRETS = [
-  'password',
-  'secret',
-  'token',
-  'auth_password',
-  'auth_username',
-  'discovery_auth_password',
-  'keyring',
-  'connection_info',
-  'connectionInfo',
-  'application_credential_secret',
-];
-
 /** A log whose level can be changed while it runs. */
 export interface LevelledLog extends Log {
   level: string;
 }
 
-/** The product's log. Writes are synchronous: the last line before a crash is the one that matters. */
+/**
+ * The product's log. Writes are synchronous: the last line before a crash is the one that matters. Three nets, each for
+ * what passes the one before: fields by name and errors by an allow-list (log-fields.ts), every secret that this process
+ * knows by its value, and whatever would move a terminal's cursor.
+ */
 export function createLog({ level, format, fd = 2 }: LogOptions): LevelledLog {
-  const sink =
-    format === 'json'
-      ? destination({ fd, sync: true })
-      : pretty({
-          destination: fd,
-          sync: true,
-          colorize: false,
-          ignore: 'pid,hostname',
-          translateTime: 'SYS:HH:MM:ss.l',
-        });
+  const sink = destination({ fd, sync: true });
+  const forPeople = prettyFactory({
+    colorize: false,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:HH:MM:ss.l',
+  });
+  const write = (line: string): void => {
+    const safe = knownSecrets.hide(line);
+    sink.write(format === 'json' ? printableJson(safe) : printable(forPeople(safe)));
+  };
   return pino(
     {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
+      formatters: { level: (label) => ({ level: label }), log: loggable },
     },
-    sink,
+    { write },
   );
 }
