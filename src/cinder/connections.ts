@@ -5,14 +5,11 @@ import type { TlsConfig } from '../config/cloud-config.js';
 import { proxyTo, type Proxies, type Proxy } from '../config/proxies.js';
 import { secureContext } from './certificates.js';
 
-/** Largest answer read: a page of 1,000 images with 64 KiB of properties each. */
-const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 /** Tokens of federated users list their groups: beyond Node's 16 KiB. */
 const MAX_HEADER_BYTES = 256 * 2 ** 10;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 const COMMON = {
-  maxResponseSize: MAX_ANSWER_BYTES,
   maxHeaderSize: MAX_HEADER_BYTES,
   // Deadline is the caller's to keep: these would end a PUT that Cinder answers after a minute.
   headersTimeout: 0,

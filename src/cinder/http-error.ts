@@ -2,6 +2,7 @@
 import { CinderfsError, reasonOf, type ErrorCode } from '../errors.js';
 import { knownSecrets } from '../known-secrets.js';
 import type { HttpRequest, RawAnswer } from './http.js';
+import { parseJson } from './json-text.js';
 import { isRecord } from './wire.js';
 
 const CODES: Readonly<Record<number, ErrorCode>> = {
@@ -61,16 +62,11 @@ export function neverLeft(thrown: unknown): boolean {
 /** True if another attempt would end the same: the answer is too large, we are closed, the certificate is bad. */
 export function isFinal(thrown: unknown): boolean {
   if (isCertificateFault(thrown)) return true;
-  return [
-    'UND_ERR_RES_EXCEEDED_MAX_SIZE',
-    'UND_ERR_DESTROYED',
-    'UND_ERR_CLOSED',
-    'UND_ERR_INVALID_ARG',
-  ].includes(codeOf(thrown) ?? '');
+  return ['UND_ERR_DESTROYED', 'UND_ERR_CLOSED', 'UND_ERR_INVALID_ARG'].includes(codeOf(thrown) ?? '');
 }
 
 /** "Cinder: POST /v3/attachments": without the project id and the query, which say nothing to a reader. */
-function describe({ service, method, url }: HttpRequest): string {
+export function describe({ service, method, url }: HttpRequest): string {
   return `${service}: ${method} ${new URL(url).pathname.replace(/\/[0-9a-f]{32}(?=\/)/, '')}`;
 }
 
@@ -103,7 +99,7 @@ function messageOf(text: string): string {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 /** HTTP to OpenStack: one pool of connections, a deadline for every call, retries of what is safe, errors that say who failed. */
 import { randomUUID } from 'node:crypto';
-import { request as send } from 'undici';
+import { type Dispatcher, request as send } from 'undici';
 import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
@@ -9,7 +9,15 @@ import { NO_PROXIES, type Proxies } from '../config/proxies.js';
 import type { Log } from '../log.js';
 import { Deadline } from './call-deadline.js';
 import { Connections } from './connections.js';
-import { errorOfAnswer, errorOfNetwork, isFinal, isRetriableStatus, neverLeft } from './http-error.js';
+import {
+  describe,
+  errorOfAnswer,
+  errorOfNetwork,
+  isFinal,
+  isRetriableStatus,
+  neverLeft,
+} from './http-error.js';
+import { parseJson, TooMuch } from './json-text.js';
 import type { CallOptions } from './types.js';
 
 /** Whether a call may be sent again after an answer was lost: `always` if it has no second effect, `unsent` if it has one. */
@@ -27,6 +35,8 @@ export interface HttpRequest extends CallOptions {
   readonly accept?: readonly number[];
   /** Retries, where they differ from the client's. */
   readonly retries?: number;
+  /** The largest body that is read, in bytes; MAX_ANSWER_BYTES when absent. */
+  readonly maxBytes?: number;
 }
 
 export interface HttpAnswer {
@@ -35,6 +45,8 @@ export interface HttpAnswer {
   /** Parsed JSON; undefined when there was no body. */
   readonly body: unknown;
   readonly requestId: string;
+  /** Of the body, as it came. */
+  readonly bytes?: number;
 }
 
 export interface HttpOptions {
@@ -48,6 +60,10 @@ export interface HttpOptions {
   readonly backoff?: BackoffPolicy;
 }
 
+/** What is no page of a listing is small. */
+const MAX_ANSWER_BYTES = 4 * 2 ** 20;
+/** Of an error somebody reads the beginning. */
+const MAX_ERROR_BYTES = 64 * 2 ** 10;
 const BACKOFF: BackoffPolicy = { baseMs: 250, capMs: 5000 };
 const MAX_RETRY_AFTER_MS = 30_000;
 
@@ -130,12 +146,33 @@ export class Http {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.body.text();
+    const { text, bytes } = await this.#bodyOf(request, response);
     const requestId =
       headerOf(response.headers, 'x-openstack-request-id') ??
       headerOf(response.headers, 'x-compute-request-id') ??
       globalId;
-    return { status: response.statusCode, headers: response.headers, text, requestId };
+    return { status: response.statusCode, headers: response.headers, text, bytes, requestId };
+  }
+
+  /** The body as text, invalid UTF-8 replaced. Leaving the loop early ends the connection: the rest is not read. */
+  async #bodyOf(
+    request: HttpRequest,
+    { statusCode, body }: Dispatcher.ResponseData,
+  ): Promise<{ readonly text: string; readonly bytes: number }> {
+    const decoder = new TextDecoder();
+    const limit = isSuccess(statusCode) ? (request.maxBytes ?? MAX_ANSWER_BYTES) : MAX_ERROR_BYTES;
+    let text = '';
+    let bytes = 0;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limit) {
+        if (!isSuccess(statusCode)) break;
+        const what = `${describe(request)} answered with more than ${limit} bytes`;
+        throw new CinderfsError('http_failed', what, { status: statusCode });
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return { text: text + decoder.decode(), bytes };
   }
 }
 
@@ -143,6 +180,7 @@ export interface RawAnswer {
   readonly status: number;
   readonly headers: HttpAnswer['headers'];
   readonly text: string;
+  readonly bytes?: number;
   readonly requestId: string;
 }
 
@@ -167,9 +205,11 @@ function isSuccess(status: number): boolean {
 function parseBody(request: HttpRequest, { text, status, requestId }: RawAnswer): unknown {
   if (text === '') return undefined;
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch (cause) {
-    const what = `${request.service} answered ${request.method} ${new URL(request.url).pathname} with ${status} and something that is not JSON`;
+    const fault =
+      cause instanceof TooMuch ? `JSON that is too much: ${cause.message}` : 'something that is not JSON';
+    const what = `${describe(request)} answered ${status} and ${fault}`;
     throw new CinderfsError('http_failed', what, { requestId, status, cause });
   }
 }

@@ -1,8 +1,8 @@
 import { CinderfsError } from '../errors.js';
 import { parseLocation, type VolumeLocation } from './location.js';
-import { allPages } from './paging.js';
+import { allPages, type Page, pageBytes } from './paging.js';
 import type { Session } from './session.js';
-import type { CallOptions } from './types.js';
+import type { CallOptions, ListOptions } from './types.js';
 import type { HttpAnswer } from './http.js';
 import { isRecord, isUuid, member, optionalDate, optionalSize, optionalText, requiredList } from './wire.js';
 
@@ -21,9 +21,25 @@ export interface ListedImage {
   readonly hashValue: string | undefined;
   /** It has the property `cinder_encryption_key_id`. */
   readonly encrypted?: boolean | undefined;
+  /** public, community, shared or private; empty where Glance does not say. */
+  readonly visibility: string;
+  /** The project it belongs to. */
+  readonly owner: string | undefined;
+  /** Superseded: left out of ordinary listings, and meant to stay usable. */
+  readonly hidden: boolean;
   /** Its Cinder locations; undefined when Glance does not show us locations (which is the usual case). */
   readonly locations: readonly VolumeLocation[] | undefined;
 }
+
+export interface ImageListOptions extends ListOptions {
+  readonly also?: readonly (keyof typeof ALSO)[] | undefined;
+}
+
+/** Glance lists these only to who asks for them. */
+const ALSO = { hidden: { os_hidden: 'true' }, community: { visibility: 'community' } } as const;
+
+/** Images that share a name with one that is looked for; a few are looked at. */
+const NAMESAKES = 16;
 
 export class Images {
   readonly #session: Pick<Session, 'request' | 'endpoint'>;
@@ -34,20 +50,42 @@ export class Images {
     this.#pageSize = pageSize;
   }
 
-  /** All active images we may see. Entries that cannot be understood are left out, never an error. */
-  async list(options: CallOptions = {}): Promise<readonly ListedImage[]> {
-    const entries = await allPages("Glance's list of images", async (marker) => {
-      const query = new URLSearchParams({ limit: String(this.#pageSize), status: 'active' });
-      if (marker !== undefined) query.set('marker', marker);
-      const answer = await this.#get(`/images?${query.toString()}`, options);
-      const name = { what: "Glance's answer to GET /v2/images", requestId: answer.requestId };
-      return {
-        entries: requiredList(member(answer.body, 'images', name), 'images', name),
-        next: isRecord(answer.body) ? optionalText(answer.body.next) : undefined,
-        requestId: answer.requestId,
-      };
-    });
-    return entries.flatMap((entry) => imageOf(entry) ?? []);
+  /**
+   * All active images that an ordinary listing shows us, and those that `also` names: hidden ones, and community images
+   * of other projects. Entries that cannot be understood are left out, never an error.
+   */
+  async list(options: ImageListOptions = {}): Promise<readonly ListedImage[]> {
+    const { onSkipped, also = [], ...call } = options;
+    const lists: ListedImage[][] = [];
+    let skipped = 0;
+    for (const filter of [{}, ...also.map((kind) => ALSO[kind])]) {
+      const found = await allPages({
+        what: "Glance's list of images",
+        fetch: (marker) => this.#page(filter, this.#pageSize, marker, call),
+        read: imageOf,
+      });
+      lists.push([...found.items]);
+      skipped += found.skipped;
+    }
+    if (skipped > 0) onSkipped?.(skipped);
+    return lists.flat();
+  }
+
+  /** One image; undefined where there is none that we may see. One call, however many images there are. */
+  async show(imageId: string, options: CallOptions = {}): Promise<ListedImage | undefined> {
+    try {
+      return imageOf((await this.#get(`/images/${imageId}`, options)).body);
+    } catch (error) {
+      if (CinderfsError.is(error) && (error.code === 'not_found' || error.code === 'forbidden'))
+        return undefined;
+      throw error;
+    }
+  }
+
+  /** Active images of exactly that name, as far as one small page goes: one call, however many images there are. */
+  async named(name: string, options: CallOptions = {}): Promise<readonly ListedImage[]> {
+    const { entries } = await this.#page({ name }, NAMESAKES, undefined, options);
+    return entries.flatMap((entry) => imageOf(entry) ?? []).filter((image) => image.name === name);
   }
 
   /**
@@ -68,7 +106,26 @@ export class Images {
     }
   }
 
-  async #get(path: string, options: CallOptions): Promise<HttpAnswer> {
+  async #page(
+    filter: Readonly<Record<string, string>>,
+    size: number,
+    marker: string | undefined,
+    options: CallOptions,
+  ): Promise<Page> {
+    const query = new URLSearchParams({ limit: String(size), status: 'active', ...filter });
+    if (marker !== undefined) query.set('marker', marker);
+    const maxBytes = pageBytes(size);
+    const answer = await this.#get(`/images?${query.toString()}`, { ...options, maxBytes });
+    const name = { what: "Glance's answer to GET /v2/images", requestId: answer.requestId };
+    return {
+      entries: requiredList(member(answer.body, 'images', name), 'images', name),
+      next: isRecord(answer.body) ? optionalText(answer.body.next) : undefined,
+      requestId: answer.requestId,
+      bytes: answer.bytes,
+    };
+  }
+
+  async #get(path: string, options: CallOptions & { readonly maxBytes?: number }): Promise<HttpAnswer> {
     const endpoint = await this.#session.endpoint('image', options);
     const base = endpoint.replace(/(?<=[^/])\/v\d[\d.]*$/, '');
     return this.#session.request('image', {
@@ -98,6 +155,9 @@ export function imageOf(entry: unknown): ListedImage | undefined {
     hashAlgorithm: optionalText(entry.os_hash_algo),
     hashValue: optionalText(entry.os_hash_value),
     encrypted: optionalText(entry.cinder_encryption_key_id) !== undefined,
+    visibility: optionalText(entry.visibility) ?? '',
+    owner: optionalText(entry.owner),
+    hidden: entry.os_hidden === true,
     locations: shownLocations(entry),
   };
 }

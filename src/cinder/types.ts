@@ -122,7 +122,7 @@ export interface Attachments {
 export interface Volumes {
   show(volumeId: string, options?: CallOptions): Promise<Volume>;
   /** The volumes of our own project, and of no other. */
-  list(options?: CallOptions): Promise<readonly Volume[]>;
+  list(options?: ListOptions): Promise<readonly Volume[]>;
 }
 
 /** A clone to make; `type` undefined asks for the type of the source. */
@@ -145,6 +145,12 @@ export interface Clones {
   delete(volumeId: string, options?: CallOptions): Promise<void>;
   /** Names of the volume types whose volumes several hosts may attach; none where we may not see them. */
   multiattachTypes(options?: CallOptions): Promise<readonly string[]>;
+}
+
+/** Of a listing. */
+export interface ListOptions extends CallOptions {
+  /** Told once how many entries could not be understood and are left out. */
+  readonly onSkipped?: ((count: number) => void) | undefined;
 }
 
 export interface CallOptions {

@@ -1,7 +1,10 @@
 import type { VolumeEndpoint } from './microversion.js';
-import { allPages } from './paging.js';
-import type { CallOptions, Volume, VolumeAttachment, Volumes } from './types.js';
+import { allPages, type Page, pageBytes } from './paging.js';
+import type { CallOptions, ListOptions, Volume, VolumeAttachment, Volumes } from './types.js';
 import { isRecord, isUuid, malformed, member, optionalSize, optionalText, requiredList } from './wire.js';
+
+/** More volumes than one that say they hold the same image are leftovers; a few are looked at. */
+const CLAIMS = 16;
 
 export class VolumesClient implements Volumes {
   readonly #endpoint: Pick<VolumeEndpoint, 'request' | 'projectId'>;
@@ -30,27 +33,55 @@ export class VolumesClient implements Volumes {
    * The volumes of our own project, and no others: whoever can make volumes in another project could claim any image
    * there. Entries that cannot be understood are left out.
    */
-  async list(options: CallOptions = {}): Promise<readonly Volume[]> {
-    const entries = await allPages("Cinder's list of volumes", async (marker) => {
-      const query = new URLSearchParams({ limit: String(this.#pageSize) });
-      if (marker !== undefined) query.set('marker', marker);
-      const answer = await this.#endpoint.request({
-        ...options,
-        method: 'GET',
-        path: `/volumes/detail?${query.toString()}`,
-        repeat: 'always',
-      });
-      const name = { what: "Cinder's answer to GET /volumes/detail", requestId: answer.requestId };
-      return {
-        entries: requiredList(member(answer.body, 'volumes', name), 'volumes', name),
-        next: isRecord(answer.body) ? nextLink(answer.body.volumes_links) : undefined,
-        requestId: answer.requestId,
-      };
+  async list(options: ListOptions = {}): Promise<readonly Volume[]> {
+    const { onSkipped, ...call } = options;
+    const { items, skipped } = await allPages({
+      what: "Cinder's list of volumes",
+      fetch: (marker) => this.#page(new URLSearchParams(), this.#pageSize, marker, call),
+      read: volumeOf,
     });
+    if (skipped > 0) onSkipped?.(skipped);
+    return this.#ours(items, call);
+  }
+
+  /** Those of them that say they hold the image, as far as one small page goes: one call, however many volumes there are. */
+  async claiming(imageId: string, options: CallOptions = {}): Promise<readonly Volume[]> {
+    const filter = new URLSearchParams({ metadata: `{'glance_image_id': '${imageId}'}` });
+    const { entries } = await this.#page(filter, CLAIMS, undefined, options);
+    // A Cinder that does not know the filter answers with any volumes.
+    const volumes = entries.flatMap((entry) => volumeOf(entry) ?? []);
+    return (await this.#ours(volumes, options)).filter(
+      ({ metadata }) => metadata.glance_image_id === imageId,
+    );
+  }
+
+  async #page(
+    filter: URLSearchParams,
+    size: number,
+    marker: string | undefined,
+    options: CallOptions,
+  ): Promise<Page> {
+    const query = new URLSearchParams([['limit', String(size)], ...filter]);
+    if (marker !== undefined) query.set('marker', marker);
+    const answer = await this.#endpoint.request({
+      ...options,
+      method: 'GET',
+      path: `/volumes/detail?${query.toString()}`,
+      repeat: 'always',
+      maxBytes: pageBytes(size),
+    });
+    const name = { what: "Cinder's answer to GET /volumes/detail", requestId: answer.requestId };
+    return {
+      entries: requiredList(member(answer.body, 'volumes', name), 'volumes', name),
+      next: isRecord(answer.body) ? nextLink(answer.body.volumes_links) : undefined,
+      requestId: answer.requestId,
+      bytes: answer.bytes,
+    };
+  }
+
+  async #ours(volumes: readonly Volume[], options: CallOptions): Promise<readonly Volume[]> {
     const ours = await this.#endpoint.projectId(options);
-    return entries
-      .flatMap((entry) => volumeOf(entry) ?? [])
-      .filter(({ projectId }) => projectId === undefined || projectId === ours);
+    return volumes.filter(({ projectId }) => projectId === undefined || projectId === ours);
   }
 }
 
