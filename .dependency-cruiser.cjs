@@ -41,11 +41,6 @@ module.exports = {
       'files and system calls are below everybody',
     ),
     wall('ceph', 'config|cinder|attach|fs|ops|daemon|cli|devcloud', 'what fs and attach share is below both'),
-    wall(
-      'sys',
-      'async|ceph|config|cinder|attach|fs|ops|daemon|cli|devcloud',
-      'system calls and /proc are below everybody',
-    ),
     wall('async', 'ceph|config|cinder|attach|fs|ops|daemon|cli|devcloud', 'async/ knows only errors.ts'),
     wall('config', 'ceph|cinder|attach|fs|ops|daemon|cli|devcloud', 'config/ is at the bottom'),
     wall('cinder', 'ceph|attach|fs|ops|daemon|cli|devcloud', 'siblings share types only'),

@@ -49,7 +49,9 @@ function isOver(error: unknown): void {
 }
 
 async function force(directory: string): Promise<void> {
-  await run('umount', ['-f', '--', directory], { timeout: FORCE_MS, env: childEnvironment() }).catch((error: unknown) => {
-    if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
-  });
+  await run('umount', ['-f', '--', directory], { timeout: FORCE_MS, env: childEnvironment() }).catch(
+    (error: unknown) => {
+      if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
+    },
+  );
 }

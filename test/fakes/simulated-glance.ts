@@ -54,6 +54,9 @@ export class SimulatedGlance {
       updatedAt: at,
       hashAlgorithm: undefined,
       hashValue: undefined,
+      visibility: 'public',
+      owner: undefined,
+      hidden: false,
       locations: undefined,
     };
   }
