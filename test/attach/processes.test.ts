@@ -88,7 +88,7 @@ describe('the environment of a program we start', () => {
       .filter((name) => !['PWD', 'SHLVL', '_'].includes(name))
       .sort();
 
-  it('has a path and a language, and nothing of ours', async (t) => {
+  it('has a path and a language, and nothing of ours', { timeout: 60_000 }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'cinderfs-environment-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     process.env.OS_PASSWORD = 'never-in-a-child';
