@@ -91,6 +91,9 @@ describe('the environment of a program we start', () => {
   it('has a path and a language, and nothing of ours', { timeout: 60_000 }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'cinderfs-environment-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
+    // What start() starts keeps no process alive.
+    const alive = setInterval(() => undefined, 60_000);
+    t.after(() => clearInterval(alive));
     process.env.OS_PASSWORD = 'never-in-a-child';
     t.after(() => delete process.env.OS_PASSWORD);
 
