@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { sleep, systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
 import type { ControlFailure } from '../ops/control-server.js';
@@ -8,6 +9,20 @@ import type { ControlFailure } from '../ops/control-server.js';
 export async function waitsOf(client: Pick<ControlClient, 'get'>): Promise<readonly string[]> {
   const { waits_for: lines } = await client.get<{ readonly waits_for: readonly string[] }>('/waits');
   return lines;
+}
+
+/** Milliseconds for a daemon to answer a question, and between two of them while it works. */
+const ANSWER_MS = 10_000;
+const LOOK_MS = 10_000;
+const TIMEOUTS: ReadonlySet<string> = new Set([
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Whether a daemon took a call and said nothing: it hangs, or is stopped. */
+export function isTimeout({ cause }: CinderfsError): boolean {
+  return TIMEOUTS.has((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
 /** Calls a daemon over its control socket. `not_running` when nobody listens there. */
@@ -35,15 +50,40 @@ export class ControlClient {
   }
 
   get<T>(call: string): Promise<T> {
-    return this.#call<T>('GET', call, 10_000);
+    return this.#call<T>('GET', call, ANSWER_MS);
   }
 
-  /** A call that changes something; it may take as long as a drain. */
-  post<T>(call: string): Promise<T> {
-    return this.#call<T>('POST', call, 0);
+  /**
+   * A call that changes something; it may take as long as a drain, but not longer than the daemon answers at all:
+   * `no_answer` then.
+   */
+  async post<T>(call: string): Promise<T> {
+    const over = new AbortController();
+    const work = this.#call<T>('POST', call, 0, over.signal);
+    try {
+      return await Promise.race([work, this.#hangs(over.signal)]);
+    } finally {
+      over.abort();
+      work.catch(() => undefined);
+    }
   }
 
-  async #call<T>(method: 'GET' | 'POST', call: string, timeoutMs: number): Promise<T> {
+  /** Rejects when the daemon lives and does not answer; resolves never. */
+  async #hangs(over: AbortSignal): Promise<never> {
+    for (;;) {
+      await this.get('/status').catch((error: unknown) => {
+        if (CinderfsError.is(error) && isTimeout(error)) throw error;
+      });
+      await sleep(systemClock, LOOK_MS, over);
+    }
+  }
+
+  async #call<T>(
+    method: 'GET' | 'POST',
+    call: string,
+    timeoutMs: number,
+    signal: AbortSignal | null = null,
+  ): Promise<T> {
     // Not at the top: a supervisor must not carry what it never uses.
     const { Client } = await import('undici');
     const client = new Client('http://control', {
@@ -52,7 +92,7 @@ export class ControlClient {
       bodyTimeout: timeoutMs,
     });
     try {
-      const { statusCode, body } = await client.request({ method, path: call });
+      const { statusCode, body } = await client.request({ method, path: call, signal });
       const answer: unknown = await body.json();
       if (statusCode === 200) return answer as T;
       const { error } = answer as ControlFailure;
@@ -80,7 +120,8 @@ export class ControlClient {
         },
       );
     }
-    const hungUp = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+    const hungUp =
+      TIMEOUTS.has(code ?? '') || code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
     return new CinderfsError(
       hungUp ? 'no_answer' : 'internal',
       `the daemon of ${this.#where} did not answer`,

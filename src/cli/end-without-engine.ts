@@ -9,8 +9,8 @@ import { unmount } from '../fs/mountpoint.js';
 import { signalProcess, isAlive } from '../supervisor/process-name.js';
 import { SupervisorFile } from '../supervisor/supervisor-file.js';
 
-/** Milliseconds for a supervisor to end a mount that no engine serves; it gives the next engine some of it. */
-const SUPERVISOR_MS = 60_000;
+/** Milliseconds for a supervisor to end a mount, beyond drain_timeout: it waits for an engine that may only be slow. */
+const SUPERVISOR_MS = 150_000;
 const LOOK_MS = 100;
 
 /**
@@ -31,7 +31,7 @@ export async function endWithoutEngine(config: Config, mountpoint: string, lazy:
       remedy: `End its process, then run \`umount -l ${directory}\`.`,
     });
   signalProcess(supervisor, 'SIGTERM');
-  const until = systemClock.now() + SUPERVISOR_MS;
+  const until = systemClock.now() + config.drain_timeout * 1000 + SUPERVISOR_MS;
   while (isAlive(supervisor)) {
     if (systemClock.now() >= until)
       throw new CinderfsError(

@@ -40,6 +40,8 @@ export interface Sources {
 export interface EngineSettings {
   readonly loaded: LoadedConfig;
   readonly cloud: CloudConfig;
+  /** What the files say of the cloud now; throws where they are gone or cannot be used. For new credentials. */
+  readonly reread: () => CloudConfig;
 }
 
 const CERTIFICATES = ['cacert', 'cert', 'key'] as const;
@@ -47,7 +49,7 @@ const CERTIFICATES = ['cacert', 'cert', 'key'] as const;
 /** For all engines to come. */
 export function keepSettings(
   { words, flags, env }: Invocation,
-  { loaded, cloud, directory }: EngineSettings & { readonly directory: string },
+  { loaded, cloud, directory }: Omit<EngineSettings, 'reread'> & { readonly directory: string },
 ): KeptSettings {
   return {
     version: VERSION,
@@ -73,7 +75,11 @@ export function engineSettings(kept: KeptSettings, mountpoint: string): EngineSe
   const loaded = keptConfig(kept);
   const settings = kept.version === VERSION ? undefined : readAgain(kept, loaded);
   const { cloud, ...rest } = settings ?? { loaded, cloud: unpack(kept.cloud) as CloudConfig };
-  return { ...rest, cloud: withCertificates(cloud, kept, runDirOf(loaded.config, mountpoint)) };
+  return {
+    ...rest,
+    cloud: withCertificates(cloud, kept, runDirOf(loaded.config, mountpoint)),
+    reread: () => cloudOf(loadSettings(kept.sources), kept.sources),
+  };
 }
 
 /** Files that engines may have made in the run directory of a mount; for whoever clears it. */
@@ -81,7 +87,10 @@ export function certificateFiles(runDir: string): readonly string[] {
   return CERTIFICATES.map((name) => path.join(runDir, `${name}.pem`));
 }
 
-function readAgain(kept: KeptSettings, keptSettings: LoadedConfig): EngineSettings | undefined {
+function readAgain(
+  kept: KeptSettings,
+  keptSettings: LoadedConfig,
+): Pick<EngineSettings, 'loaded' | 'cloud'> | undefined {
   try {
     const loaded = loadSettings(kept.sources);
     return { loaded, cloud: cloudOf(loaded, kept.sources) };

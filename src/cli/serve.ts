@@ -16,6 +16,8 @@ import type { Invocation } from './verb.js';
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   // Before anything that a signal could leave half done.
   const stops = new StopSignals();
+  // A terminal that goes away is no reason to end a mount.
+  process.on('SIGHUP', () => undefined);
   const parent = link ?? reportToParent();
   if (link === undefined) closeInherited();
   else dieOfBugs(invocation);
@@ -23,13 +25,21 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   const threads = new WorkerThreads(link === undefined ? 0 : WORKERS);
   try {
     const told = link === undefined ? shellSettings(invocation) : await toldBy(link, invocation);
-    const { loaded, cloud, mountpoint } = told;
+    const { loaded, cloud, mountpoint, reread } = told;
     const { config } = loaded;
     const log = logFor(loaded);
     hideMemory(log);
     // A successor whose settings are wrong says so before the old engine is stopped.
     const supervised = link === undefined ? undefined : { ...(await turnOf(link, threads, log)), threads };
-    const daemon = await startDaemon({ config, cloud, mountpoint, log, supervised, stopped: stops.first });
+    const daemon = await startDaemon({
+      config,
+      cloud,
+      reread,
+      mountpoint,
+      log,
+      supervised,
+      stopped: stops.first,
+    });
     if (link === undefined) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
     parent?.serving(daemon.handover);
     stops.passTo(daemon);

@@ -21,6 +21,8 @@ export function shellSettings(invocation: Invocation): ShellSettings {
   requireDirectories(loaded.config);
   const cloud = cloudOf(loaded, { ...invocation, directory });
   const mountpoint = path.resolve(directory, invocation.words[0] ?? '');
+  // A copy: what is for the settings alone is about to be taken out.
+  const sources = { flags: invocation.flags, env: { ...invocation.env }, directory };
   detachFromShell(process.env);
-  return { loaded, cloud, directory, mountpoint };
+  return { loaded, cloud, directory, mountpoint, reread: () => cloudOf(loadSettings(sources), sources) };
 }

@@ -46,6 +46,7 @@ async function hold(
   let file: SupervisorFile | undefined;
   const watchdog = watchOver(mountpoint, manager, () => supervisor.between);
   const channel = await openFuseChannel();
+  process.on('SIGHUP', () => supervisor.passOn('SIGHUP'));
   // Before there is an engine that could be left alone.
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {

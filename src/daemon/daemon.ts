@@ -18,6 +18,8 @@ import { unmountBy } from './unmount-call.js';
 export interface DaemonSettings {
   readonly config: Config;
   readonly cloud: CloudConfig;
+  /** What the settings say of the cloud now; throws where they cannot be read any more. */
+  readonly reread?: (() => CloudConfig) | undefined;
   readonly mountpoint: string;
   readonly log: Log;
   /** Where a supervisor holds the mount. */

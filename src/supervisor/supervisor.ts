@@ -121,6 +121,11 @@ export class Supervisor {
     else this.#lastResort.in(NEXT_ENGINE_MS, NO_ENGINE);
   }
 
+  /** Tells the engine something that does not end it; one that does not serve has no use for it. */
+  passOn(signal: NodeJS.Signals): void {
+    if (this.#servingSince !== undefined) this.#engine.kill(signal);
+  }
+
   #tellToEnd(signal: NodeJS.Signals): void {
     this.#engine.kill(signal);
     // The second no longer waits for open files.
@@ -134,9 +139,8 @@ export class Supervisor {
 
   #start(): EngineProcess {
     const { command, channel } = this.#parts;
-    const engine: EngineProcess = new EngineProcess(command, channel.fd, (message) =>
-      this.#hear(engine, message),
-    );
+    const hear = (message: ToSupervisor): void => this.#hear(engine, message);
+    const engine: EngineProcess = new EngineProcess(command, channel.fd, hear);
     engine.tell({ kind: 'settings', settings: this.#parts.settings?.engine });
     return engine;
   }

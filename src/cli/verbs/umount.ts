@@ -3,7 +3,7 @@ import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mountpoint.js';
 import { awake } from '../../async/awake.js';
 import type { Config } from '../../config/options.js';
-import { ControlClient, waitsOf } from '../control-client.js';
+import { ControlClient, isTimeout, waitsOf } from '../control-client.js';
 import { endWithoutEngine } from '../end-without-engine.js';
 import { tellingWhy } from '../waiting.js';
 import { settingsOf } from '../settings.js';
@@ -63,6 +63,8 @@ async function end(
 /** How long an engine that died may take to be started again. */
 const RESTART_MS = 30_000;
 const LOOK_MS = 100;
+/** Engines that may die while they are asked; then it is the asking that kills them. */
+const MAX_DEATHS = 5;
 
 /**
  * Asks the daemon, and where its engine dies meanwhile or has just died, the next one: a mount that answers through the
@@ -75,16 +77,15 @@ async function ask(
 ): Promise<void> {
   const began = systemClock.now();
   let until: number | undefined;
+  let deaths = 0;
   for (;;) {
     try {
-      // One that hangs would keep the call below for as long as that may take.
-      await client.get('/status');
       await client.post(callOf(flags, systemClock.now() - began));
       return;
     } catch (error) {
       const now = systemClock.now();
       // One that was asked and did not answer served until a moment ago.
-      if (CinderfsError.is(error) && error.code === 'no_answer') until = undefined;
+      if (died(error) && (deaths += 1) <= MAX_DEATHS) until = undefined;
       if (!mayComeBack(error) || now >= (until ?? Infinity) || !(await isServed(mountpoint))) throw error;
       if (until === undefined)
         stderr(
@@ -94,6 +95,11 @@ async function ask(
       await sleep(systemClock, LOOK_MS);
     }
   }
+}
+
+/** Not one that hangs. */
+function died(error: unknown): boolean {
+  return CinderfsError.is(error) && error.code === 'no_answer' && !isTimeout(error);
 }
 
 /** Not where the control socket is another user's. */

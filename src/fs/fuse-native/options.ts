@@ -11,7 +11,7 @@ export function bindingOptions(options: TransportOptions): Readonly<Record<strin
   const fsname = [
     options.fsname.replace(/[,\\\s]/g, '_'),
     'subtype=cinderfs',
-    'ro,nosuid,nodev',
+    'ro,nosuid,nodev,noexec',
     `max_background=${MAX_BACKGROUND}`,
     `congestion_threshold=${(MAX_BACKGROUND * 3) / 4}`,
     `entry_timeout=${options.attributeTtlSeconds}`,

@@ -22,7 +22,7 @@ export interface MountedDevice {
   readonly close: () => Promise<void>;
 }
 
-const MOUNT_FLAGS = 'ro,nosuid,nodev,noatime';
+const MOUNT_FLAGS = 'ro,nosuid,nodev,noexec,noatime';
 
 /**
  * Makes the type `fuse.cinderfs`. By option: mount(8) of util-linux 2.39 and later no longer tells the kernel the second
