@@ -16,6 +16,8 @@ export interface ErrorContext {
   readonly requestId?: string | undefined;
   /** HTTP status of the call that failed. */
   readonly status?: number | undefined;
+  /** The call never reached its service: no connection was made. */
+  readonly unsent?: true | undefined;
   /** Replaces the table's remedy where this error knows better. */
   readonly remedy?: string | undefined;
   readonly cause?: unknown;

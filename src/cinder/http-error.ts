@@ -32,9 +32,10 @@ export function errorOfNetwork(request: HttpRequest, thrown: unknown, requestId:
   const { origin } = new URL(request.url);
   const what = `${describe(request)} at ${origin} failed: ${reasonOfNetwork(thrown)}`;
   const remedy = isCertificateFault(thrown) ? CERTIFICATE_REMEDY : undefined;
+  const unsent = neverLeft(thrown) || undefined;
   // An id that no server saw is in no log.
-  const seen = neverLeft(thrown) || isCertificateFault(thrown) ? undefined : requestId;
-  return new CinderfsError('http_failed', what, { requestId: seen, remedy, cause: thrown });
+  const seen = unsent === true || isCertificateFault(thrown) ? undefined : requestId;
+  return new CinderfsError('http_failed', what, { requestId: seen, remedy, unsent, cause: thrown });
 }
 
 const CERTIFICATE_REMEDY =

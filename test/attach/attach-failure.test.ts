@@ -92,15 +92,26 @@ describe('a busy volume', () => {
 });
 
 describe('a reservation whose answer was lost', () => {
-  it('is found by listing and removed after it stayed untouched', async () => {
+  it('is found by listing after it stayed untouched, and used by the same open', async () => {
     const world = new AttachWorld({ orphanMs: 30_000 });
+    const image = world.addImage('v1');
+    once(world, 'create', timeout());
+    const opening = world.pool.acquire(image);
+    await world.clock.advance(6_000);
+    const [made] = [...world.cinder.stored.keys()];
+    await world.clock.advance(30_000);
+    assert.equal((await opening).attachmentId, made);
+    assert.equal(world.cinder.stored.size, 1);
+  });
+
+  it('is found by listing and removed where the budget does not last that long', async () => {
+    const world = new AttachWorld({ orphanMs: 30_000, openMs: 6_000 });
     const image = world.addImage('v1');
     once(world, 'create', timeout());
     const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
     await world.clock.advance(6_000);
     await opening;
-    assert.equal(world.cinder.stored.size, 1);
-    await world.clock.advance(30_000);
+    await world.clock.advance(100_000);
     assert.deepEqual(world.leftovers(), []);
   });
 
@@ -138,23 +149,24 @@ describe('a reservation whose answer was lost', () => {
     const world = new AttachWorld({ orphanMs: 30_000 });
     const image = world.addImage('v1');
     once(world, 'create', { refuse: new CinderfsError('http_timeout', 'never reached Cinder') });
-    const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
+    const opening = world.pool.acquire(image);
     await world.clock.advance(6_000);
-    await opening;
     const other = world.cinder.attachElsewhere('v1', 'reserved');
     await world.clock.advance(10_000);
     await world.cinder.complete(other);
     await world.clock.advance(60_000);
+    (await opening).release({ evict: true });
+    await world.clock.advance(1_000);
     assert.deepEqual(world.leftovers(), [other]);
   });
 
   it('is not confused with one that was there before', async () => {
-    const world = new AttachWorld({ orphanMs: 30_000 });
+    const world = new AttachWorld({ orphanMs: 30_000, openMs: 300_000 });
     const image = world.addImage('v1');
     const dead = world.cinder.attachElsewhere('v1', 'reserved');
     once(world, 'create', { refuse: new CinderfsError('http_timeout', 'never reached Cinder') });
-    const opening = rejectsWith('attach_timeout', world.pool.acquire(image));
-    await world.clock.advance(60_000);
+    const opening = rejectsWith('volume_busy', world.pool.acquire(image));
+    await world.clock.advance(130_000);
     await opening;
     assert.deepEqual(world.leftovers(), [dead]);
   });

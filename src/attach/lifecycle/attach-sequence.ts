@@ -12,6 +12,7 @@ import type { AttachableImage } from '../lease.js';
 import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
 import { makeClone } from './clone.js';
 import { exportVolume } from './export-volume.js';
+import { attachBudget, patientContext } from './outage.js';
 import { refused } from './refusal.js';
 import { reserve } from './reserve.js';
 
@@ -21,17 +22,21 @@ const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
  * Attaches the image's volume to this host, read-only: reserve, export, connect, prove, complete. Each step is
  * journaled before it is taken, so whoever catches an error here (or a crash) has a record for undo().
  *
+ * An outage of Cinder or Keystone that is shorter than the attach budget is only a delay, at every step.
+ *
  * A multiattach volume completes before the host work: until then Cinder refuses every other host, and a boot storm
  * takes twice as long. The lease, and with it the first byte, comes after the proof in any case.
  */
 export async function attach(
   image: AttachableImage,
-  context: AttachContext,
+  impatient: AttachContext,
   signal: AbortSignal,
 ): Promise<Held> {
+  const budget = attachBudget(impatient, signal);
+  const context = patientContext(impatient, budget);
   const source = await usableVolume(image.volumeId, context);
   const intent = await intentFor(image, source, context, signal);
-  const { record, giveSlotBack } = await reserve(intent, context, signal);
+  const { record, giveSlotBack } = await reserve(intent, context, budget);
   try {
     const release = await context.guard(record.locks ?? []);
     return await connectReserved(record, context, signal).finally(release);

@@ -3,6 +3,8 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { findOrphan } from './orphan.js';
+import { type Budget, isOutage, pauseWithin, throughOutage } from './outage.js';
 import { refused } from './refusal.js';
 
 /**
@@ -23,29 +25,63 @@ export interface Reservation {
  * Reserves the volume in Cinder, in one of the slots that this host has for attaching.
  *
  * While another host is between reserving and completing, Cinder answers `conflict` to everybody, multiattach or not:
- * that is retried within the attach budget, then `volume_busy`. A definite refusal leaves no record; an unanswered
+ * that is retried within the attach budget, then `volume_busy`; an outage of Cinder is waited for as long. A definite refusal leaves no record; an unanswered
  * request leaves one without an attachment id, which undo() resolves. The slot is taken before the reservation, because
  * from then on every other host waits for us, and given back while we wait for others.
  */
 export async function reserve(
   intent: AttachmentRecord,
   context: AttachContext,
-  signal: AbortSignal,
+  budget: Budget,
 ): Promise<Reservation> {
-  const { clock, slots, times } = context;
-  const end = clock.now() + times.attachBudgetMs;
   for (let attempt = 0; ; attempt++) {
-    const giveSlotBack = await slots.take(signal);
+    const giveSlotBack = await context.slots.take(budget.signal);
     try {
-      return { record: await reserveOnce(intent, context), giveSlotBack };
+      return { record: await reserveOrFind(intent, context, budget), giveSlotBack };
     } catch (error) {
       giveSlotBack();
-      await settleRefusal(intent, error, context);
-      if (!CinderfsError.is(error) || error.code !== 'conflict') throw refused(error, intent.volumeId);
-      const delay = backoffDelay(RETRY, attempt, context.random);
-      if (clock.now() + delay >= end) throw busy(intent.volumeId, error, times.attachBudgetMs);
-      await sleep(clock, delay, signal);
+      if (isOutage(error)) await pause(() => pauseWithin(budget, attempt, context, error), intent.volumeId);
+      else await waitForOthers(error, intent.volumeId, budget, attempt, context);
     }
+  }
+}
+
+/** Between two tries, while another host has the volume; rejects with what else `error` means. */
+async function waitForOthers(
+  error: unknown,
+  volumeId: string,
+  { end, signal }: Budget,
+  attempt: number,
+  { clock, random, times }: AttachContext,
+): Promise<void> {
+  if (!CinderfsError.is(error) || error.code !== 'conflict') throw refused(error, volumeId);
+  const delay = backoffDelay(RETRY, attempt, random);
+  if (clock.now() + delay >= end) throw busy(volumeId, error, times.attachBudgetMs);
+  await sleep(clock, delay, signal);
+}
+
+async function pause(wait: () => Promise<void>, volumeId: string): Promise<void> {
+  await wait().catch((error: unknown) => {
+    throw refused(error, volumeId);
+  });
+}
+
+/** Reserves; where the answer was lost in an outage, looks for what the request made before it may be repeated. */
+async function reserveOrFind(
+  intent: AttachmentRecord,
+  context: AttachContext,
+  budget: Budget,
+): Promise<AttachmentRecord> {
+  try {
+    return await reserveOnce(intent, context);
+  } catch (error) {
+    await settleRefusal(intent, error, context);
+    if (!isOutage(error) || error.context.unsent === true) throw error;
+    const asked = { ...intent, answered: error.context.status !== undefined };
+    const search = (): Promise<string | undefined> => findOrphan(asked, context, budget.signal);
+    const id = await throughOutage(search, budget, context);
+    if (id === undefined) throw error;
+    return reserved(intent, id, context);
   }
 }
 
@@ -55,7 +91,15 @@ async function reserveOnce(
 ): Promise<AttachmentRecord> {
   await journal.write(intent);
   const { id } = await attachments.create(targetOf(intent));
-  const record = { ...intent, answered: true, attachmentId: id, step: 'export' } as const;
+  return reserved(intent, id, { journal });
+}
+
+async function reserved(
+  intent: AttachmentRecord,
+  attachmentId: string,
+  { journal }: Pick<AttachContext, 'journal'>,
+): Promise<AttachmentRecord> {
+  const record = { ...intent, answered: true, attachmentId, step: 'export' } as const;
   await journal.write(record);
   return record;
 }
@@ -73,7 +117,8 @@ async function settleRefusal(
   const refused = status !== undefined && status < 500;
   // With a clone there is something to remove all the same.
   if (refused && intent.clone === undefined) await context.journal.remove(intent.volumeId);
-  else if (status !== undefined) await context.journal.write({ ...intent, answered: true });
+  else if (status !== undefined || error.context.unsent === true)
+    await context.journal.write({ ...intent, answered: true });
 }
 
 function busy(volume: string, cause: CinderfsError, budgetMs: number): CinderfsError {
