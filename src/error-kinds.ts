@@ -11,6 +11,8 @@ export type Errno =
   | 'EINVAL'
   | 'EIO'
   | 'EISDIR'
+  | 'EMFILE'
+  | 'ENAMETOOLONG'
   | 'ENODATA'
   | 'ENODEV'
   | 'ENOENT'
@@ -114,6 +116,13 @@ export const ERROR_KINDS = {
   read_only: kind('EROFS', 'usage', 'debug', 'Images are read-only; write to an overlay or a copy.'),
   not_a_directory: kind('ENOTDIR', 'usage', 'debug', 'That name is not a directory.'),
   is_a_directory: kind('EISDIR', 'usage', 'debug', 'That name is a directory.'),
+  name_too_long: kind('ENAMETOOLONG', 'usage', 'debug', 'Use a shorter name; the id always fits.'),
+  too_many_handles: kind(
+    'EMFILE',
+    'busy',
+    'warn',
+    'Close some of the files this user has open here, or raise --handles-per-user.',
+  ),
   bad_handle: kind('EBADF', 'internal', 'error', 'The file was closed already; open it again.'),
   no_attribute: kind('ENODATA', 'usage', 'debug', 'That extended attribute does not exist.'),
   beyond_end: kind('ENXIO', 'usage', 'debug', 'There is no such data at or after that offset.'),

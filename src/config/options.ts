@@ -124,7 +124,21 @@ export const OPTIONS = {
     group: 'files',
     default: 0o440,
     metavar: 'MODE',
-    doc: 'Permissions of the files; write permission means nothing, they are read-only.',
+    doc: 'Permissions of the files; write permission means nothing, they are read-only. Whoever may read the files may list them.',
+  },
+  open_listing: {
+    type: 'boolean',
+    group: 'files',
+    default: false,
+    doc: 'Let every user of this host list the images and see their names and sizes, whatever `file_mode` says of their bytes.',
+  },
+  handles_per_user: {
+    type: 'integer',
+    group: 'files',
+    default: 4096,
+    min: 16,
+    max: 1_000_000,
+    doc: 'Files and directories that one user may have open on the mount at a time; another one fails with EMFILE. Root is not limited. Our own engine only.',
   },
 
   attribute_ttl: {

@@ -177,6 +177,7 @@ function imageFs(
       uid: config.uid,
       gid: config.gid,
       fileMode: config.file_mode,
+      openListing: config.open_listing,
       readTimeoutMs: config.read_timeout * 1000,
       cacheBytes: shareCache(config.cache_size).blockBytes,
     },

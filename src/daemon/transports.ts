@@ -43,6 +43,7 @@ function optionsOf({ config, cloud, mountpoint, log, rbdImages }: MountSettings)
     allowOther: config.allow_other,
     readTimeoutMs: config.read_timeout * 1000,
     openTimeoutMs: config.open_timeout * 1000,
+    handlesPerUser: config.handles_per_user,
     attributeTtlSeconds: config.attribute_ttl,
     pieceBytes: shareCache(config.cache_size).pieceBytes,
     passthrough: config.passthrough,

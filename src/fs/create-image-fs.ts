@@ -36,6 +36,7 @@ export const DEFAULT_IMAGE_FS_OPTIONS: ImageFsOptions = {
   uid: 0,
   gid: 0,
   fileMode: 0o440,
+  openListing: false,
   readTimeoutMs: 30_000,
   lookupTimeoutMs: 5_000,
   slotsPerSource: defaultSlotsPerSource(),

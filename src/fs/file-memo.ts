@@ -5,7 +5,8 @@ import type { Attributes, FileMemo } from './filesystem.js';
 /** What is remembered of an open file: what its handle shows for its whole life. */
 export type RememberedFile =
   | { readonly is: 'image'; readonly image: CatalogImage; readonly attributes: Attributes }
-  | { readonly is: 'text'; readonly text: string; readonly attributes: Attributes };
+  /** Its text is made anew. */
+  | { readonly is: 'text'; readonly attributes: Attributes };
 
 export function memoOf(file: RememberedFile): FileMemo {
   return file;
@@ -15,7 +16,7 @@ export function memoOf(file: RememberedFile): FileMemo {
 export function parseMemo(memo: FileMemo): RememberedFile {
   const file = memo as Partial<RememberedFile>;
   if (typeof file.attributes?.node === 'number') {
-    if (file.is === 'text' && typeof file.text === 'string') return file as RememberedFile;
+    if (file.is === 'text') return { is: 'text', attributes: file.attributes };
     if (file.is === 'image' && typeof file.image?.volumeId === 'string')
       return { ...(file as RememberedFile & { is: 'image' }), image: reviveImage(file.image) };
   }

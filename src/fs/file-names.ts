@@ -8,18 +8,23 @@ export const NAME_MAX = 255;
 export interface Named {
   readonly id: string;
   readonly name: string;
+  /** When the image was made: the oldest keeps its name. */
+  readonly createdAt?: Date | undefined;
 }
 
 /**
  * The file name of every image, by image id. A function of the set alone, so that every host and every restart
  * derives the same names.
  *
- * An image gets its own (encoded) name if that is legal and nobody else's; images that share a name, and names that
- * had to be cut, end in `~<first 8 of the id>`; where even that is taken (ids that begin alike, an image literally
- * called `debian~0a1b2c3d`) all who claim it end in `~<whole id>`, which nobody else can.
+ * Of images that share an (encoded) name the oldest has it, so that no later image, whoever uploads it, takes a name
+ * away or comes to stand behind it while the older one is listed. The others, and names that had to be cut, end in
+ * `~<first 8 of the id>`; where that is taken (ids that begin alike, an image literally called `debian~0a1b2c3d`) again
+ * the oldest keeps it and the others end in `~<whole id>`, before which every other claim yields.
  */
 export function assignFileNames(images: Iterable<Named>): Map<string, string> {
-  const claims = Array.from(images, (image) => new Claim(image));
+  const claims = Array.from(images)
+    .sort(byAge)
+    .map((image) => new Claim(image));
   let contested = contestedClaims(claims);
   while (contested.length > 0) {
     for (const claim of contested) claim.yield();
@@ -33,11 +38,20 @@ export function encodeName(name: string): string {
   return PLAIN.test(name) ? name : encodeUnits(name).join('');
 }
 
-/** Claims whose file name somebody else claims as well and that can still yield to a longer form. */
+/** Oldest first; those of one moment by id, which is the same on every host. */
+function byAge(a: Named, b: Named): number {
+  const age = (a.createdAt?.getTime() ?? 0) - (b.createdAt?.getTime() ?? 0);
+  return age === 0 ? Number(a.id > b.id) - Number(a.id < b.id) : age;
+}
+
+/** Claims on a file name that another claim keeps: one that has no longer form, else the oldest. */
 function contestedClaims(claims: readonly Claim[]): Claim[] {
-  const claimants = new Map<string, number>();
-  for (const { fileName } of claims) claimants.set(fileName, (claimants.get(fileName) ?? 0) + 1);
-  return claims.filter((claim) => claimants.get(claim.fileName) !== 1 && claim.canYield);
+  const keepers = new Map<string, Claim>();
+  for (const claim of claims) {
+    const keeper = keepers.get(claim.fileName);
+    if (keeper === undefined || (keeper.canYield && !claim.canYield)) keepers.set(claim.fileName, claim);
+  }
+  return claims.filter((claim) => keepers.get(claim.fileName) !== claim && claim.canYield);
 }
 
 /** One image's claim on a name, in up to three forms of growing length: plain, short suffix, whole suffix. */
@@ -97,9 +111,11 @@ function cut(units: readonly string[], bytes: number): string {
 /** What most names look like: printable ASCII without the escape, not beginning with a dot. */
 const PLAIN = /^(?!\.)[ -$&-.0-~]*$/;
 
-// '/' cannot be in a name, '%' is the escape, control characters (C0, DEL, C1) break terminals and scripts.
-// eslint-disable-next-line no-control-regex -- control characters are what this looks for
-const UNSAFE = /[/%\u0000-\u001f\u007f-\u009f]/u;
+/**
+ * '/' cannot be in a name, '%' is the escape. Control characters (C0, DEL, C1) and line separators break terminals and
+ * scripts; what turns the direction of text, and what is not seen at all, makes one name look like another.
+ */
+const UNSAFE = /[/%\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 
 /** One string per code point, percent-encoded where it must be; a leading dot too: `.`, `..` and hidden files. */
 function encodeUnits(name: string): string[] {

@@ -32,8 +32,13 @@ export interface DirectoryEntry {
   readonly attributes: Attributes;
 }
 
+/**
+ * statvfs(3). Nothing of it is taken from this host, so everything counts as free: a disk alarm must not go off because
+ * a cloud has images. Writing is refused with EROFS whatever is free.
+ */
 export interface FilesystemStats {
   readonly blockSize: number;
+  /** What the images would take if they were here. */
   readonly blocks: number;
   readonly files: number;
   readonly nameMax: number;
@@ -69,7 +74,10 @@ export interface OpenFile {
 export type FileMemo = Readonly<Record<string, unknown>>;
 
 export interface Filesystem {
-  /** The child of directory `parent` called `name`; `image_not_found` if there is none. Never attaches. */
+  /**
+   * The child of directory `parent` called `name`; `image_not_found` if there is none. Never attaches. `.` is the node
+   * itself, whatever it is, and `..` its directory: so the kernel finds a node that it has forgotten.
+   */
   lookup(parent: number, name: string, context?: CallContext): Promise<Attributes>;
   /** Never attaches, never waits on the network. */
   getattr(node: number): Promise<Attributes>;

@@ -41,6 +41,8 @@ type WithoutNumber<T> = T extends unknown ? Omit<T, 'number'> : never;
 
 export class Handles {
   readonly #open = new Map<number, Handle>();
+  /** Handles of each node, newest last; those that were closed before a newer one stay until that is closed. */
+  readonly #ofNode = new Map<number, Handle[]>();
   #last = 0;
 
   get size(): number {
@@ -62,6 +64,10 @@ export class Handles {
     this.#last += 1;
     const numbered: Handle = { ...handle, number: this.#last };
     this.#open.set(this.#last, numbered);
+    const { node } = numbered.attributes;
+    const known = this.#ofNode.get(node);
+    if (known === undefined) this.#ofNode.set(node, [numbered]);
+    else known.push(numbered);
     return numbered;
   }
 
@@ -83,13 +89,20 @@ export class Handles {
   remove(number: number): Handle | undefined {
     const handle = this.#open.get(number);
     this.#open.delete(number);
+    if (handle !== undefined) this.#forget(handle.attributes.node);
     return handle;
   }
 
   /** The newest open handle of a node: an open image can be stat'ed after it has left the catalog. */
   findByNode(node: number): Handle | undefined {
-    let found: Handle | undefined;
-    for (const handle of this.#open.values()) if (handle.attributes.node === node) found = handle;
-    return found;
+    return this.#ofNode.get(node)?.at(-1);
+  }
+
+  /** Each handle is taken out once: opening and closing any number costs no more than that. */
+  #forget(node: number): void {
+    const handles = this.#ofNode.get(node) ?? [];
+    for (let last = handles.at(-1); last !== undefined && !this.#open.has(last.number); last = handles.at(-1))
+      handles.pop();
+    if (handles.length === 0) this.#ofNode.delete(node);
   }
 }

@@ -19,11 +19,12 @@ import type {
   InvalidatedEntry,
   OpenFile,
 } from './filesystem.js';
+import { parentOf } from './image-tree.js';
 import type { DirectoryNode, TreeNode } from './image-tree.js';
 import { LiveTree } from './live-tree.js';
 import type { OpenFiles } from './open-files.js';
 import { StatusFile } from './status-file.js';
-import { imageXattrs } from './xattrs.js';
+import { imageXattrs, UNLISTED_XATTRS } from './xattrs.js';
 
 export interface ImageFsParts {
   readonly catalog: Catalog;
@@ -54,7 +55,7 @@ export class ImageFs implements Filesystem {
     this.#parts = parts;
     this.#tree = new LiveTree(parts.catalog, parts.owner);
     this.#files = parts.files;
-    this.#status = new StatusFile(parts.status, parts.clock, parts.owner);
+    this.#status = new StatusFile(parts.status, () => parts.files.changes, parts.clock, parts.owner);
   }
 
   /** Open handles, for `cinderfs status` and for tests that end with every gauge at zero. */
@@ -68,6 +69,10 @@ export class ImageFs implements Filesystem {
   }
 
   async lookup(parent: number, name: string, context: CallContext = {}): Promise<Attributes> {
+    if (name === '.') return this.getattr(parent);
+    if (name === '..') return this.getattr(parentOf(this.#tree.current, parent));
+    if (Buffer.byteLength(name) > NAME_MAX)
+      throw new CinderfsError('name_too_long', `a name has ${NAME_MAX} bytes at most`);
     const known = this.#child(parent, name);
     if (known !== undefined) return this.#attributes(known);
     // No file name starts with a dot (they are encoded): what probes for .Trash or .git costs no request.
@@ -115,7 +120,7 @@ export class ImageFs implements Filesystem {
   }
 
   async reopen(memo: FileMemo): Promise<OpenFile> {
-    return this.#files.reopen(memo);
+    return this.#files.reopen(memo, () => this.#status.snapshot());
   }
 
   async read(handle: number, offset: number, length: number, context: CallContext = {}): Promise<Buffer> {
@@ -146,7 +151,7 @@ export class ImageFs implements Filesystem {
   }
 
   async listxattr(node: number): Promise<readonly string[]> {
-    return Promise.resolve([...this.#xattrs(node).keys()]);
+    return Promise.resolve([...this.#xattrs(node).keys()].filter((name) => !UNLISTED_XATTRS.has(name)));
   }
 
   async statfs(): Promise<FilesystemStats> {

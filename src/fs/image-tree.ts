@@ -126,6 +126,15 @@ function indexNodes(root: DirectoryNode): Map<number, TreeNode> {
   return nodes;
 }
 
+/** The directory that a node is in; the root's is the root. */
+export function parentOf({ root, nodes }: ImageTree, node: number): number {
+  const directory = DIRECTORY_OF[nodes.get(node)?.is ?? 'directory'];
+  return nodeIdOf((directory === undefined ? undefined : root.children.get(directory)) ?? root);
+}
+
+/** Everything else is in the root. */
+const DIRECTORY_OF: Partial<Record<TreeNode['is'], string>> = { symlink: BY_NAME, status: HIDDEN };
+
 export function nodeIdOf(node: TreeNode): number {
   return node.is === 'status' ? node.node : node.attributes.node;
 }

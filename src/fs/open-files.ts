@@ -28,6 +28,7 @@ export class OpenFiles {
   readonly #parts: OpenFilesParts;
   readonly #handles = new Handles();
   readonly #watched = new WeakSet<AbortSignal>();
+  #changes = 0;
 
   constructor(parts: OpenFilesParts) {
     this.#parts = parts;
@@ -35,6 +36,11 @@ export class OpenFiles {
 
   get size(): number {
     return this.#handles.size;
+  }
+
+  /** Grows whenever an image is opened or closed. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Every open image handle, oldest first. */
@@ -62,6 +68,7 @@ export class OpenFiles {
       if (lease.fenced.aborted) close(through);
       lease.fenced.throwIfAborted();
       const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
+      this.#changes += 1;
       const memo = memoOf({ is: 'image', image, attributes });
       const { source, fenced } = lease;
       return { ...describe(handle), source, connection: through.connection, fenced, memo };
@@ -76,16 +83,16 @@ export class OpenFiles {
   /** Opens a file whose whole text is known. */
   openText(text: Buffer, attributes: Attributes): OpenFile {
     const handle = this.#handles.add({ is: 'text', text, attributes });
-    const memo = memoOf({ is: 'text', text: text.toString(), attributes });
+    const memo = memoOf({ is: 'text', attributes });
     return { ...describe(handle), source: undefined, fenced: NEVER, memo };
   }
 
-  /** Opens again what an earlier process had open. */
-  async reopen(memo: FileMemo): Promise<OpenFile> {
+  /** Opens again what an earlier process had open; a text is made anew by `text`. */
+  async reopen(memo: FileMemo, text: () => Buffer): Promise<OpenFile> {
     const known = parseMemo(memo);
-    return known.is === 'text'
-      ? this.openText(Buffer.from(known.text), known.attributes)
-      : this.openImage(known.image, known.attributes, {});
+    if (known.is === 'image') return this.openImage(known.image, known.attributes, {});
+    const made = text();
+    return this.openText(made, { ...known.attributes, size: made.length });
   }
 
   async read(number: number, offset: number, length: number, context: CallContext): Promise<Buffer> {
@@ -120,6 +127,7 @@ export class OpenFiles {
   release(number: number): void {
     const handle = this.#handles.remove(number);
     if (handle?.is !== 'image') return;
+    this.#changes += 1;
     const { broken } = handle.through.claim.reader;
     close(handle.through);
     handle.lease.release(broken ? { evict: true } : {});

@@ -17,6 +17,8 @@ export interface TransportOptions {
   readonly readTimeoutMs: number;
   /** Milliseconds an open may take before its caller gets ETIMEDOUT. */
   readonly openTimeoutMs: number;
+  /** Files and directories that one user may have open, where the transport knows who asks; absent: any number. */
+  readonly handlesPerUser?: number | undefined;
   /** Seconds the kernel may keep names and attributes. */
   readonly attributeTtlSeconds: number;
   /** Bytes for what is fetched around short reads of sources that the host's page cache does not know; none: none. */

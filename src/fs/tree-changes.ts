@@ -1,6 +1,6 @@
 import type { Attributes, InvalidatedEntry } from './filesystem.js';
 import { nodeIdOf } from './image-tree.js';
-import type { DirectoryNode, ImageTree, TreeNode } from './image-tree.js';
+import type { DirectoryNode, ImageNode, ImageTree, TreeNode } from './image-tree.js';
 
 /** Names of `before` that are gone from `after`, or mean something else now: what the kernel must not keep. */
 export function changedEntries(before: ImageTree, after: ImageTree): InvalidatedEntry[] {
@@ -25,7 +25,13 @@ function changedChildren(before: DirectoryNode, after: DirectoryNode | undefined
 
 function sameNode(a: TreeNode, b: TreeNode): boolean {
   if (a.is === 'status' || b.is === 'status') return nodeIdOf(a) === nodeIdOf(b);
+  if (a.is === 'image' && b.is === 'image' && !sameContent(a, b)) return false;
   return a.is === 'directory' || sameAttributes(a.attributes, b.attributes);
+}
+
+/** Glance changes neither of an active image: where one differs, what was cached of it proves nothing. */
+function sameContent({ image: a }: ImageNode, { image: b }: ImageNode): boolean {
+  return a.volumeId === b.volumeId && a.hashValue === b.hashValue;
 }
 
 function sameAttributes(a: Attributes, b: Attributes): boolean {

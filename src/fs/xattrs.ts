@@ -4,8 +4,16 @@ import type { CatalogImage } from '../cinder/types.js';
 
 const PREFIX = 'user.cinderfs.';
 
-/** Attribute values by full name, absent ones left out. `safety` is known once the image was opened. `state` and
- * `last_error` are of this moment. */
+/**
+ * Answered and not listed: they tell of this mount and this moment. `cp -a`, `rsync -X` and `tar --xattrs` copy what is
+ * listed, and a copy is not "attached".
+ */
+export const UNLISTED_XATTRS: ReadonlySet<string> = new Set([`${PREFIX}state`, `${PREFIX}last_error`]);
+
+/**
+ * Attribute values by full name, absent ones left out. `safety` is known once the image was opened. `state` and
+ * `last_error` are of this moment.
+ */
 export function imageXattrs(image: CatalogImage, pool: AttachmentPool): Map<string, string> {
   const attachment = pool.report().find((report) => report.imageId === image.id);
   const values = {

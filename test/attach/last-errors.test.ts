@@ -13,7 +13,24 @@ describe('the last error of an image', () => {
       new CinderfsError('read_failed', 'cannot read 4096 bytes', { image: 'i1', cause }),
     );
     assert.match(line, /^EIO: cannot read 4096 bytes \(image i1, request req-7\)/);
-    assert.match(line, /\[read_failed\] Cause: no attachment\.$/);
+    assert.match(line, /\[read_failed\] Cause: not found\.$/);
+  });
+
+  it('has no word of a service or a driver', () => {
+    const secret = 'iscsiadm -n node.session.auth.password -v CHAP-HUNTER2 on 10.1.2.3';
+    const driver = new CinderfsError('http_failed', `POST /attachments answered 500: ${secret}`, {
+      requestId: 'req-8',
+      remedy: secret,
+    });
+    for (const code of ['attach_refused', 'connector_failed', 'attachment_lost', 'detach_failed'] as const) {
+      const line = failureLine(
+        new CinderfsError(code, secret, { volume: 'v1', remedy: secret, cause: driver }),
+      );
+      assert.doesNotMatch(line, /HUNTER2|iscsiadm|10\.1\.2\.3/, code);
+      assert.match(line, /^E\w+: .*\(volume v1, request req-8\).*\[\w+\]/);
+    }
+    const wrapped = new CinderfsError('read_failed', 'cannot read', { cause: new Error(secret) });
+    assert.doesNotMatch(failureLine(wrapped), /HUNTER2/);
   });
 
   it('is that of a read as well as that of an open, until an open succeeds or the image is gone', async () => {

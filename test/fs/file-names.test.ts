@@ -18,7 +18,10 @@ const anyId = fc.oneof(
   fc.nat({ max: 9 }).map((n) => `0a1b2c3d-0000-4000-8000-00000000000${n}`),
   fc.constantFrom('a~b', 'b', '..', ''),
 );
-const images = fc.uniqueArray(fc.record({ id: anyId, name: anyName }), { selector: ({ id }) => id });
+const images = fc.uniqueArray(
+  fc.record({ id: anyId, name: anyName, createdAt: fc.nat(2).map((day) => new Date(day * 86_400_000)) }),
+  { selector: ({ id }) => id },
+);
 
 describe('file names', () => {
   it('are legal, distinct and complete, whatever the images are called', () => {
@@ -37,7 +40,8 @@ describe('file names', () => {
     fc.assert(
       fc.property(images, (list) => {
         const names = assignFileNames(list);
-        assert.deepEqual(assignFileNames([...list].reverse()), new Map([...names].reverse()));
+        const other = assignFileNames([...list].reverse());
+        for (const [id, name] of names) assert.equal(other.get(id), name);
       }),
     );
   });
@@ -67,17 +71,58 @@ describe('file names', () => {
     });
   }
 
-  it('gives every image of a shared name the short suffix', () => {
-    assert.deepEqual(namesOf({ id: A, name: 'x' }, { id: C, name: 'x' }), ['x~0a1b2c3d', 'x~ffffffff']);
+  for (const [name, expected] of [
+    ['right\u202eto left', 'right%E2%80%AEto left'],
+    ['two\u2028lines', 'two%E2%80%A8lines'],
+    ['zero\u200bwidth', 'zero%E2%80%8Bwidth'],
+    ['\ufeffbom', '%EF%BB%BFbom'],
+    ['del\u007f', 'del%7F'],
+    ['soft\u00adhyphen', 'soft%C2%ADhyphen'],
+    ['filler\u3164', 'filler%E3%85%A4'],
+  ] as const) {
+    it(`hides nothing in a name: ${expected}`, () => {
+      assert.deepEqual(namesOf({ id: A, name }), [expected]);
+    });
+  }
+
+  it('leaves a name with the oldest image that has it; others get the short suffix', () => {
+    const [older, newer] = [new Date(1000), new Date(2000)];
+    const names = assignFileNames([
+      { id: A, name: 'x', createdAt: newer },
+      { id: C, name: 'x', createdAt: older },
+    ]);
+    assert.equal(names.get(C), 'x');
+    assert.equal(names.get(A), 'x~0a1b2c3d');
+  });
+
+  it('takes no name away when another image comes, whatever that is called', () => {
+    fc.assert(
+      fc.property(images, anyId, anyName, (list, id, name) => {
+        fc.pre(list.every((image) => image.id !== id));
+        const before = assignFileNames(list);
+        const after = assignFileNames([...list, { id, name, createdAt: new Date(3 * 86_400_000) }]);
+        for (const image of list) {
+          const had = before.get(image.id) ?? '';
+          // Only where the newcomer could not be told apart otherwise: by its whole id.
+          if (after.get(id) !== had) assert.equal(after.get(image.id), had);
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('gives the whole id where the short suffix is shared too', () => {
-    assert.deepEqual(namesOf({ id: A, name: 'x' }, { id: B, name: 'x' }), [`x~${A}`, `x~${B}`]);
+    const names = namesOf(
+      { id: A, name: 'x' },
+      { id: B, name: 'x' },
+      { id: A.replace(/1$/, '3'), name: 'x' },
+    );
+    assert.deepEqual(names, ['x', 'x~0a1b2c3d', `x~${A.replace(/1$/, '3')}`]);
   });
 
   it('keeps apart an image that is literally called like the suffixed name of another', () => {
-    const names = namesOf({ id: A, name: 'x' }, { id: C, name: 'x' }, { id: B, name: 'x~0a1b2c3d' });
-    assert.deepEqual(names, [`x~${A}`, 'x~ffffffff', 'x~0a1b2c3d~0a1b2c3d']);
+    const names = namesOf({ id: A, name: 'x' }, { id: C, name: 'x' }, { id: B, name: 'x~ffffffff' });
+    assert.deepEqual(names, ['x', `x~${C}`, 'x~ffffffff'], 'the older of the two keeps it');
   });
 
   it('gives a nameless image its id', () => {
@@ -91,7 +136,8 @@ describe('file names', () => {
 });
 
 function namesOf(...list: Named[]): string[] {
-  return [...assignFileNames(list).values()];
+  const names = assignFileNames(list);
+  return list.map(({ id }) => names.get(id) ?? '');
 }
 
 function assertLegal(name: string): void {

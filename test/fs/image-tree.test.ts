@@ -58,8 +58,10 @@ describe('the image tree', () => {
     assert.ok(hidden?.is === 'directory' && hidden.children.has('status'));
   });
 
-  it('shows the size, owner, mode and update time of the image', () => {
-    const tree = treeOf([fakeImage({ id: 'a', size: 123, updatedAt: new Date(5000) })]);
+  it('shows the size, owner, mode and content time of the image', () => {
+    const tree = treeOf([
+      fakeImage({ id: 'a', size: 123, createdAt: new Date(5000), updatedAt: new Date(9000) }),
+    ]);
     const { node, ...attributes } = tree.root.children.get('a') ? attributesOf(tree, 'a') : { node: 0 };
     assert.equal(node, hashToNode('image:a'));
     assert.deepEqual(attributes, {

@@ -6,6 +6,8 @@ import { systemClock, type Clock } from '../../src/async/clock.js';
 import { ROOT_NODE } from '../../src/fs/filesystem.js';
 import { Backings } from '../../src/fs/fuse/backings.js';
 import { Descriptors } from '../../src/fs/fuse/descriptors.js';
+import { DirectorySnapshots } from '../../src/fs/fuse/directory-snapshots.js';
+import { HandleQuota } from '../../src/fs/fuse/handle-quota.js';
 import { Dispatcher } from '../../src/fs/fuse/dispatcher.js';
 import { EarlierFiles } from '../../src/fs/fuse/earlier-files.js';
 import { KnownNodes } from '../../src/fs/fuse/known-nodes.js';
@@ -57,6 +59,8 @@ function harness(
       earlier: new EarlierFiles({ journal: undefined, filesystem, files }),
       inherited: false,
       directories,
+      snapshots: new DirectorySnapshots(),
+      quota: new HandleQuota(100),
       nextDirectory: () => directories.size + 1,
       onOpened: () => undefined,
       routes: { kept: () => undefined, queue: () => false },

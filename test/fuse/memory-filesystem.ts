@@ -62,6 +62,8 @@ export class MemoryFilesystem implements Filesystem {
 
   lookup(parent: number, name: string): Promise<Attributes> {
     this.#count('lookup');
+    if (name === '.') return this.getattr(parent);
+    if (name === '..') return this.getattr(ROOT_NODE);
     if (parent !== ROOT_NODE) throw new CinderfsError('not_a_directory', 'no directory');
     for (const [node, file] of this.#files) if (file.name === name) return Promise.resolve(stat(node, file));
     return Promise.reject(new CinderfsError('image_not_found', `no ${name}`));

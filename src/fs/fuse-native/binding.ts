@@ -21,7 +21,10 @@ export interface NativeStatfs {
   readonly bsize: number;
   readonly frsize: number;
   readonly blocks: number;
+  readonly bfree: number;
+  readonly bavail: number;
   readonly files: number;
+  readonly ffree: number;
   readonly namemax: number;
 }
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { IO_SIZE } from '../attributes.js';
+import { blocksOf, IO_SIZE } from '../attributes.js';
 import type { Attributes, NodeKind } from '../filesystem.js';
 import type { NativeStat } from './binding.js';
 
@@ -19,7 +19,7 @@ export function nativeStat(attributes: Attributes): NativeStat {
     nlink: attributes.links,
     ino: 0,
     blksize: IO_SIZE,
-    blocks: Math.ceil(attributes.size / 512),
+    blocks: blocksOf(attributes),
     atime: attributes.modifiedMs,
     mtime: attributes.modifiedMs,
     ctime: attributes.changedMs,

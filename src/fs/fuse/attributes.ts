@@ -1,3 +1,4 @@
+import { blocksOf } from '../attributes.js';
 import type { Attributes, NodeKind } from '../filesystem.js';
 import { ATTR_OUT, ENTRY_OUT } from './messages.js';
 import { PAGE_SIZE } from './protocol.js';
@@ -43,7 +44,7 @@ function attrFields(attributes: Attributes): Partial<Values<typeof ATTR_OUT.fiel
   return {
     ino: attributes.node,
     size: attributes.size,
-    blocks: Math.ceil(attributes.size / 512),
+    blocks: blocksOf(attributes),
     atime: modified,
     atimensec: modifiedNs,
     mtime: modified,

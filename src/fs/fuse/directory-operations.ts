@@ -9,11 +9,12 @@ import { structure } from './request.js';
 /** Listing. Attributes travel with the names (READDIRPLUS), so that `ls -l` asks once per page, not per image. */
 export const DIRECTORY_OPERATIONS: Readonly<Record<number, Operation>> = {
   [Opcode.OPENDIR]: operation(structure(OPEN_IN), (context, { request }) => {
+    context.quota.take(request.uid);
     const fh = context.nextDirectory();
-    context.directories.set(fh, new DirectoryStream(request.node));
+    context.directories.set(fh, new DirectoryStream(request.node, request.uid, context.snapshots));
     return {
       payload: [OPEN_OUT.encode({ fh })],
-      undelivered: () => context.directories.delete(fh),
+      undelivered: () => close(context, fh),
     };
   }),
 
@@ -23,8 +24,8 @@ export const DIRECTORY_OPERATIONS: Readonly<Record<number, Operation>> = {
     read(context, call, context.attributeTtlSeconds),
   ),
 
-  [Opcode.RELEASEDIR]: operation(structure(RELEASE_IN), ({ directories }, { arguments: { fh } }) => {
-    directories.delete(fh);
+  [Opcode.RELEASEDIR]: operation(structure(RELEASE_IN), (context, { arguments: { fh } }) => {
+    close(context, fh);
     return EMPTY;
   }),
 };
@@ -39,7 +40,7 @@ async function read(
   { request, arguments: { fh, offset, size } }: ReadCall,
   plusTtl?: number,
 ): Promise<Outcome> {
-  const stream = context.directories.get(fh) ?? openedBefore(context, fh, request.node);
+  const stream = context.directories.get(fh) ?? openedBefore(context, fh, request);
   if (stream === undefined) return refuse('EBADF');
   if (stream.needsSnapshot(offset)) stream.take(await context.filesystem.readdir(stream.node));
   const { bytes, looked } = stream.page(offset, Math.min(size, MAX_READ), plusTtl);
@@ -56,9 +57,21 @@ async function read(
  * A directory that an earlier engine had open: its snapshot is lost, but the catalog that it was taken of was kept, so
  * that the offsets mean what they meant.
  */
-function openedBefore(context: OperationContext, fh: number, node: number): DirectoryStream | undefined {
+function openedBefore(
+  context: OperationContext,
+  fh: number,
+  { node, uid }: Request,
+): DirectoryStream | undefined {
   if (!context.inherited) return undefined;
-  const stream = new DirectoryStream(node);
+  context.quota.adopt(uid);
+  const stream = new DirectoryStream(node, uid, context.snapshots);
   context.directories.set(fh, stream);
   return stream;
+}
+
+function close({ directories, quota }: OperationContext, fh: number): void {
+  const stream = directories.get(fh);
+  if (stream === undefined) return;
+  directories.delete(fh);
+  quota.give(stream.uid);
 }

@@ -1,5 +1,6 @@
 import type { DirectoryEntry } from '../filesystem.js';
 import { entryFields, entryType } from './attributes.js';
+import type { DirectorySnapshots, ListedEntry } from './directory-snapshots.js';
 import { DIRENT, ENTRY_OUT } from './messages.js';
 
 /** What one READDIR or READDIRPLUS answers with. */
@@ -9,21 +10,21 @@ export interface DirectoryPage {
   readonly looked: readonly number[];
 }
 
-interface Item {
-  readonly name: Buffer;
-  readonly entry: DirectoryEntry;
-}
-
 /**
  * One open directory: the entries as they were when its reading began, so that a catalog that changes meanwhile
- * neither repeats nor skips one. Rewinding takes a new snapshot.
+ * neither repeats nor skips one. Rewinding takes a new snapshot. All streams share their snapshots.
  */
 export class DirectoryStream {
   readonly node: number;
-  #items: readonly Item[] | undefined;
+  /** Who opened it. */
+  readonly uid: number;
+  readonly #snapshots: DirectorySnapshots;
+  #entries: WeakRef<readonly DirectoryEntry[]> | undefined;
 
-  constructor(node: number) {
+  constructor(node: number, uid: number, snapshots: DirectorySnapshots) {
     this.node = node;
+    this.uid = uid;
+    this.#snapshots = snapshots;
   }
 
   /** True when the next page needs a fresh snapshot. */
@@ -32,16 +33,23 @@ export class DirectoryStream {
   }
 
   take(entries: readonly DirectoryEntry[]): void {
-    this.#items = entries.map((entry) => ({ entry, name: Buffer.from(entry.name) }));
+    this.#snapshots.keep(entries);
+    this.#entries = new WeakRef(entries);
+  }
+
+  get #items(): readonly ListedEntry[] | undefined {
+    const entries = this.#entries?.deref();
+    return entries === undefined ? undefined : this.#snapshots.of(entries);
   }
 
   /** Entries from `offset` on, as many as fit in `room` bytes; `plusTtl` (seconds) makes it READDIRPLUS. */
   page(offset: number, room: number, plusTtl?: number): DirectoryPage {
     const bytes = Buffer.alloc(room);
     const looked: number[] = [];
+    const items = this.#items ?? [];
     let used = 0;
     for (let index = offset; ; index += 1) {
-      const item = this.#at(index);
+      const item = at(items, index);
       if (item === undefined) break;
       const direntAt = used + (plusTtl === undefined ? 0 : ENTRY_OUT.size);
       const end = direntAt + align8(DIRENT.size + item.name.length);
@@ -61,12 +69,15 @@ export class DirectoryStream {
     }
     return { bytes: bytes.subarray(0, used), looked };
   }
+}
 
-  /** `.` and `..` come first and carry no entry: the kernel takes a node id of 0 as "do not look this one up". */
-  #at(index: number): { name: Buffer; entry?: DirectoryEntry } | undefined {
-    const dots = DOTS[index];
-    return dots === undefined ? this.#items?.[index - DOTS.length] : { name: dots };
-  }
+/** `.` and `..` come first and carry no entry: the kernel takes a node id of 0 as "do not look this one up". */
+function at(
+  items: readonly ListedEntry[],
+  index: number,
+): { readonly name: Buffer; readonly entry?: DirectoryEntry } | undefined {
+  const dots = DOTS[index];
+  return dots === undefined ? items[index - DOTS.length] : { name: dots };
 }
 
 const DOTS = [Buffer.from('.'), Buffer.from('..')];

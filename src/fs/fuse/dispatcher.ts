@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { CinderfsError } from '../../errors.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import type { Log } from '../../log.js';
@@ -157,7 +157,7 @@ export class Dispatcher {
     if (read !== undefined) this.#parts.onExpired?.(read, since);
     this.#parts.device.fail(request.unique, errnoOf(thrown));
     this.#parts.log[error.kind.level](
-      { op: opcodeName(request.opcode), node: request.node, code: error.code },
+      { op: opcodeName(request.opcode), node: request.node, code: error.code, cause: causeOf(error) },
       error.toLine(),
     );
   }
@@ -174,6 +174,11 @@ export class Dispatcher {
     });
     return true;
   }
+}
+
+/** Users are not told what a service or a driver said: the log is. */
+function causeOf({ cause }: CinderfsError): string | undefined {
+  return cause === undefined ? undefined : reasonOf(cause);
 }
 
 function takeBack(outcome: Outcome): void {

@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import type { OpenFile } from '../filesystem.js';
 import { systemCalls } from './ioctl.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from './messages.js';
 import type { Opened } from './open-files.js';
@@ -92,17 +93,22 @@ async function seekHere(
 /** From open() on the file is ours to release, whatever happens. */
 async function openAnew(
   context: OperationContext,
-  { node, unique }: Request,
+  { node, unique, uid }: Request,
   flags: number,
   signal: AbortSignal,
 ): Promise<Opened> {
-  const file = await context.filesystem.open(node, flags, { signal });
+  const { filesystem, files, quota } = context;
+  // Those that wait for their attach count as well.
+  quota.take(uid);
+  let file: OpenFile | undefined;
   try {
+    file = await filesystem.open(node, flags, { signal });
     file.fenced.throwIfAborted();
     signal.throwIfAborted();
-    return await context.files.add(file, unique);
+    return await files.add(file, unique, uid);
   } catch (error) {
-    context.filesystem.release(file.handle);
+    quota.give(uid);
+    if (file !== undefined) filesystem.release(file.handle);
     throw error;
   }
 }

@@ -51,7 +51,10 @@ export const NODE_OPERATIONS: Readonly<Record<number, Operation>> = {
     return answer(
       STATFS_OUT.encode({
         blocks: stats.blocks,
+        bfree: stats.blocks,
+        bavail: stats.blocks,
         files: stats.files,
+        ffree: stats.files,
         bsize: stats.blockSize,
         frsize: stats.blockSize,
         namelen: stats.nameMax,

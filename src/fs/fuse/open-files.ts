@@ -2,6 +2,7 @@ import type { FileMemo, OpenFile } from '../filesystem.js';
 import type { ServedFile } from '../transport.js';
 import type { Backings } from './backings.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
+import type { HandleQuota } from './handle-quota.js';
 import type { OpenJournal, OpenRecord } from './open-journal.js';
 import { RESENT } from './protocol.js';
 import { FH_ENTRIES, HandleState, SharedHandles, entryOf, handleNumber } from './shared-handles.js';
@@ -12,6 +13,8 @@ export interface Opened {
   readonly file: OpenFile;
   readonly descriptor: Descriptor | undefined;
   readonly backingId: number | undefined;
+  /** Who opened it. */
+  readonly uid: number;
 }
 
 export interface OpenFilesParts {
@@ -19,6 +22,8 @@ export interface OpenFilesParts {
   readonly backings: Backings;
   /** The bytes of `file` must leave the kernel's caches. */
   readonly onFenced: (file: OpenFile) => void;
+  /** Gets back what open() took from it. */
+  readonly quota?: HandleQuota | undefined;
   /** Where open files are noted for the engine that comes after this one. */
   readonly journal?: OpenJournal | undefined;
 }
@@ -30,6 +35,7 @@ export class OpenFiles {
   readonly #opened = new Map<number, Opened>();
   readonly #stalled = new Set<Descriptor>();
   readonly #freeEntries: number[] = [];
+  #readable = 0;
   #cautious = false;
   #nextEntry = 1;
   #generation = 0;
@@ -44,31 +50,32 @@ export class OpenFiles {
    * Prepares the file that the request `unique` opened for reading and publishes it to the workers. On failure the
    * file is still the caller's.
    */
-  async add(file: OpenFile, unique: bigint): Promise<Opened> {
+  async add(file: OpenFile, unique: bigint, uid = 0): Promise<Opened> {
     const { node, size, memo } = file;
     const descriptor = await this.#descriptorOf(file);
     const backingId = this.#parts.backings.acquire(node, size, descriptor);
-    const opened = { fh: this.#number(descriptor !== undefined), file, descriptor, backingId };
+    const opened = { fh: this.#number(descriptor !== undefined), file, descriptor, backingId, uid };
     this.#publish(opened);
     try {
       if (memo !== undefined) this.#note(opened, unique, memo);
       return opened;
     } catch (error) {
-      this.remove(opened.fh);
+      this.#drop(opened);
       throw error;
     }
   }
 
   /** Takes `file` for what the kernel knows as `fh` since an earlier engine. On failure it is still the caller's. */
-  async rebuild({ fh, node }: OpenRecord, file: OpenFile): Promise<Opened> {
+  async rebuild({ fh, node, uid = 0 }: OpenRecord, file: OpenFile): Promise<Opened> {
     const descriptor = await this.#descriptorOf(file);
-    const opened = { fh, file, descriptor, backingId: this.#parts.backings.of(node) };
+    const opened = { fh, file, descriptor, backingId: this.#parts.backings.of(node), uid };
     this.#publish(opened);
     return opened;
   }
 
   /** Forgets a file of an earlier engine that was closed before it was rebuilt. */
-  forget({ fh, node }: OpenRecord): void {
+  forget({ fh, node, uid = 0 }: OpenRecord): void {
+    this.#parts.quota?.give(uid);
     this.#parts.backings.release(node);
     if (entryOf(fh) !== 0) this.#freeEntries.push(entryOf(fh));
     this.#parts.journal?.closed(fh);
@@ -82,7 +89,15 @@ export class OpenFiles {
   remove(fh: number): OpenFile | undefined {
     const opened = this.#opened.get(fh);
     if (opened === undefined) return undefined;
+    this.#parts.quota?.give(opened.uid);
+    this.#drop(opened);
+    return opened.file;
+  }
+
+  #drop(opened: Opened): void {
+    const { fh } = opened;
     this.#opened.delete(fh);
+    if (opened.descriptor !== undefined) this.#readable -= 1;
     this.#parts.backings.release(opened.file.node);
     if (entryOf(fh) !== 0) {
       this.shared.setState(fh, HandleState.free);
@@ -90,12 +105,11 @@ export class OpenFiles {
     }
     if (opened.descriptor !== undefined) this.#parts.descriptors.release(opened.descriptor);
     this.#parts.journal?.closed(fh);
-    return opened.file;
   }
 
   /** Whether a worker reads any of them. */
   get watched(): boolean {
-    return [...this.#opened.values()].some(({ descriptor }) => descriptor !== undefined);
+    return this.#readable > 0;
   }
 
   /** Sends the reads of every file of `descriptor` to the main thread, or back to the workers. */
@@ -125,8 +139,8 @@ export class OpenFiles {
   }
 
   /** For the engine that comes after this one. */
-  #note({ fh, backingId, file: { node } }: Opened, unique: bigint, memo: FileMemo): void {
-    this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), backingId, memo });
+  #note({ fh, backingId, uid, file: { node } }: Opened, unique: bigint, memo: FileMemo): void {
+    this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), uid, backingId, memo });
   }
 
   async #descriptorOf({ source, connection }: OpenFile): Promise<Descriptor | undefined> {
@@ -137,6 +151,7 @@ export class OpenFiles {
   #publish(opened: Opened): void {
     const { fh, descriptor, file } = opened;
     this.#opened.set(fh, opened);
+    if (descriptor !== undefined) this.#readable += 1;
     if (descriptor !== undefined && entryOf(fh) !== 0) {
       const state = this.#stateOf(descriptor);
       this.shared.publish(fh, { ...descriptor, size: file.size }, state);
@@ -149,7 +164,8 @@ export class OpenFiles {
    * Keeps number and backing file of a file that an earlier engine had open, before anything new is opened: the kernel
    * answers EIO when one inode is opened in two ways.
    */
-  #reserve({ fh, node, backingId }: OpenRecord): void {
+  #reserve({ fh, node, backingId, uid = 0 }: OpenRecord): void {
+    this.#parts.quota?.adopt(uid);
     this.#parts.backings.adopt(node, backingId);
     for (; this.#nextEntry <= entryOf(fh); this.#nextEntry += 1) this.#freeEntries.push(this.#nextEntry);
     const at = this.#freeEntries.indexOf(entryOf(fh));

@@ -8,6 +8,8 @@ export interface OpenRecord {
   readonly node: number;
   /** The OPEN that made it, as a decimal: when it comes again, its answer was lost and is given again. */
   readonly unique: string;
+  /** Who opened it; root, where an earlier version did not note it. */
+  readonly uid?: number | undefined;
   /** The kernel reads it by itself through this backing file, which the mount keeps. */
   readonly backingId?: number | undefined;
   readonly memo: FileMemo;
@@ -66,6 +68,7 @@ function parseLine(line: string): OpenRecord | { readonly closed: number } | und
     isNumber(entry.node) &&
     typeof entry.unique === 'string' &&
     /^\d{1,20}$/.test(entry.unique) &&
+    (entry.uid === undefined || isNumber(entry.uid)) &&
     (entry.backingId === undefined || isNumber(entry.backingId)) &&
     typeof entry.memo === 'object' &&
     entry.memo !== null;

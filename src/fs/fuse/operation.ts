@@ -1,7 +1,9 @@
 import type { Filesystem } from '../filesystem.js';
+import type { DirectorySnapshots } from './directory-snapshots.js';
 import type { DirectoryStream } from './directory-stream.js';
 import type { EarlierFiles } from './earlier-files.js';
 import type { ReplyErrno } from './errno.js';
+import type { HandleQuota } from './handle-quota.js';
 import type { KnownNodes } from './known-nodes.js';
 import type { OpenFiles } from './open-files.js';
 import type { ReadRoutes } from './read-routes.js';
@@ -18,6 +20,8 @@ export interface OperationContext {
   /** Whether there was an earlier engine: directories it had open are opened again when they are read. */
   readonly inherited: boolean;
   readonly directories: Map<number, DirectoryStream>;
+  readonly snapshots: DirectorySnapshots;
+  readonly quota: HandleQuota;
   /** A number for an open directory. */
   readonly nextDirectory: () => number;
   /** A file was opened that workers may read. */

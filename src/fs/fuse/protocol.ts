@@ -62,6 +62,8 @@ export const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
 /** INIT flags. Bits 32 and up travel in flags2, and only when both sides set INIT_EXT: hence bigint. */
 export const InitFlag = {
   ASYNC_READ: 1n << 0n,
+  /** Handles of files outlive what the kernel caches of them: it looks "." up by node id. */
+  EXPORT_SUPPORT: 1n << 4n,
   DO_READDIRPLUS: 1n << 13n,
   READDIRPLUS_AUTO: 1n << 14n,
   ASYNC_DIO: 1n << 15n,

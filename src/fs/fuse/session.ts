@@ -5,11 +5,13 @@ import type { ServedFile, TransportOptions } from '../transport.js';
 import { Backings } from './backings.js';
 import { Descriptors } from './descriptors.js';
 import type { FuseDevice } from './device.js';
+import { DirectorySnapshots } from './directory-snapshots.js';
 import { Dispatcher } from './dispatcher.js';
 import type { ReplyErrno } from './errno.js';
 import { EarlierFiles } from './earlier-files.js';
 import type { InFlight } from './in-flight.js';
 import { systemCalls } from './ioctl.js';
+import { HandleQuota } from './handle-quota.js';
 import { KnownNodes } from './known-nodes.js';
 import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './messages.js';
 import type { Agreement } from './negotiation.js';
@@ -65,6 +67,7 @@ export class Session {
   readonly #parts: SessionParts;
   readonly #nodes: KnownNodes;
   readonly #ages: ReadAges;
+  readonly #quota: HandleQuota;
   readonly #pieces: SharedPieces;
   readonly #exports = new SharedExports(WORKER_SEATS);
   readonly #images = new SharedImages(WORKER_SEATS);
@@ -83,6 +86,7 @@ export class Session {
     const answer = this.#refuseRead.bind(this);
     this.#parts = parts;
     this.#ages = new ReadAges(clock);
+    this.#quota = new HandleQuota(options.handlesPerUser ?? Infinity);
     this.#pieces = new SharedPieces(options.pieceBytes ?? 0);
     this.#nodes = new KnownNodes(this.#inherited);
     this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
@@ -91,6 +95,7 @@ export class Session {
       descriptors: this.#descriptors,
       backings: new Backings(this.#passthrough(), log),
       onFenced: ({ node }) => this.#dropPages(node),
+      quota: this.#quota,
       journal: survival?.journal,
     });
     this.#earlier = new EarlierFiles({
@@ -214,6 +219,8 @@ export class Session {
       earlier: this.#earlier,
       inherited: this.#inherited,
       directories: new Map(),
+      snapshots: new DirectorySnapshots(),
+      quota: this.#quota,
       nextDirectory: () => (this.#directories += 1),
       onOpened: () => this.#watch.arm(),
       routes: new ReadRoutes(() => this.#lanes, this.#pieces),
