@@ -105,9 +105,10 @@ it('grows as far as it may, says so, and lets readers wait for an answer then', 
 });
 
 it('lets a mount start that cannot keep them, in one line, but no later engine', async (t) => {
-  const { warnings } = await world(t);
+  const { file, warnings } = await world(t);
   const log = { ...silentLog, warn: (_: object, text: string) => void warnings.push(text) };
-  const path = '/nonexistent/in-flight';
+  // Below a file there is room for nothing.
+  const path = `${file}/in-flight`;
   const agreement = { minor: 37, flags: 0n };
   assert.equal(openInFlight({ path, fresh: true, agreement, seats: SEATS, log }), undefined);
   assert.deepEqual(warnings, ['the mount will end with this process, should it crash']);
