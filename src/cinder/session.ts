@@ -5,12 +5,16 @@ import { SingleFlight } from '../async/single-flight.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
+import { Credentials } from './credentials.js';
 import type { Http, HttpAnswer, HttpRequest } from './http.js';
+import { failedLogin, refusedLogin, refusedToken, REFUSALS } from './login-error.js';
 import { selectEndpoint, type ServiceName } from './service-catalog.js';
 import { loginBody, loginUrl, tokenOf, type Token } from './token.js';
 
 export interface SessionOptions {
   readonly cloud: CloudConfig;
+  /** What the settings say now; throws where they cannot be read any more. Absent: they cannot change. */
+  readonly reread?: (() => CloudConfig) | undefined;
   readonly http: Http;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,6 +33,15 @@ const HEDGE_MS = 10_000;
 /** After a renewal failed, the old token serves on; Keystone is asked again after this. */
 const RENEWAL_PAUSE_MS = 10_000;
 
+/** What Keystone refused is not tried again at once, unless the settings change: it locks accounts that guess. */
+const REFUSAL_PAUSE = { firstMs: 1_000, longestMs: 30_000 };
+
+/** Since when logins fail (wall clock, milliseconds), and why. */
+export interface LoginFailure {
+  readonly since: number;
+  readonly error: CinderfsError;
+}
+
 const NAMES: Readonly<Record<ServiceName, string>> = { image: 'Glance', volume: 'Cinder' };
 
 /**
@@ -38,11 +51,30 @@ const NAMES: Readonly<Record<ServiceName, string>> = { image: 'Glance', volume: 
 export class Session {
   readonly #options: SessionOptions;
   readonly #logins = new SingleFlight<'login', Token>();
+  readonly #credentials: Credentials;
   #token: Token | undefined;
   #renewalPausedUntil = -Infinity;
+  #refused: { readonly error: CinderfsError; readonly until: number } | undefined;
+  #refusals = 0;
+  #failure: LoginFailure | undefined;
+  /** That of the first token: a session is in one project, whatever the settings say later. */
+  #projectId: string | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#credentials = new Credentials(options);
+  }
+
+  /** Undefined while logins succeed. */
+  get loginFailure(): LoginFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Reads the settings again and logs in with them; meanwhile the token that there is serves on. */
+  reload(): void {
+    this.#credentials.renewed({ now: true });
+    this.#refused = undefined;
+    this.#renewInBackground();
   }
 
   /**
@@ -61,7 +93,7 @@ export class Session {
   /** Where `service` is, without a trailing slash. */
   async endpoint(service: ServiceName, wait: { signal?: AbortSignal | undefined } = {}): Promise<string> {
     const { endpoints, projectId } = await this.token(wait);
-    return selectEndpoint(this.#options.cloud[service], endpoints, projectId).replace(/\/+$/, '');
+    return selectEndpoint(this.#credentials.cloud[service], endpoints, projectId).replace(/\/+$/, '');
   }
 
   /** Sends the request with our token. A token that is refused is replaced, and the request sent again, once. */
@@ -75,7 +107,11 @@ export class Session {
     } catch (error) {
       if (!isRefusal(error)) throw error;
       // 401 says the request was not looked at: even a POST may be sent again.
-      return this.#send(service, left(), await this.#replace(token, left()));
+      const fresh = await this.#replace(token, left());
+      return this.#send(service, left(), fresh).catch((refusal: unknown) => {
+        if (!isRefusal(refusal)) throw refusal;
+        throw refusedToken(CinderfsError.from(refusal), NAMES[service], this.#credentials.cloud);
+      });
     }
   }
 
@@ -110,25 +146,87 @@ export class Session {
   /** The login that runs, or a new one. It belongs to all who wait for it, so nobody's leaving ends it. */
   #login(): Promise<Token> {
     return this.#logins.run('login', async () => {
-      const { clock, log, timeoutMs } = this.#options;
-      const once = (deadlineMs: number, signal: AbortSignal): Promise<Token> =>
-        this.#logIn(deadlineMs, signal);
-      const token = await hedged(once, { clock, everyMs: HEDGE_MS, totalMs: timeoutMs });
-      log.debug({ user: token.userName, project: token.projectName }, 'logged in to OpenStack');
-      this.#token = token;
-      return token;
+      try {
+        const token = this.#inSameProject(await this.#logInOrAgain());
+        this.#succeed(token);
+        return token;
+      } catch (thrown) {
+        const error = CinderfsError.from(thrown);
+        this.#failure = { since: this.#failure?.since ?? this.#options.clock.wall(), error };
+        throw error;
+      }
     });
   }
 
+  /** Credentials that are refused are looked up again: they may have been replaced while their token lived. */
+  async #logInOrAgain(): Promise<Token> {
+    const refused = this.#refused;
+    if (refused !== undefined && this.#options.clock.now() < refused.until && !this.#credentials.renewed())
+      throw refused.error;
+    try {
+      return await this.#logInHedged();
+    } catch (error) {
+      if (!CinderfsError.is(error) || error.code !== 'auth_failed') throw error;
+      this.#refuse(error);
+      if (!this.#credentials.renewed({ now: true })) throw error;
+    }
+    return this.#logInHedged().catch((error: unknown) => {
+      if (CinderfsError.is(error) && error.code === 'auth_failed') this.#refuse(error);
+      throw error;
+    });
+  }
+
+  #refuse(error: CinderfsError): void {
+    const pause = Math.min(REFUSAL_PAUSE.longestMs, REFUSAL_PAUSE.firstMs * 2 ** this.#refusals);
+    this.#refusals = Math.min(this.#refusals + 1, 10);
+    this.#refused = { error, until: this.#options.clock.now() + pause };
+  }
+
+  #succeed(token: Token): void {
+    const { log } = this.#options;
+    log.debug({ user: token.userName, project: token.projectName }, 'logged in to OpenStack');
+    if (this.#failure !== undefined) log.info({ user: token.userName }, 'logins succeed again');
+    this.#failure = undefined;
+    this.#refused = undefined;
+    this.#refusals = 0;
+    this.#token = token;
+  }
+
+  #inSameProject(token: Token): Token {
+    this.#projectId ??= token.projectId;
+    if (token.projectId === this.#projectId) return token;
+    const { cloud } = this.#credentials;
+    throw new CinderfsError(
+      'auth_failed',
+      `the settings of cloud '${cloud.name}' now lead to project ${token.projectId}, and this mount serves ${this.#projectId}`,
+      { remedy: 'Give it credentials of the same project, or mount the other one elsewhere.' },
+    );
+  }
+
+  #logInHedged(): Promise<Token> {
+    const { clock, timeoutMs } = this.#options;
+    const once = (deadlineMs: number, signal: AbortSignal): Promise<Token> => this.#logIn(deadlineMs, signal);
+    return hedged(once, { clock, everyMs: HEDGE_MS, totalMs: timeoutMs });
+  }
+
   async #logIn(deadlineMs: number, signal: AbortSignal): Promise<Token> {
-    const { cloud, http, clock } = this.#options;
+    const { http, clock } = this.#options;
+    const { cloud } = this.#credentials;
     const sentAt = clock.now();
     const url = loginUrl(cloud.authUrl);
     const body = loginBody(cloud.auth);
-    const login = { service: 'Keystone', method: 'POST', url, body, repeat: 'always' } as const;
+    const login = {
+      service: 'Keystone',
+      method: 'POST',
+      url,
+      body,
+      repeat: 'always',
+      accept: REFUSALS,
+    } as const;
     const answer = await http.request({ ...login, deadlineMs, signal }).catch((error: unknown) => {
-      throw loginError(CinderfsError.from(error), cloud);
+      throw failedLogin(CinderfsError.from(error), cloud);
     });
+    if (REFUSALS.includes(answer.status)) throw refusedLogin(answer, cloud);
     return tokenOf(answer, sentAt);
   }
 
@@ -136,7 +234,8 @@ export class Session {
     login: Promise<Token>,
     wait: { signal?: AbortSignal | undefined; deadlineMs?: number | undefined },
   ): Promise<Token> {
-    const { clock, timeoutMs, cloud } = this.#options;
+    const { clock, timeoutMs } = this.#options;
+    const { cloud } = this.#credentials;
     return withDeadline(login, {
       clock,
       ms: wait.deadlineMs ?? timeoutMs * 2,
@@ -149,34 +248,4 @@ export class Session {
 
 function isRefusal(error: unknown): boolean {
   return CinderfsError.is(error) && error.context.status === 401;
-}
-
-function loginError(error: CinderfsError, cloud: CloudConfig): CinderfsError {
-  const { status, requestId, remedy } = error.context;
-  const context = { status, requestId, remedy, cause: error };
-  if (status === 401 || status === 403) {
-    return new CinderfsError(
-      'auth_failed',
-      `Keystone at ${cloud.authUrl} refused ${identityOf(cloud)} (cloud '${cloud.name}')`,
-      context,
-    );
-  }
-  // Keystone answered, but not as one that logs in: a wrong path, or a server that fails.
-  if (status !== undefined)
-    return new CinderfsError('auth_unreachable', `login failed: ${error.message}`, context);
-  return new CinderfsError(
-    'auth_unreachable',
-    `Keystone at ${cloud.authUrl} does not answer: ${error.message}`,
-    context,
-  );
-}
-
-function identityOf({ auth }: CloudConfig): string {
-  if (auth.method === 'application_credential') {
-    const { credential } = auth;
-    return `application credential ${'id' in credential ? credential.id : credential.name}`;
-  }
-  const nameOf = (reference: { id: string } | { name: string }): string =>
-    'id' in reference ? reference.id : reference.name;
-  return `user '${nameOf(auth.user)}' in project '${nameOf(auth.project)}'`;
 }
