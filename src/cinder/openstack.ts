@@ -15,6 +15,8 @@ import { VolumesClient } from './volumes.js';
 
 export interface OpenstackOptions {
   readonly cloud: CloudConfig;
+  /** See SessionOptions. */
+  readonly reread?: (() => CloudConfig) | undefined;
   readonly config: Pick<
     Config,
     'http_timeout' | 'http_retries' | 'volume_microversion' | 'page_size' | 'image_list_ttl'
@@ -43,8 +45,9 @@ export interface Openstack {
  * Throws `auth_failed`, `auth_unreachable`, `endpoint_missing`, `microversion_unsupported` and what HTTP throws.
  */
 export async function connectOpenstack(options: OpenstackOptions): Promise<Openstack> {
-  const { cloud, config, log, clock = systemClock, logIn = true } = options;
-  for (const warning of cloud.warnings) log.warn({ cloud: cloud.name }, warning);
+  const { cloud, reread, config, log, clock = systemClock, logIn = true } = options;
+  // An engine that takes a mount over has said them already, as the one before.
+  for (const warning of logIn ? cloud.warnings : []) log.warn({ cloud: cloud.name }, warning);
   const timeoutMs = config.http_timeout * 1000;
   const http = new Http({
     tls: cloud.tls,
@@ -54,7 +57,7 @@ export async function connectOpenstack(options: OpenstackOptions): Promise<Opens
     timeoutMs,
     retries: config.http_retries,
   });
-  const session = new Session({ cloud, http, clock, log, timeoutMs });
+  const session = new Session({ cloud, reread, http, clock, log, timeoutMs });
   const endpoint = new VolumeEndpoint(session, config.volume_microversion);
   const images = new Images(session, config.page_size);
   const volumes = new VolumesClient(endpoint, config.page_size);

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { open, type FileHandle } from 'node:fs/promises';
 import { CinderfsError, EXIT, reasonOf } from '../errors.js';
 import { requireLogDirectory } from './host-directories.js';
-import { settingsOf } from './settings.js';
+import { cloudOf, settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';
 
 /** SIGHUP: its terminal went away. */
@@ -39,7 +39,11 @@ export function reportToParent(): ParentReport | undefined {
  * it serves. A failure is shown here and becomes this command's exit status (blobfuse2#1070: "exit 0, blank Error:").
  */
 export async function mountInBackground(invocation: Invocation): Promise<number> {
-  const { config } = settingsOf(invocation);
+  const settings = settingsOf(invocation);
+  const { config } = settings;
+  // The daemon logs them, where the person at this terminal does not look.
+  for (const warning of cloudOf(settings, invocation).warnings)
+    invocation.stderr(`cinderfs: warning: ${warning}\n`);
   requireLogDirectory(config);
   const log = await openLog(config.log_file);
   try {

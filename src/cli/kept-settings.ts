@@ -44,7 +44,7 @@ export interface EngineSettings {
   readonly reread: () => CloudConfig;
 }
 
-const CERTIFICATES = ['cacert', 'cert', 'key'] as const;
+const CERTIFICATES = ['cacert', 'extra', 'cert', 'key'] as const;
 
 /** For all engines to come. */
 export function keepSettings(

@@ -16,8 +16,7 @@ import type { Invocation } from './verb.js';
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   // Before anything that a signal could leave half done.
   const stops = new StopSignals();
-  // A terminal that goes away is no reason to end a mount.
-  process.on('SIGHUP', () => undefined);
+  const reloads = new Reloads();
   const parent = link ?? reportToParent();
   if (link === undefined) closeInherited();
   else dieOfBugs(invocation);
@@ -43,6 +42,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
     if (link === undefined) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
     parent?.serving(daemon.handover);
     stops.passTo(daemon);
+    reloads.passTo(daemon);
     await daemon.ended;
     // The kernel ends the connection when no process has it open any more, and threads of this one wait for it.
     if (daemon.gaveUp()) link?.ending();
@@ -89,6 +89,22 @@ function dieOfBugs({ stderr }: Invocation): void {
     stderr(`cinderfs: ${error.stack ?? error.message}\n`);
     process.kill(process.pid, 'SIGKILL');
   });
+}
+
+/**
+ * SIGHUP reads the credentials again; before there is a daemon they are new anyway. A terminal that goes away is no
+ * reason to end a mount.
+ */
+class Reloads {
+  #daemon: Daemon | undefined;
+
+  constructor() {
+    process.on('SIGHUP', () => this.#daemon?.reload());
+  }
+
+  passTo(daemon: Daemon): void {
+    this.#daemon = daemon;
+  }
 }
 
 /** The first SIGTERM or SIGINT ends the start, or drains; the second no longer waits for open files. */

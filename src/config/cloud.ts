@@ -47,7 +47,9 @@ export function loadCloud(sources: CloudSources): CloudConfig {
   const warnings = [...files.warnings];
   const profile = profileOf(chosen, files, warnings);
   const wanted = textOf(overrides.region_name) ?? chosen.region;
-  const region = regionOf({ ...chosen, profile }, wanted);
+  // A flag replaces a variable; from what a file lists it chooses.
+  const replaced = chosen.source === 'environment' && wanted !== undefined ? { region_name: wanted } : {};
+  const region = regionOf({ ...chosen, settings: { ...chosen.settings, ...replaced }, profile }, wanted);
   const settings = [chosen.settings, region.values, { region_name: region.name }, overrides].reduce(
     mergeSettings,
     profile,

@@ -44,6 +44,8 @@ export interface Assembled {
   readonly handover: DaemonHandover;
   /** What the control socket talks to. */
   readonly calls: AttachmentCalls;
+  /** Reads the credentials again. */
+  readonly reload: () => void;
 }
 
 /** Milliseconds for closing RBD images that nobody reads any more. */
@@ -93,6 +95,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   shutdown.watch();
   status.serving({
     catalog: openstack.catalog,
+    loginFailure: () => openstack.session.loginFailure,
     pool,
     draining: () => gate.closed,
     opened: () => filesystem.opened(),
@@ -102,6 +105,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
     shutdown,
     handover: new DaemonHandover({ pool, gate, transport, control, clock }),
     calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot },
+    reload: () => openstack.session.reload(),
   };
 }
 
@@ -116,14 +120,14 @@ function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: Ground): Rb
 
 /** Logged in, with a list of images: OpenStack's, or in place the one that the mount has shown so far. */
 async function connect(
-  { config, cloud, mountpoint, log, supervised, stopped }: DaemonSettings,
+  { config, cloud, reread, mountpoint, log, supervised, stopped }: DaemonSettings,
   { cleanup, clock }: Ground,
 ): Promise<Openstack> {
   const file =
     supervised === undefined ? undefined : new ImageFile(`${runDirOf(config, mountpoint)}/images.json`, log);
   cleanup.defer('remove the list of images', () => file?.remove());
   const kept = supervised?.turn.mount === undefined ? undefined : file?.read();
-  const openstack = await connectOpenstack({ cloud, config, log, clock, logIn: kept === undefined });
+  const openstack = await connectOpenstack({ cloud, reread, config, log, clock, logIn: kept === undefined });
   cleanup.defer('close the OpenStack session', () => openstack.close());
   if (kept === undefined) {
     await openstack.catalog.refresh();

@@ -38,6 +38,8 @@ export interface Daemon {
   stop(why: string): Promise<void>;
   /** No longer waits for open files. */
   hurry(): void;
+  /** Reads the credentials again and logs in with them. */
+  reload(): void;
   /** See Shutdown. */
   gaveUp(): boolean;
 }
@@ -83,12 +85,13 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   await control.open();
   try {
     serving = await assemble({ ...settings, mountpoint }, { cleanup, status, control, clock });
-    const { shutdown, handover } = serving;
+    const { shutdown, handover, reload } = serving;
     return {
       ended: shutdown.finished.finally(() => control.close()),
       handover,
       stop: (why) => shutdown.stop(why),
       hurry: () => shutdown.hurry(),
+      reload,
       gaveUp: () => shutdown.gaveUp,
     };
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
 import type { Catalog } from '../cinder/types.js';
+import type { CinderfsError } from '../errors.js';
 import type { ServedFile } from '../fs/transport.js';
 import {
   attachmentStatus,
@@ -22,6 +23,7 @@ export interface StatusParts {
 /** What there is to report once the mount stands. */
 export interface ServingParts {
   readonly catalog: Catalog;
+  readonly loginFailure: () => { readonly since: number; readonly error: CinderfsError } | undefined;
   readonly pool: Pick<PoolService, 'report' | 'figures' | 'lastErrors'>;
   readonly draining: () => boolean;
   /** Open handles and the image each belongs to. */
@@ -59,6 +61,7 @@ export class StatusReporter {
       uptime_seconds: Math.round((clock.now() - this.#startedAt) / 1000),
       fuse,
       cloud,
+      login_failure: loginFailure(serving),
       images: this.#images(serving),
       open_files: serving === undefined ? [] : openFiles(serving),
       attachments: serving === undefined ? [] : serving.pool.report().map(attachmentStatus),
@@ -74,6 +77,13 @@ export class StatusReporter {
     const age = Math.round((this.#parts.clock.wall() - at) / 1000);
     return { count: images.size, generation, age_seconds: Math.max(0, age) };
   }
+}
+
+/** Since when, and why, as a line; the request id is in it. */
+function loginFailure(serving: ServingParts | undefined): DaemonStatus['login_failure'] {
+  const failure = serving?.loginFailure();
+  if (failure === undefined) return null;
+  return { since: new Date(failure.since).toISOString(), reason: failure.error.toLine() };
 }
 
 function openFiles({ opened, served }: ServingParts): readonly OpenFileStatus[] {

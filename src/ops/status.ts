@@ -16,6 +16,8 @@ export interface DaemonStatus {
   readonly uptime_seconds: number;
   readonly fuse: string;
   readonly cloud: string;
+  /** Since when Keystone refuses or does not answer logins, and why; null while they succeed. */
+  readonly login_failure: { readonly since: string; readonly reason: string } | null;
   readonly images: {
     readonly count: number;
     readonly generation: number;

@@ -37,7 +37,7 @@ export const status: Verb = {
 function summary(report: DaemonStatus): Row {
   return {
     Mountpoint: report.mountpoint,
-    State: report.state,
+    State: report.login_failure === null ? report.state : `${report.state}, logins fail`,
     Images: report.images.count,
     'Images Age': `${report.images.age_seconds} s`,
     'Open Files': report.open_files.reduce((sum, file) => sum + file.handles, 0),
@@ -55,6 +55,10 @@ function detail(report: DaemonStatus): Row {
     uptime: `${report.uptime_seconds} s`,
     fuse: report.fuse,
     cloud: report.cloud,
+    logins:
+      report.login_failure === null
+        ? 'succeed'
+        : `fail since ${report.login_failure.since}: ${report.login_failure.reason}`,
     images: `${report.images.count}, listed ${report.images.age_seconds} s ago`,
     open_files: report.open_files
       .map((file) => `${file.image_id} x${file.handles} (${file.served})`)
