@@ -76,7 +76,10 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
     });
 
   const added = (spec: ImageSpec, content: string): Promise<Image> =>
-    cloud.addImage(spec, { file: join(directory, content) });
+    cloud.addImage(
+      { diskFormat: content.startsWith('qcow2') ? 'qcow2' : 'raw', ...spec },
+      { file: join(directory, content) },
+    );
 
   /** Opens the image as a mount would, reads it all, and leaves nothing. */
   async function servedHash(image: Image, connector: PoolOptions['connector']): Promise<string> {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Confinement } from '../../src/attach/qemu/confinement.js';
 import { findProcesses } from '../../src/attach/processes.js';
 import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
 import type { Image } from '../../src/devcloud/model.js';
@@ -35,11 +36,13 @@ describe('an image in a qcow2 volume', { timeout: 300_000 }, () => {
   });
 
   const file = (): string => mounted.at(image.id);
+  const decoders = (socket: string): Promise<readonly number[]> =>
+    findProcesses('qemu-nbd', `--description=${socket}`, [Confinement.uidFor(socket)]);
   const processes = async (): Promise<number> => (await pids()).length;
   const pids = async (): Promise<readonly number[]> => {
     const socket = path.join(dir, 'run', await runDir(), 'nbd', `${image.volumeId ?? ''}.sock`);
-    const marks = [`--socket=${socket.replace(/sock$/, 'raw')}`, `--description=${socket}`];
-    return (await Promise.all(marks.map((mark) => findProcesses('qemu-nbd', mark)))).flat();
+    const raw = findProcesses('qemu-nbd', `--socket=${socket.replace(/sock$/, 'raw')}`);
+    return [...(await raw), ...(await decoders(socket))];
   };
   const runDir = async (): Promise<string> => {
     const found = await readdir(path.join(dir, 'run'), { withFileTypes: true });
@@ -111,7 +114,7 @@ describe('an image in a qcow2 volume', { timeout: 300_000 }, () => {
     const handle = await open(file());
     try {
       const socket = path.join(dir, 'run', await runDir(), 'nbd', `${image.volumeId ?? ''}.sock`);
-      const [decoder] = await findProcesses('qemu-nbd', `--description=${socket}`);
+      const [decoder] = await decoders(socket);
       assert.ok(decoder);
       process.kill(decoder, 'SIGKILL');
       const { buffer } = await handle.read(Buffer.alloc(MiB), 0, MiB, 6 * MiB + 1);

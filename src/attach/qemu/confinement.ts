@@ -1,6 +1,6 @@
 /**
- * A place for a program that reads what a stranger wrote: a user of its own, no capability, no network, and of the file
- * system only /usr, read-only, and one directory.
+ * A place for a program that reads what a stranger wrote: a user of its own, no capability, no network unless it needs it,
+ * and of the file system only /usr, read-only, and one directory.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -17,6 +17,8 @@ export interface Cell {
   /** Belongs to `uid`; the program's working directory. */
   readonly directory: string;
   readonly uid: number;
+  /** It has this host's network; else it has none. */
+  readonly network: boolean;
 }
 
 type Level = 'full' | 'user' | 'none';
@@ -30,7 +32,7 @@ const UIDS = 0x10000;
 const FULL = `set -eu
 PATH=/usr/bin:/bin:/usr/sbin:/sbin
 root=$1 directory=$2; shift 2
-mount -t tmpfs -o mode=0755,size=64k,nr_inodes=64,nosuid,nodev,noexec none "$root"
+mount -t tmpfs -o mode=0755,size=16m,nr_inodes=64,nosuid,nodev,noexec none "$root"
 cd "$root"
 mkdir usr etc cell old proc
 for each in lib lib64 bin sbin; do
@@ -39,7 +41,9 @@ for each in lib lib64 bin sbin; do
     mkdir "$each"; mount --bind "/$each" "$each"; mount -o remount,bind,ro,nosuid,nodev "$each"
   fi
 done
-[ ! -e /etc/ld.so.cache ] || cp /etc/ld.so.cache etc/
+for each in ld.so.cache resolv.conf hosts nsswitch.conf gai.conf; do
+  [ ! -e "/etc/$each" ] || cp "/etc/$each" etc/
+done
 mount --bind /usr usr
 mount -o remount,bind,ro,nosuid,nodev usr
 mount --bind "$directory" cell
@@ -89,12 +93,28 @@ export class Confinement {
     cell: Cell,
   ): Promise<Command> {
     const path = await lookUp({ program, args: [], package: name });
-    this.#level ??= this.#probe(path, cell.uid);
-    const level = await this.#level.catch((error: unknown) => {
+    const level = await this.#allowed(path, cell.uid);
+    return commandAt(level, [path, ...args(level === 'full' ? '/cell' : '/proc/self/cwd')], cell);
+  }
+
+  /** Whether `program` can be confined at all; the log has the reason where it cannot. */
+  async possible({ program, package: name }: Omit<Command, 'args'>): Promise<boolean> {
+    const path = await lookUp({ program, args: [], package: name });
+    return this.#allowed(path, Confinement.uidFor(path)).then(
+      () => true,
+      (error: unknown) => {
+        this.#log.warn({ reason: reasonOf(error) }, 'qemu-nbd runs with all rights of this process');
+        return false;
+      },
+    );
+  }
+
+  #allowed(path: string, uid: number): Promise<Level> {
+    this.#level ??= this.#probe(path, uid).catch((error: unknown) => {
       this.#level = undefined;
       throw error;
     });
-    return commandAt(level, [path, ...args(level === 'full' ? '/cell' : '/proc/self/cwd')], cell);
+    return this.#level;
   }
 
   /** The most that the kernel and this process's rights allow; found out by running `program` so. */
@@ -108,7 +128,7 @@ export class Confinement {
         if (level !== 'full')
           this.#log.warn(
             { reason: reasons.join('; '), confinement: level },
-            'the kernel refuses namespaces; volumes in a format are decoded with less between them and this host',
+            'the kernel refuses namespaces; qemu-nbd runs with less between it and this host',
           );
         return level;
       }
@@ -124,7 +144,7 @@ export class Confinement {
 
 async function tryLevel(level: Level, program: string, uid: number): Promise<void> {
   const base = await mkdtemp(join(tmpdir(), 'cinderfs-cell-'));
-  const cell = { root: join(base, 'root'), directory: join(base, 'inside'), uid };
+  const cell = { root: join(base, 'root'), directory: join(base, 'inside'), uid, network: false };
   try {
     for (const path of [cell.root, cell.directory]) await mkdir(path);
     await run(commandAt(level, [program, '--version'], cell), { timeoutMs: PROBE_MS });
@@ -133,7 +153,11 @@ async function tryLevel(level: Level, program: string, uid: number): Promise<voi
   }
 }
 
-function commandAt(level: Level, command: readonly string[], { root, directory, uid }: Cell): Command {
+function commandAt(
+  level: Level,
+  command: readonly string[],
+  { root, directory, uid, network }: Cell,
+): Command {
   const rights = ['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'];
   const own = process.getuid?.() === uid;
   // In a user namespace of its own there is no other user to become; without any there is no right to give up.
@@ -148,7 +172,8 @@ function commandAt(level: Level, command: readonly string[], { root, directory, 
     directory,
   ];
   const rest = [...shell, ...setpriv, '--', ...command];
-  const namespaces = [...(own ? ['--user', '--map-root-user'] : []), '--mount', '--net', '--ipc'];
+  const namespaces = [...(own ? ['--user', '--map-root-user'] : []), '--mount', '--ipc'];
+  if (!network) namespaces.push('--net');
   if (level === 'full')
     return {
       program: 'unshare',

@@ -2,25 +2,14 @@
  * Decodes a volume or an image: a raw export in, an export of what a guest would see out. The process that reads the
  * format can open nothing but the raw export (confinement.ts), and its header was judged before (qcow2-header.ts).
  */
-import { chmod, chown, link, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises';
+import { chown, link } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
-import { CinderfsError, reasonOf } from '../../errors.js';
-import type { Log } from '../../log.js';
+import { CinderfsError } from '../../errors.js';
 import type { NbdSource } from '../source.js';
-import { type Cell, Confinement } from './confinement.js';
+import { type CellOptions, CellServers } from './cell-server.js';
 import type { NbdClient } from './nbd-client.js';
-import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
 import { HEAD_BYTES, judgeQcow2 } from './qcow2-header.js';
-
-export interface DecoderOptions {
-  readonly clock: Clock;
-  readonly startMs: number;
-  readonly log: Log;
-  /** For tests; `qemu-nbd` otherwise. */
-  readonly program?: string | undefined;
-}
 
 /** What is decoded, and where to. */
 export interface Decoding {
@@ -33,121 +22,53 @@ export interface Decoding {
   readonly exportName: string;
 }
 
-const PACKAGE = 'qemu-utils';
-
 export class Decoder {
-  readonly #options: DecoderOptions;
-  readonly #confinement: Confinement;
+  readonly #options: CellOptions;
+  readonly #servers: CellServers;
 
-  constructor(options: DecoderOptions) {
+  /** `servers`: where the caller has them already. */
+  constructor(options: CellOptions, servers = new CellServers(options)) {
     this.#options = options;
-    this.#confinement = new Confinement(options.log);
+    this.#servers = servers;
   }
 
   /**
    * Serves the qcow2 in `raw` at `socket`; resolves with the pid of the process that does. Rejects with `volume_unsafe`
    * where the header leads out of the file, else with `connector_failed`; end() removes what was made.
    */
-  async start(decoding: Decoding, signal: AbortSignal): Promise<number> {
-    const { raw, client, socket } = decoding;
+  async start({ raw, client, socket, exportName }: Decoding, signal: AbortSignal): Promise<number> {
     const { clock, startMs: ms } = this.#options;
     const head = client.read(0, Math.min(HEAD_BYTES, client.size));
     const onTimeout = (): CinderfsError =>
       new CinderfsError('connector_failed', 'the volume does not answer in time: its header cannot be read');
     judgeQcow2(await withDeadline(head, { clock, ms, signal, onTimeout }));
-    const files = filesOf(socket);
-    const cell = await cellFor(socket, raw.socket);
-    const args = (inside: string): readonly string[] => argumentsFor(decoding, inside);
-    const command = await this.#confinement.confined(
-      { program: this.#program, args, package: PACKAGE },
-      cell,
-    );
-    const started = { command, log: files.log, readyFile: join(files.inside, 'pid') };
-    const pid = await startServer(started, { clock, ms, signal });
-    await close(socket);
-    return pid;
+    const furnish = (directory: string, uid: number): Promise<readonly string[]> =>
+      leadTo(raw.socket, directory, uid);
+    const what = (inside: string): readonly string[] => [nodeFor(raw.exportName, inside)];
+    return this.#servers.start({ socket, exportName, network: false, furnish, what }, signal);
   }
 
   /** The processes that decode to `socket`; `pid` is the one that was started. */
   processes(socket: string, pid?: string | number): Promise<readonly number[]> {
-    return serversOf(this.#markOf(socket), pid);
+    return this.#servers.processes(socket, pid);
   }
 
   /** Ends what decodes to `socket` and removes what was made for it. Idempotent. */
-  async end(socket: string, pid?: string | number): Promise<void> {
-    await endServers(this.#markOf(socket), pid, this.#options.clock);
-    const { cell, log } = filesOf(socket);
-    // Nothing lives that could swap a directory under this.
-    for (const path of [cell, log, socket]) await rm(path, { recursive: true, force: true });
-  }
-
-  #markOf(socket: string): NbdMark {
-    return { program: this.#program, argument: markOf(socket), uid: Confinement.uidFor(socket) };
-  }
-
-  get #program(): string {
-    return this.#options.program ?? 'qemu-nbd';
+  end(socket: string, pid?: string | number): Promise<void> {
+    return this.#servers.end(socket, pid);
   }
 }
 
-/** `cell` is ours, and holds what becomes the root, and what belongs to the process. */
-function filesOf(socket: string): Readonly<Record<'cell' | 'root' | 'inside' | 'log', string>> {
-  const stem = socket.replace(/\.sock$/, '');
-  const cell = `${stem}.cell`;
-  return { cell, root: join(cell, 'root'), inside: join(cell, 'inside'), log: `${stem}.decoder.log` };
-}
-
-/** By this argument the process is known again: it has no path of this host in its others. */
-function markOf(socket: string): string {
-  return `--description=${socket}`;
-}
-
-function argumentsFor({ raw, socket, exportName }: Decoding, inside: string): readonly string[] {
-  const server = { type: 'unix', path: `${inside}/raw` };
-  const file = { driver: 'nbd', 'read-only': true, export: raw.exportName, server };
-  const node = { driver: 'qcow2', 'read-only': true, backing: null, file };
-  return [
-    '--read-only',
-    '--persistent',
-    '--shared=0',
-    `--socket=${inside}/out`,
-    `--export-name=${exportName}`,
-    markOf(socket),
-    `--pid-file=${inside}/pid`,
-    `json:${JSON.stringify(node)}`,
-  ];
-}
-
-/** A directory of the process's own in one of ours, and in it the way to the raw export. */
-async function cellFor(socket: string, raw: string): Promise<Cell> {
-  const { cell, root, inside } = filesOf(socket);
-  const uid = Confinement.uidFor(socket);
-  // Others may pass, where the kernel gives the process no file system of its own.
-  await mkdir(cell, { mode: 0o711 });
-  for (const path of [root, inside]) await mkdir(path, { mode: 0o700 });
-  const way = join(inside, 'raw');
+/** The one thing that the process can open. */
+async function leadTo(raw: string, directory: string, uid: number): Promise<readonly string[]> {
+  const way = join(directory, 'raw');
   await link(raw, way);
-  for (const path of [inside, way]) await chown(path, uid, uid);
-  return { root, directory: inside, uid };
+  await chown(way, uid, uid);
+  return ['raw'];
 }
 
-/**
- * Takes its directory away from a process that listens: the socket out of it, and then all of it. What it was not asked to
- * make is a reason not to trust it.
- */
-async function close(socket: string): Promise<void> {
-  const { cell, root, inside } = filesOf(socket);
-  try {
-    const { uid, gid } = await lstat(cell);
-    await chown(inside, uid, gid);
-    await chmod(inside, 0o700);
-    await rename(join(inside, 'out'), socket);
-    if (!(await lstat(socket)).isSocket()) throw new Error('its socket is none');
-    for (const name of ['raw', 'pid']) await rm(join(inside, name), { force: true });
-    for (const path of [inside, root, cell]) await rmdir(path);
-  } catch (cause) {
-    throw new CinderfsError('connector_failed', `cannot take over from the decoder: ${reasonOf(cause)}`, {
-      cause,
-    });
-  }
+function nodeFor(exportName: string, inside: string): string {
+  const server = { type: 'unix', path: `${inside}/raw` };
+  const file = { driver: 'nbd', 'read-only': true, export: exportName, server };
+  return `json:${JSON.stringify({ driver: 'qcow2', 'read-only': true, backing: null, file })}`;
 }

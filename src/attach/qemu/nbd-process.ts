@@ -2,7 +2,7 @@
 import { constants, watch } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import type { Clock } from '../../async/clock.js';
+import { type Clock, sleep } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { endProcess, findProcesses, runs } from '../processes.js';
@@ -10,6 +10,8 @@ import { type Command, start, type Started } from '../run-command.js';
 
 /** A pid and a newline are shorter. */
 const PID_BYTES = 32;
+/** A killed process that is stuck in the kernel is left to endServers(). */
+const KILL_MS = 5_000;
 
 export interface NbdProcess {
   readonly command: Command;
@@ -27,7 +29,7 @@ export interface Patience {
 
 /**
  * Starts it and waits for the event that it listens: qemu-nbd makes its pid file then. Resolves with its pid. Rejects with
- * what it said last; it is not ended then, see endServers().
+ * what it said last, once it has ended.
  */
 export async function startServer(
   { command, log, readyFile }: NbdProcess,
@@ -39,11 +41,24 @@ export async function startServer(
     await withDeadline(Promise.race([ready.seen, failureOf(server, log)]), {
       ...patience,
       onTimeout: () => new CinderfsError('connector_failed', 'qemu-nbd does not reach the volume in time'),
+    }).catch(async (error: unknown) => {
+      await kill(server, patience.clock);
+      throw error;
     });
     return server.pid;
   } finally {
     ready.stop();
   }
+}
+
+/** It may not be qemu-nbd yet, but what makes its cell: nobody would know it again. Our child, so the pid is its own. */
+async function kill({ pid, ended }: Started, clock: Clock): Promise<void> {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+  await Promise.race([ended, sleep(clock, KILL_MS)]);
 }
 
 /** By what one of ours is known among all processes. */

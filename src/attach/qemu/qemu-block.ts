@@ -10,6 +10,8 @@ export interface QemuBlock {
   readonly options: Readonly<Record<string, unknown>>;
   /** For `--object secret,id=SECRET_ID`: goes through a file, never through argv. */
   readonly secret?: { readonly value: string; readonly format: 'raw' | 'base64' } | undefined;
+  /** It needs no file of this host and no right: the network alone. */
+  readonly rootless?: boolean | undefined;
 }
 
 /** What this host contributes. */
@@ -45,9 +47,10 @@ export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<
       `the qemu connector does not speak ${info.driver_volume_type}`,
     );
   formatOf(info);
-  return (await reader(info, host)).map(({ options, secret }) => ({
+  return (await reader(info, host)).map(({ options, secret, rootless }) => ({
     options: { driver: 'raw', 'read-only': true, file: { ...options, 'read-only': true } },
     secret,
+    rootless,
   }));
 }
 
@@ -86,6 +89,7 @@ function iscsiBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly Qem
       ...user,
     },
     secret,
+    rootless: true,
   }));
   return Promise.resolve(blocks);
 }

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
@@ -9,6 +9,7 @@ import type { HostRecord } from '../journal/record.js';
 import { lookUp } from '../run-command.js';
 import type { NbdSource } from '../source.js';
 import { formatOf } from '../volume-format.js';
+import { type CellServer, CellServers } from './cell-server.js';
 import { Decoder } from './decoder.js';
 import { NbdClient } from './nbd-client.js';
 import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
@@ -47,13 +48,16 @@ interface Links {
 export class QemuConnector implements Connector {
   readonly name = 'qemu';
   readonly #options: QemuOptions;
+  readonly #cells: CellServers;
   readonly #decoder: Decoder;
   /** By the socket that readers use. */
   readonly #links = new Map<string, Links>();
 
   constructor(options: QemuOptions) {
     this.#options = options;
-    this.#decoder = new Decoder({ ...options, log: options.log ?? silentLog });
+    const inCells = { ...options, log: options.log ?? silentLog };
+    this.#cells = new CellServers(inCells);
+    this.#decoder = new Decoder(inCells, this.#cells);
   }
 
   async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
@@ -150,6 +154,8 @@ export class QemuConnector implements Connector {
   async #serve(block: QemuBlock, socket: string, exportName: string, signal: AbortSignal): Promise<number> {
     const { secret, pid: readyFile, log } = filesOf(socket);
     const { clock, startMs: ms } = this.#options;
+    if (block.rootless === true && process.getuid?.() === 0 && (await this.#cells.possible()))
+      return this.#cells.start(cellServer(block, socket, exportName), signal);
     try {
       if (block.secret !== undefined) await writeFile(secret, block.secret.value, { mode: 0o600 });
       const args = argumentsFor(block, socket, exportName);
@@ -200,8 +206,10 @@ export class QemuConnector implements Connector {
     return NbdClient.connect(socket, exportName, { clock, ms: Math.min(HELLO_MS, startMs) });
   }
 
-  #servers(socket: string, pid: string | number | undefined): Promise<readonly number[]> {
-    return serversOf(this.#markOf(socket), pid);
+  /** Of the undecoded volume at `socket`, in a cell or not. */
+  async #servers(socket: string, pid: string | number | undefined): Promise<readonly number[]> {
+    const free = await serversOf(this.#markOf(socket), pid);
+    return free.length > 0 ? free : this.#cells.processes(socket, pid);
   }
 
   #markOf(socket: string): NbdMark {
@@ -212,6 +220,23 @@ export class QemuConnector implements Connector {
     await endServers(this.#markOf(socket), pid, this.#options.clock);
     await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
   }
+}
+
+function cellServer({ options, secret }: QemuBlock, socket: string, exportName: string): CellServer {
+  const furnish = async (directory: string, uid: number): Promise<readonly string[]> => {
+    if (secret === undefined) return [];
+    const file = join(directory, 'secret');
+    await writeFile(file, secret.value, { mode: 0o600 });
+    await chown(file, uid, uid);
+    return ['secret'];
+  };
+  const what = (inside: string): readonly string[] => [
+    ...(secret === undefined
+      ? []
+      : ['--object', `secret,id=${SECRET_ID},format=${secret.format},file=${inside}/secret`]),
+    `json:${JSON.stringify(options)}`,
+  ];
+  return { socket, exportName, network: true, furnish, what };
 }
 
 function argumentsFor(block: QemuBlock, socket: string, exportName: string): readonly string[] {
