@@ -6,6 +6,7 @@ export type Errno =
   | 'EAGAIN'
   | 'EBADF'
   | 'EBUSY'
+  | 'EDQUOT'
   | 'EEXIST'
   | 'EINTR'
   | 'EINVAL'
@@ -146,6 +147,12 @@ export const ERROR_KINDS = {
     'busy',
     'error',
     'Another host or service holds this volume and its type is not multiattach; wait, or use a multiattach type.',
+  ),
+  too_many_attachments: kind(
+    'EDQUOT',
+    'busy',
+    'warn',
+    'Close files that are not needed, or raise the ceiling that the message names.',
   ),
   connector_missing: kind('EIO', 'connector', 'error', 'Install the package the message names.'),
   connector_failed: kind('EIO', 'connector', 'error', 'Check that this host reaches the storage backend.'),

@@ -6,6 +6,7 @@ import type { Connector } from './connector.js';
 import type { HostCalls } from './host-calls.js';
 import type { AttachCounters } from './figures.js';
 import type { ImageHeads } from './head/image-heads.js';
+import type { Ceilings } from './lifecycle/ceilings.js';
 import type { Pins } from './lifecycle/identity.js';
 import type { Journal } from './journal/journal.js';
 
@@ -68,6 +69,8 @@ export interface AttachContext {
   readonly choices: readonly Connector[];
   readonly properties: ConnectorProperties;
   readonly times: AttachTimes;
+  /** How many may be attached in all; default: DEFAULT_CEILINGS. */
+  readonly ceilings?: Ceilings | undefined;
   /** How many volumes are attached at once: a boot storm of many images must not overwhelm Cinder or this host. */
   readonly slots: Slots;
   /** The bulkhead that the connectors' steps run in. */

@@ -9,6 +9,7 @@ import { newCounters } from './figures.js';
 import { HostCalls } from './host-calls.js';
 import { ImageHeads } from './head/image-heads.js';
 import { hostProperties } from './host-properties.js';
+import { DEFAULT_CEILINGS } from './lifecycle/ceilings.js';
 import { parseRecord } from './journal/record.js';
 import { RecordStore } from './journal/record-store.js';
 import type { Pin } from './lifecycle/identity.js';
@@ -61,6 +62,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     properties,
     times,
     inPlace: options.inPlace ?? false,
+    ceilings: { ...DEFAULT_CEILINGS, ...options.ceilings },
     slots: new Slots(options.attachLimit ?? 16),
     hostCalls,
     counters: newCounters(),

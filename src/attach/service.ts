@@ -12,7 +12,8 @@ import { contextOf } from './host-context.js';
 import type { HostIdentity } from './host-properties.js';
 import type { Journal } from './journal/journal.js';
 import { OwnerLock } from './journal/owner-lock.js';
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
+import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
+import type { Ceilings } from './lifecycle/ceilings.js';
 import { Pool } from './lifecycle/pool.js';
 import { type Leftover, reap, type ReapOptions, sweepClones } from './lifecycle/reap.js';
 import { sweepPins } from './lifecycle/stale-pins.js';
@@ -41,6 +42,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly kernel?: KernelOptions | undefined;
   /** How many volumes are attached at once. */
   readonly attachLimit?: number | undefined;
+  /** Where they differ from DEFAULT_CEILINGS. */
+  readonly ceilings?: Partial<Ceilings> | undefined;
   readonly times?: Partial<AttachTimes> | undefined;
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
@@ -126,10 +129,7 @@ class Service implements PoolService {
     }
   }
 
-  async acquire(
-    image: AttachableImage,
-    options: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Lease> {
+  async acquire(image: AttachableImage, options: AcquireOptions): Promise<Lease> {
     return this.#started.acquire(image, options);
   }
 

@@ -55,6 +55,11 @@ export function attachmentPool({
     ip: config.my_ip,
     initiator: config.initiator_name,
     attachLimit: config.attach_limit,
+    ceilings: {
+      perHost: config.attachments_per_host,
+      perUser: config.attachments_per_user,
+      singlePerUser: config.exclusive_per_user,
+    },
     times: {
       lingerMs: config.linger * 1000,
       openMs: config.open_timeout * 1000,

@@ -1,4 +1,10 @@
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../attach/lease.js';
+import type {
+  AcquireOptions,
+  AttachableImage,
+  AttachmentPool,
+  AttachmentReport,
+  Lease,
+} from '../attach/lease.js';
 import type { PoolService } from '../attach/service.js';
 import { CinderfsError } from '../errors.js';
 
@@ -34,10 +40,7 @@ export class OpenGate implements AttachmentPool {
     this.#letGo();
   }
 
-  async acquire(
-    image: AttachableImage,
-    options: { readonly signal?: AbortSignal | undefined },
-  ): Promise<Lease> {
+  async acquire(image: AttachableImage, options: AcquireOptions): Promise<Lease> {
     if (this.#held !== undefined) await this.#held;
     if (this.#closed) {
       const refusal = new CinderfsError('draining', 'the mount is being taken down', { image: image.id });

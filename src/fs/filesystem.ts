@@ -49,6 +49,8 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds that the caller has waited already: they count for the deadline of a read. */
   readonly waitedMs?: number | undefined;
+  /** The user who asks; undefined where that is not known. */
+  readonly uid?: number | undefined;
 }
 
 /** An open file. Valid from open() to release(); its number is never reused while the process lives. */

@@ -138,9 +138,9 @@ export class OpenFiles {
     for (const number of this.#handles.numbers()) this.release(number);
   }
 
-  async #acquire(image: CatalogImage, { signal }: CallContext): Promise<Lease> {
+  async #acquire(image: CatalogImage, { signal, uid }: CallContext): Promise<Lease> {
     try {
-      const lease = await this.#parts.pool.acquire(image, { signal });
+      const lease = await this.#parts.pool.acquire(image, { signal, uid });
       this.#watchFence(lease);
       return lease;
     } catch (error) {

@@ -1,9 +1,33 @@
+/**
+ * The life of a lease, in order, with file names (all in lifecycle/ unless said otherwise):
+ *
+ *  1. fs/open-files.ts asks for the image's volume. daemon/open-gate.ts refuses while the mount is taken down.
+ *  2. pool.ts: one Attachment per volume. ceilings.ts charges the user who opens; at the ceiling of the host a lingering
+ *     attachment gives way. Whatever fails from here on is kept by last-errors.ts.
+ *  3. attachment.ts drives the volume: state.ts says what an event leads to, attachment.ts does it. opening.ts is one
+ *     opener's way: claim what is held or wait for it (waiters.ts), prove it again if it was there before, at most twice.
+ *  4. Nothing is held: attach-sequence.ts. reserve.ts takes a slot and reserves in Cinder (orphan.ts finds what an
+ *     unanswered request made), clone.ts makes a clone where the volume must not be locked, export-volume.ts names this
+ *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/bounded-connector.ts),
+ *     connect-proven.ts and identity.ts prove. outage.ts waits for a Cinder that is away, refusal.ts words its answers.
+ *     Each step is in the journal (attach/journal/) before it is taken.
+ *  5. Held (held.ts): lease-on.ts makes the lease. Its `fenced` aborts when the bytes may be another's.
+ *  6. While it is held: watcher.ts and standing.ts ask Cinder whether it still stands and review each new list of images;
+ *     reconnect.ts connects again what vanished; proofs are shared (held.ts).
+ *  7. release(): the last lease starts the linger (linger.ts), which is one more lease; for a volume that is not
+ *     multiattach, or not listed any more, or whose opener said `evict`, there is none.
+ *  8. detaching.ts tries undo.ts until nothing is left: disconnect on this host, delete the attachment, delete the clone,
+ *     clear the record. The same undo rolls a failed attach back.
+ *  9. A crash anywhere: the next process reads the journal; adopt.ts takes over what is whole, undo.ts removes the rest,
+ *     reap.ts finds what no journal remembers, stale-pins.ts forgets what was proven of volumes that are gone.
+ */
 import { CinderfsError } from '../../errors.js';
 import { Attachment } from './attachment.js';
+import { DEFAULT_CEILINGS, tooMany, Users } from './ceilings.js';
 import { LastErrors } from './last-errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachFigures } from '../figures.js';
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../lease.js';
+import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../lease.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
 /** The attachments of this host: one per volume, however many openers. */
@@ -12,22 +36,21 @@ export class Pool implements AttachmentPool {
   readonly #end: AbortSignal;
   readonly #attachments = new Map<string, Attachment>();
   readonly #lastErrors = new LastErrors();
+  readonly #users: Users;
   #quiet: (() => void)[] = [];
   #draining = false;
 
   /** `end` aborts when the process is about to exit: retries of failed detaches stop, the journal keeps them. */
   constructor(context: AttachContext, end: AbortSignal) {
     this.#context = context;
+    this.#users = new Users(context.ceilings ?? DEFAULT_CEILINGS);
     this.#end = end;
   }
 
-  async acquire(
-    image: AttachableImage,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<Lease> {
+  async acquire(image: AttachableImage, options: AcquireOptions = {}): Promise<Lease> {
     try {
       if (this.#draining) throw new CinderfsError('draining', 'the mount is being taken down');
-      const lease = await this.#attachmentOf(image).acquire(image, options.signal);
+      const lease = await this.#admitted(image, options);
       this.#lastErrors.forget(image.id);
       return lease;
     } catch (thrown) {
@@ -35,6 +58,37 @@ export class Pool implements AttachmentPool {
       this.openRefused(image.id, error);
       throw error;
     }
+  }
+
+  /** A lease that its user is charged with until it is released. */
+  async #admitted(image: AttachableImage, { signal, uid }: AcquireOptions): Promise<Lease> {
+    const single = !image.multiattach && this.#context.isolate === 'none';
+    const leave = this.#users.enter(image, uid, single);
+    try {
+      this.#makeRoomFor(image);
+      const lease = await this.#attachmentOf(image).acquire(image, signal);
+      const release: Lease['release'] = (how) => {
+        leave();
+        lease.release(how);
+      };
+      return { ...lease, release };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  /** At the ceiling of the host, an attachment that nobody reads gives way to one that is wanted. */
+  #makeRoomFor({ volumeId }: AttachableImage): void {
+    const { perHost } = this.#context.ceilings ?? DEFAULT_CEILINGS;
+    if (this.#attachments.has(volumeId) || this.#attachments.size < perHost) return;
+    const unread = this.all().find(({ state }) => state === 'lingering');
+    if (unread === undefined)
+      throw tooMany(
+        `${this.#attachments.size} volumes are attached to this host already`,
+        'attachments_per_host',
+      );
+    unread.letGo();
   }
 
   report(): readonly AttachmentReport[] {

@@ -102,7 +102,7 @@ async function openAnew(
   quota.take(uid);
   let file: OpenFile | undefined;
   try {
-    file = await filesystem.open(node, flags, { signal });
+    file = await filesystem.open(node, flags, { signal, uid });
     file.fenced.throwIfAborted();
     signal.throwIfAborted();
     return await files.add(file, unique, uid);
