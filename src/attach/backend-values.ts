@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { CinderfsError } from '../errors.js';
 import type { ConnectionInfo } from '../cinder/types.js';
+import { Secret } from '../secret.js';
 
 const HOST = String.raw`(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)`;
 
@@ -20,6 +21,13 @@ export const SHAPES = {
 /** `info[key]` as text of the given shape. */
 export function textOf(info: ConnectionInfo, key: string, shape: keyof typeof SHAPES): string {
   return shaped(info[key], key, shape);
+}
+
+/** What a secret of connection_info says; undefined where there is none. For the one place that hands it on. */
+export function secretOf(info: ConnectionInfo, key: string): string | undefined {
+  const value = info[key];
+  const text = value instanceof Secret ? value.reveal() : value;
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 export function shaped(value: unknown, key: string, shape: keyof typeof SHAPES): string {

@@ -1,7 +1,7 @@
 import { backoffDelay, type BackoffPolicy } from '../async/backoff.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError, type ErrorContext } from '../errors.js';
-import { knownSecrets } from '../known-secrets.js';
+import { Secret } from '../secret.js';
 import { Deadline } from './call-deadline.js';
 import type { HttpAnswer } from './http.js';
 import type { VolumeEndpoint } from './microversion.js';
@@ -208,18 +208,30 @@ function connectionInfoOf(value: unknown): ConnectionInfo | undefined {
   if (!isRecord(value)) return undefined;
   const protocol = optionalText(value.driver_volume_type);
   if (protocol === undefined) return undefined;
-  const info = { ...value, driver_volume_type: protocol };
-  // CHAP passwords and keyrings: whatever program quotes one of them is rid of it.
-  for (const secret of secretsIn(info)) knownSecrets.keep(info, secret);
-  return info;
+  return { ...sealed(value), driver_volume_type: protocol };
 }
 
-/** The texts below names that say secret, at any depth. */
-function secretsIn(value: unknown, named = false): readonly string[] {
-  if (typeof value === 'string') return named ? [value] : [];
-  if (Array.isArray(value)) return value.flatMap((item) => secretsIn(item, named));
-  if (!isRecord(value)) return [];
-  return Object.entries(value).flatMap(([key, item]) => secretsIn(item, named || SECRET_NAME.test(key)));
+/** With a Secret for each text below a name that says so, at any depth: CHAP passwords, keyrings. */
+function sealed(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(record).map(([key, value]) => [
+      key,
+      SECRET_NAME.test(key) ? hidden(value) : opened(value),
+    ]),
+  );
+}
+
+function opened(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(opened);
+  return isRecord(value) ? sealed(value) : value;
+}
+
+function hidden(value: unknown): unknown {
+  if (typeof value === 'string') return new Secret(value);
+  if (Array.isArray(value)) return value.map(hidden);
+  return isRecord(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, hidden(item)]))
+    : value;
 }
 
 const SECRET_NAME = /pass|secret(?!_type$|_uuid$)|keyring|_key$|^key$|token/i;

@@ -62,7 +62,8 @@ export async function harness(t: TestContext, options: Options = {}): Promise<Ha
       project: { name: 'p', domain: { id: 'default' } },
     },
     image: { ...SERVICE, serviceType: 'image' },
-    volume: { ...SERVICE, endpointOverride: options.override },
+    // `own`: this very server is Cinder as well.
+    volume: { ...SERVICE, endpointOverride: options.override === 'own' ? service.url : options.override },
     tls,
     proxies: NO_PROXIES,
     warnings: [],

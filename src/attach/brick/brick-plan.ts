@@ -1,6 +1,6 @@
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
-import { lunOf, shaped } from '../backend-values.js';
+import { lunOf, secretOf, shaped } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
 
 /** What os-brick needs to find a volume on this host again, and no secret. */
@@ -81,9 +81,10 @@ export function brickPlan(info: ConnectionInfo): BrickConnection {
 
 /** The same with its secrets, for the one moment of connecting. */
 export function withSecrets(plan: BrickConnection, info: ConnectionInfo): BrickConnection {
-  const secrets = [...CHAP, ...DISCOVERY_CHAP].flatMap((key) =>
-    typeof info[key] === 'string' ? [[key, info[key]] as const] : [],
-  );
+  const secrets = [...CHAP, ...DISCOVERY_CHAP].flatMap((key) => {
+    const value = secretOf(info, key);
+    return value === undefined ? [] : [[key, value] as const];
+  });
   return { ...plan, ...Object.fromEntries(secrets) };
 }
 

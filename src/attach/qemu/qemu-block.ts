@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
-import { absolutePath, lunOf, shaped, textOf } from '../backend-values.js';
+import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
 import { type CephHost, rbdVolumeOf } from '../rbd/rbd-volume.js';
 
@@ -94,8 +94,9 @@ function iscsiBlocks(info: ConnectionInfo, host: QemuHost): Promise<readonly Qem
   return Promise.resolve(blocks);
 }
 
-function passwordOf({ auth_password: password }: ConnectionInfo): string {
-  if (typeof password === 'string' && password !== '') return password;
+function passwordOf(info: ConnectionInfo): string {
+  const password = secretOf(info, 'auth_password');
+  if (password !== undefined) return password;
   throw new CinderfsError('connector_failed', 'Cinder asks for CHAP without giving a password');
 }
 
