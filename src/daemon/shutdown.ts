@@ -11,6 +11,7 @@ const RETRY_MS = 200;
 /** The kernel tells us of a close after close(2) has returned: files that are open still may be so for this long. */
 const SETTLE_MS = 1_000;
 const SETTLED_MS = 20;
+const UNSEEN_MS = 3_000;
 /** For the connection to end by itself once nothing is mounted here any more: nothing else need hold it. */
 const GRACE_MS = 1_000;
 /** For a connection that was ended to be gone from our threads. */
@@ -149,15 +150,27 @@ export class Shutdown {
     await this.#endConnection();
   }
 
-  /** umount(2) refuses only for files that are open through the mount of this namespace. */
+  /**
+   * umount(2) refuses only for files that are open through the mount of this namespace. What no process has open is
+   * being closed: of that we hear late on a busy host.
+   */
   async #refuseOpenFiles(): Promise<void> {
-    const { clock, opened, place } = this.#parts;
-    const until = clock.now() + SETTLE_MS;
-    while (opened() > 0 && clock.now() < until && !this.#ended) await sleep(clock, SETTLED_MS);
-    if (opened() === 0 || this.#ended) return;
-    const lines = await place.readers();
+    const { opened, place } = this.#parts;
+    if (await this.#closesWithin(SETTLE_MS)) return;
+    let lines = await place.readers();
+    if (lines.length === 0) {
+      if (await this.#closesWithin(UNSEEN_MS)) return;
+      lines = [...(await place.readers()), ...(await place.copies())];
+    }
     const who = lines.length > 0 ? lines.join('; ') : 'whoever has them open is not visible';
     throw new CinderfsError('holders', `the mount is busy: ${filesOpen(opened())}: ${who}`);
+  }
+
+  async #closesWithin(ms: number): Promise<boolean> {
+    const { clock, opened } = this.#parts;
+    const until = clock.now() + ms;
+    while (opened() > 0 && clock.now() < until && !this.#ended) await sleep(clock, SETTLED_MS);
+    return opened() === 0 || this.#ended;
   }
 
   async #watch(): Promise<void> {

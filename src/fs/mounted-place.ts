@@ -26,13 +26,13 @@ export class MountedPlace {
     if (mount !== undefined) await unmount(mount.mountpoint, { lazy });
   }
 
-  /** Who uses files of it, here and in its copies; one line each. */
+  /** Who uses files of it, here and in its copies, and then where else it is mounted here; one line each. */
   async readers(): Promise<readonly string[]> {
     const copies = await findCopies(this.#mount);
     const directories = [this.#mount.mountpoint, ...copies.map(({ mountpoint }) => mountpoint)];
     const mounts = new Set([this.#mount.id, ...copies.map(({ id }) => id)]);
     const holders = await findHoldersIn({ directories: [...new Set(directories)], mounts });
-    return [...holders.map(describeHolder), ...madeHere(copies)];
+    return holders.length === 0 ? [] : [...holders.map(describeHolder), ...madeHere(copies)];
   }
 
   /** Where else the file system is mounted; one line each. */
