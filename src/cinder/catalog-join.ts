@@ -14,8 +14,23 @@ export interface JoinInput {
 
 export interface JoinResult {
   readonly images: ReadonlyMap<string, CatalogImage>;
-  /** Images whose location names a volume that says it is another image's. They are not served. */
-  readonly disputed: readonly { readonly imageId: string; readonly volumeId: string }[];
+  /** Images whose location names a volume that does not agree. They are not served. */
+  readonly refused: readonly Refusal[];
+}
+
+/**
+ * Why a location is not believed. With the old locations API an image's owner points it anywhere, so the volume has to
+ * say that it holds the image (`glance_image_id`, which Glance, Cinder's upload-to-image and whoever registers a volume
+ * by hand write): saying nothing is no consent.
+ *
+ *   not_ours     the volume is not in the listing of our own project, whatever an administrator could attach
+ *   no_claim     it does not say that it holds an image
+ *   other_image  it says that it holds another
+ */
+export interface Refusal {
+  readonly imageId: string;
+  readonly volumeId: string;
+  readonly why: 'not_ours' | 'no_claim' | 'other_image';
 }
 
 /** Statuses of volumes that hold no image (yet, or any more). */
@@ -24,25 +39,35 @@ const GIB = 2 ** 30;
 
 export function joinCatalog({ images, volumes, lookedUp }: JoinInput): JoinResult {
   const index = indexOf(volumes);
-  const disputed: { imageId: string; volumeId: string }[] = [];
+  const refused: Refusal[] = [];
   const joined = images.filter(isServable).flatMap((image): [string, CatalogImage][] => {
     const locations = image.locations ?? lookedUp.get(image.id);
     // Glance knows best where its image is. Only where it does not say, the volumes are asked.
     const location = locations === undefined ? byMetadata(image, index) : byLocation(image, locations, index);
-    if (location === 'disputed') {
-      disputed.push({ imageId: image.id, volumeId: locations?.[0]?.volumeId ?? '' });
+    if (location === undefined) return [];
+    if ('why' in location) {
+      refused.push(location);
       return [];
     }
-    return location === undefined ? [] : [[image.id, catalogImage(image, location, locations, index)]];
+    return [[image.id, catalogImage(image, location, locations, index)]];
   });
-  return { images: new Map(joined), disputed };
+  return { images: new Map(joined), refused };
 }
 
-/** The images that only a look at their locations can place. */
+/** Where no volume says that it holds an image, as many locations are looked at to say why. */
+const SAMPLES = 16;
+
+/**
+ * The images whose locations are worth a look: several volumes say that they hold it, or one that hardly can. What no
+ * volume of ours claims is not served whatever its locations are; only where there is no claim at all, a few are looked
+ * at, to tell a user of the wrong project from a cloud without such images.
+ */
 export function unplaced(images: readonly ListedImage[], volumes: readonly Volume[]): readonly ListedImage[] {
   const index = indexOf(volumes);
-  return images.filter(
-    (image) => isServable(image) && image.locations === undefined && byMetadata(image, index) === undefined,
+  const silent = images.filter((image) => isServable(image) && image.locations === undefined);
+  if (index.byImage.size === 0) return silent.slice(0, SAMPLES);
+  return silent.filter(
+    (image) => index.byImage.has(image.id) && isServable(image) && candidates(image, index).length !== 1,
   );
 }
 
@@ -72,33 +97,41 @@ function claimOf(volume: Volume): string | undefined {
   return volume.metadata.glance_image_id;
 }
 
-/**
- * The first location whose volume we know, else the first. A volume that says it is another image's is not used: with
- * the old locations API an image's owner may point it anywhere.
- */
+/** The first location whose volume agrees, else why the first does not; undefined when it has no Cinder location. */
 function byLocation(
   image: ListedImage,
   locations: readonly VolumeLocation[],
   { byId }: VolumeIndex,
-): VolumeLocation | 'disputed' | undefined {
-  const agreed = locations.filter(({ volumeId }) => {
+): VolumeLocation | Refusal | undefined {
+  const why = ({ volumeId }: VolumeLocation): Refusal['why'] | undefined => {
     const volume = byId.get(volumeId);
-    return volume === undefined || (claimOf(volume) ?? image.id) === image.id;
-  });
-  if (agreed.length === 0) return locations.length === 0 ? undefined : 'disputed';
-  return agreed.find(({ volumeId }) => byId.has(volumeId)) ?? agreed[0];
+    if (volume === undefined) return 'not_ours';
+    const claim = claimOf(volume);
+    if (claim === undefined) return 'no_claim';
+    return claim === image.id ? undefined : 'other_image';
+  };
+  const [first] = locations;
+  if (first === undefined) return undefined;
+  const agreed = locations.find((location) => why(location) === undefined);
+  return agreed ?? { imageId: image.id, volumeId: first.volumeId, why: why(first) ?? 'not_ours' };
 }
 
 /** The volume of ours that says it holds the image and could; the smallest id when several do, so that it stays the same. */
-function byMetadata(image: ServableImage, { byImage }: VolumeIndex): VolumeLocation | undefined {
-  const candidates = (byImage.get(image.id) ?? []).filter(
+function byMetadata(image: ServableImage, index: VolumeIndex): VolumeLocation | undefined {
+  const [first] = candidates(image, index)
+    .map(({ id }) => id)
+    .sort();
+  return first === undefined ? undefined : { volumeId: first, storeId: undefined };
+}
+
+/** Cinder's upload-to-image writes no image_size: there only the claim and the room are asked for. */
+function candidates(image: ServableImage, { byImage }: VolumeIndex): readonly Volume[] {
+  return (byImage.get(image.id) ?? []).filter(
     (volume) =>
       !UNUSABLE.test(volume.status) &&
       volume.sizeGib * GIB >= image.size &&
       Number(volume.metadata.image_size ?? image.size) === image.size,
   );
-  const [first] = candidates.map(({ id }) => id).sort();
-  return first === undefined ? undefined : { volumeId: first, storeId: undefined };
 }
 
 function catalogImage(
@@ -124,5 +157,6 @@ function catalogImage(
     storeId: location.storeId,
     multiattach: volume?.multiattach ?? false,
     volumeGib: volume?.sizeGib,
+    hidden: image.hidden,
   });
 }

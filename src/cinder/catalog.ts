@@ -4,15 +4,21 @@ import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
-import { joinCatalog, unplaced } from './catalog-join.js';
+import { joinCatalog, type Refusal, unplaced } from './catalog-join.js';
 import { LocationLookup } from './catalog-locations.js';
-import type { Images } from './images.js';
-import type { Catalog, CatalogImage, CatalogSnapshot } from './types.js';
+import { Refusals } from './catalog-refusals.js';
+import { CatalogSearch } from './catalog-search.js';
+import type { ImageListOptions, Images, ListedImage } from './images.js';
+import type { Catalog, CatalogHealth, CatalogImage, CatalogSnapshot, WantedImage } from './types.js';
 import type { VolumesClient } from './volumes.js';
 
 export interface CatalogOptions {
-  readonly images: Pick<Images, 'list' | 'locations'>;
-  readonly volumes: Pick<VolumesClient, 'list'>;
+  readonly images: Pick<Images, 'list' | 'locations' | 'show' | 'named'>;
+  readonly volumes: Pick<VolumesClient, 'list' | 'claiming'>;
+  /** Which images are served; all when absent. */
+  readonly served?: (() => Promise<(image: ListedImage) => boolean>) | undefined;
+  /** What Glance lists only to who asks. */
+  readonly also?: ImageListOptions['also'];
   readonly clock: Clock;
   readonly log: Log;
   /** Milliseconds between refreshes. */
@@ -23,6 +29,10 @@ export interface CatalogOptions {
 
 const MIN_REFRESH_INTERVAL_MS = 2000;
 const REFRESH_TIMEOUT_MS = 120_000;
+/** A refresh is ended after this, whoever still waits for it. */
+const LISTING_MS = 300_000;
+/** The time between two refreshes is this many times what the last one took, at least. */
+const SHARE = 4;
 const RETRY: BackoffPolicy = { baseMs: 2000, capMs: 60_000 };
 
 type Listener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void;
@@ -36,7 +46,13 @@ export class ImageCatalog implements Catalog {
   readonly #minIntervalMs: number;
   readonly #lookup: LocationLookup;
   readonly #listeners = new Set<Listener>();
-  #disputes: ReadonlySet<string> = new Set();
+  readonly #search: CatalogSearch;
+  readonly #refusals: Refusals;
+  /** Found one by one since the listing that runs began: it may miss them. */
+  readonly #found = new Map<string, { readonly image: CatalogImage; readonly at: number }>();
+  #skipped = 0;
+  #failingSince: number | undefined;
+  #tookMs = 0;
   readonly #stopping = new AbortController();
   #snapshot: CatalogSnapshot = { generation: 0, at: 0, images: new Map() };
   #running: Promise<CatalogSnapshot> | undefined;
@@ -50,6 +66,8 @@ export class ImageCatalog implements Catalog {
     this.#options = options;
     this.#minIntervalMs = options.minRefreshIntervalMs ?? MIN_REFRESH_INTERVAL_MS;
     this.#lookup = new LocationLookup(options.images, options.log);
+    this.#search = new CatalogSearch(options);
+    this.#refusals = new Refusals(options.log);
   }
 
   get snapshot(): CatalogSnapshot {
@@ -59,6 +77,16 @@ export class ImageCatalog implements Catalog {
   /** Why the last refresh failed; undefined if it did not. */
   get lastError(): CinderfsError | undefined {
     return this.#lastError;
+  }
+
+  get health(): CatalogHealth {
+    const { size: refused } = this.#refusals;
+    return { lastError: this.#lastError, failingSince: this.#failingSince, skipped: this.#skipped, refused };
+  }
+
+  /** Images that the last listing refused, and why. */
+  get refused(): readonly Refusal[] {
+    return this.#refusals.all;
   }
 
   /** The first snapshot, or the error that prevents it; from then on refreshes in the background until stop(). */
@@ -98,6 +126,18 @@ export class ImageCatalog implements Catalog {
     return this.#wait(this.#refreshNow(), signal);
   }
 
+  async find(
+    wanted: WantedImage,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const input = await this.#wait(this.#search.find(wanted, this.#stopping.signal), signal);
+    if (input === undefined) return;
+    const { images } = joinCatalog({ ...input, images: await this.#servedOf(input.images) });
+    const at = this.#options.clock.now();
+    for (const [id, image] of images) this.#found.set(id, { image, at });
+    if (images.size > 0) this.#publish(new Map([...this.#snapshot.images, ...images]), this.#snapshot.at);
+  }
+
   onChange(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -113,31 +153,57 @@ export class ImageCatalog implements Catalog {
   }
 
   async #refresh(): Promise<CatalogSnapshot> {
+    const began = this.#startedAt;
+    const expiry = new AbortController();
+    const stop = this.#options.clock.after(LISTING_MS, () => expiry.abort(tooLong(LISTING_MS)));
     try {
-      this.#publish(await this.#read(this.#stopping.signal));
+      const listed = await this.#read(AbortSignal.any([this.#stopping.signal, expiry.signal]));
+      this.#publish(this.#withFound(listed, began), this.#options.clock.wall());
       this.#succeed();
       return this.#snapshot;
     } catch (thrown) {
-      const error = CinderfsError.from(thrown);
+      const error = expiry.signal.aborted ? tooLong(LISTING_MS) : CinderfsError.from(thrown);
       this.#fail(error);
       throw error;
+    } finally {
+      stop();
+      this.#tookMs = this.#options.clock.now() - began;
     }
   }
 
   async #read(signal: AbortSignal): Promise<ReadonlyMap<string, CatalogImage>> {
-    const [images, volumes] = await Promise.all([
-      this.#options.images.list({ signal }),
-      this.#options.volumes.list({ signal }),
+    let skipped = 0;
+    const onSkipped = (count: number): void => void (skipped += count);
+    const [listed, volumes] = await Promise.all([
+      this.#options.images.list({ signal, onSkipped, also: this.#options.also }),
+      this.#options.volumes.list({ signal, onSkipped }),
     ]);
+    if (skipped > 0) this.#options.log.debug({ skipped }, 'entries of a listing could not be understood');
+    this.#skipped = skipped;
+    const images = await this.#servedOf(listed);
     const lookedUp = await this.#lookup.of(unplaced(images, volumes), signal);
     const joined = joinCatalog({ images, volumes, lookedUp });
-    for (const { imageId, volumeId } of joined.disputed) this.#warnOfDispute(imageId, volumeId);
-    this.#disputes = new Set(joined.disputed.map(({ imageId }) => imageId));
+    this.#refusals.replace(joined.refused);
     return joined.images;
   }
 
+  async #servedOf(images: readonly ListedImage[]): Promise<readonly ListedImage[]> {
+    const served = await this.#options.served?.();
+    return served === undefined ? images : images.filter(served);
+  }
+
+  /** A listing that began before an image was found says nothing about it. */
+  #withFound(listed: ReadonlyMap<string, CatalogImage>, began: number): ReadonlyMap<string, CatalogImage> {
+    const images = new Map(listed);
+    for (const [id, { image, at }] of this.#found) {
+      if (at < began) this.#found.delete(id);
+      else if (!images.has(id)) images.set(id, image);
+    }
+    return images;
+  }
+
   /** Makes `images` the snapshot; entries that did not change stay the same objects. */
-  #publish(images: ReadonlyMap<string, CatalogImage>): void {
+  #publish(images: ReadonlyMap<string, CatalogImage>, at: number): void {
     const previous = this.#snapshot;
     let changed = images.size !== previous.images.size;
     const merged = new Map<string, CatalogImage>();
@@ -149,7 +215,7 @@ export class ImageCatalog implements Catalog {
     }
     this.#snapshot = Object.freeze({
       generation: previous.generation + 1,
-      at: this.#options.clock.wall(),
+      at,
       images: changed ? merged : previous.images,
     });
     if (changed) this.#tell(previous);
@@ -170,6 +236,7 @@ export class ImageCatalog implements Catalog {
       this.#options.log.info({ images: this.#snapshot.images.size }, 'the list of images is fresh again');
     }
     this.#failures = 0;
+    this.#failingSince = undefined;
     this.#lastError = undefined;
   }
 
@@ -178,10 +245,11 @@ export class ImageCatalog implements Catalog {
       const { code, context } = error;
       this.#options.log.warn(
         { code, request_id: context.requestId, reason: error.message },
-        'the list of images could not be refreshed; the old one is used, the refresh is repeated',
+        'image list refresh failed; serving previous list',
       );
     }
     this.#failures++;
+    this.#failingSince ??= this.#options.clock.wall();
     this.#lastError = error;
   }
 
@@ -191,7 +259,7 @@ export class ImageCatalog implements Catalog {
     const { clock, ttlMs } = this.#options;
     const ms =
       this.#failures === 0
-        ? ttlMs
+        ? Math.max(ttlMs, this.#tookMs * SHARE)
         : Math.min(ttlMs, Math.max(this.#minIntervalMs, backoffDelay(RETRY, this.#failures - 1)));
     this.#cancelTimer = clock.after(ms, () => {
       // Failures are logged where they happen.
@@ -199,23 +267,18 @@ export class ImageCatalog implements Catalog {
     });
   }
 
-  #warnOfDispute(imageId: string, volumeId: string): void {
-    if (this.#disputes.has(imageId)) return;
-    this.#options.log.warn(
-      { image: imageId, volume: volumeId },
-      'an image is not served: its location names a volume whose metadata names another image',
-    );
-  }
-
-  #wait(work: Promise<CatalogSnapshot>, signal: AbortSignal | undefined): Promise<CatalogSnapshot> {
+  #wait<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     return withDeadline(work, {
       clock: this.#options.clock,
       ms: REFRESH_TIMEOUT_MS,
       signal,
-      onTimeout: () =>
-        new CinderfsError('http_timeout', `the images were not listed within ${REFRESH_TIMEOUT_MS / 1000} s`),
+      onTimeout: () => tooLong(REFRESH_TIMEOUT_MS),
     });
   }
+}
+
+function tooLong(ms: number): CinderfsError {
+  return new CinderfsError('http_timeout', `the images were not listed within ${ms / 1000} s`);
 }
 
 function isSame(a: CatalogImage, b: CatalogImage): boolean {

@@ -7,10 +7,11 @@ import { AttachmentsClient } from './attachments.js';
 import { ImageCatalog } from './catalog.js';
 import { ClonesClient } from './clones.js';
 import { Http } from './http.js';
-import { Images } from './images.js';
+import { Images, type ListedImage } from './images.js';
 import { VolumeEndpoint } from './microversion.js';
 import { Session } from './session.js';
 import type { Attachments, Clones } from './types.js';
+import { isServed, type Visibility } from './visibility.js';
 import { VolumesClient } from './volumes.js';
 
 export interface OpenstackOptions {
@@ -19,7 +20,13 @@ export interface OpenstackOptions {
   readonly reread?: (() => CloudConfig) | undefined;
   readonly config: Pick<
     Config,
-    'http_timeout' | 'http_retries' | 'volume_microversion' | 'page_size' | 'image_list_ttl'
+    | 'http_timeout'
+    | 'http_retries'
+    | 'volume_microversion'
+    | 'page_size'
+    | 'image_list_ttl'
+    | 'visibility'
+    | 'hidden_images'
   >;
   readonly log: Log;
   readonly clock?: Clock;
@@ -61,7 +68,23 @@ export async function connectOpenstack(options: OpenstackOptions): Promise<Opens
   const endpoint = new VolumeEndpoint(session, config.volume_microversion);
   const images = new Images(session, config.page_size);
   const volumes = new VolumesClient(endpoint, config.page_size);
-  const catalog = new ImageCatalog({ images, volumes, clock, log, ttlMs: config.image_list_ttl * 1000 });
+  const served = async (): Promise<(image: ListedImage) => boolean> => {
+    const { projectId, roles } = await session.token();
+    const policy = {
+      kinds: config.visibility as readonly Visibility[],
+      projectId,
+      isAdmin: roles.has('admin'),
+    };
+    return (image) => isServed(image, policy);
+  };
+  const also = [
+    ...(config.hidden_images ? (['hidden'] as const) : []),
+    ...(config.visibility.some((kind) => kind === 'community' || kind === 'all')
+      ? (['community'] as const)
+      : []),
+  ];
+  const ttlMs = config.image_list_ttl * 1000;
+  const catalog = new ImageCatalog({ images, volumes, served, also, clock, log, ttlMs });
   const close = async (): Promise<void> => {
     catalog.stop();
     await http.close();

@@ -1,5 +1,7 @@
 /** What OpenStack says, in the product's own words. Wire shapes stay inside the client files. */
 
+import type { CinderfsError } from '../errors.js';
+
 /** An image that can be served: active, not empty, and its volume is known. */
 export interface CatalogImage {
   readonly id: string;
@@ -24,6 +26,8 @@ export interface CatalogImage {
   readonly multiattach: boolean;
   /** GiB of the volume, where the volume listing showed it. */
   readonly volumeGib: number | undefined;
+  /** Superseded by its owner, and meant to stay usable: it keeps its id and has no name. */
+  readonly hidden?: boolean | undefined;
 }
 
 /** One consistent view of all images. A new one replaces it whole. */
@@ -35,12 +39,34 @@ export interface CatalogSnapshot {
   readonly images: ReadonlyMap<string, CatalogImage>;
 }
 
+/** An image that somebody asks for: by its id, or by one of the names that a file name may stand for. */
+export type WantedImage = { readonly id: string } | { readonly names: readonly string[] };
+
+export interface CatalogHealth {
+  /** Why the last refresh failed; undefined if it did not. */
+  readonly lastError: CinderfsError | undefined;
+  /** Clock.wall() of the first refresh that failed since one succeeded. */
+  readonly failingSince: number | undefined;
+  /** Entries of the last listings that could not be understood. */
+  readonly skipped: number;
+  /** Images that are not served although Glance names a volume of theirs. */
+  readonly refused: number;
+}
+
 /** The catalog as the file system and the commands see it. */
 export interface Catalog {
   /** The newest snapshot: immediate, never a network call. */
   readonly snapshot: CatalogSnapshot;
   /** A snapshot fresher than the call, at most one refresh per `minRefreshInterval`; the old one if that was just now. */
   refresh(options?: { readonly signal?: AbortSignal }): Promise<CatalogSnapshot>;
+  /**
+   * Asks for one image that the snapshot does not have, and takes it up when there is one. A few small calls, however
+   * many images there are, and so rarely that nobody's questions are felt: what was asked a moment ago, and what is one
+   * question too many, is not asked. Throws what the call failed of.
+   */
+  find(wanted: WantedImage, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** What became of the last refreshes. */
+  readonly health: CatalogHealth;
   /** Calls `listener` after every change; the returned function stops it. */
   onChange(listener: (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void): () => void;
 }

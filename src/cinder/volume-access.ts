@@ -12,12 +12,12 @@ export async function requireVolumeAccess(
   { session, catalog }: Pick<Openstack, 'session' | 'catalog'>,
   log: Log,
 ): Promise<void> {
-  const images = [...catalog.snapshot.images.values()];
-  const { roles, userName, projectName } = await session.token();
+  const images = catalog.snapshot.images.size;
+  if (images > 0) return;
+  const { userName, projectName } = await session.token();
   const who = `user ${userName} in project ${projectName}`;
-  if (images.length === 0) log.warn({}, `${who} sees no image that is kept in a Cinder volume`);
-  // An administrator attaches volumes of any project without having them in the listing.
-  const usable = images.some(({ volumeGib }) => volumeGib !== undefined) || roles.has('admin');
-  if (images.length === 0 || usable) return;
-  throw new CinderfsError('forbidden', `${who} sees ${images.length} images but not one of their volumes`);
+  const foreign = catalog.refused.filter(({ why }) => why === 'not_ours').length;
+  if (foreign > 0)
+    throw new CinderfsError('forbidden', `${who} sees ${foreign} images but not one of their volumes`);
+  log.warn({}, `${who} sees no image that is kept in a Cinder volume`);
 }

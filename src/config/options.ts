@@ -90,7 +90,21 @@ export const OPTIONS = {
     default: 60,
     min: 1,
     max: 86400,
-    doc: 'How often the list of images is refreshed. An unknown name is looked up at once.',
+    doc: 'How often the list of images is refreshed, and never more often than in four times the time that took. An unknown name or id is asked for by itself: a few small calls, at most 10 questions at once and one more every 5 s or 25 times what the last took, whoever asks; the same one again after 30 s.',
+  },
+  visibility: {
+    type: 'list',
+    group: 'api',
+    default: ['public', 'shared', 'own'],
+    values: ['public', 'shared', 'own', 'community', 'all'],
+    metavar: 'KIND,...',
+    doc: 'Which images are served: public ones, those that other projects share with ours (not to an administrator, who is shown those of all projects), those of our own project, community images (any tenant may make one, called whatever it likes, so Glance lists them to nobody who does not ask), or all that our user can see. Whoever may read the mount reads all of them, so private images of other tenants are served only with all.',
+  },
+  hidden_images: {
+    type: 'boolean',
+    group: 'api',
+    default: true,
+    doc: 'Serve images that are hidden in Glance, too: by their ids, not by name. Hiding is how superseded images are rotated; what was made from them goes on needing them.',
   },
 
   ...ATTACH_OPTIONS,

@@ -27,13 +27,7 @@ const readers = {
   mode: (text) => (/^0?[0-7]{3}$/.test(text) ? parseInt(text, 8) : disallow('an octal mode such as 0440')),
   enum: (text, spec) => spec.values?.find((value) => value === text) ?? disallow(allowed(spec)),
   path: readPath,
-  list: (text) =>
-    Object.freeze(
-      text
-        .split(/[,\n]/)
-        .map((item) => item.trim())
-        .filter((item) => item !== ''),
-    ),
+  list: readList,
   user: (text) => readAccount(text, '/etc/passwd', 'a user'),
   group: (text) => readAccount(text, '/etc/group', 'a group'),
   microversion: (text) => (/^3\.\d{1,3}$/.test(text) ? text : disallow('a Cinder microversion such as 3.69')),
@@ -57,6 +51,17 @@ const FALSE = ['false', 'no', 'off', '0', 'f', 'n'];
 
 function disallow(requirement: string): never {
   throw new Disallowed(requirement);
+}
+
+function readList(text: string, spec: OptionSpec): readonly string[] {
+  const items = text
+    .split(/[,\n]/)
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  const { values } = spec;
+  if (values !== undefined && items.some((item) => !values.includes(item)))
+    return disallow(`a list of ${values.join(', ')}`);
+  return Object.freeze(items);
 }
 
 function readBoolean(text: string): boolean {

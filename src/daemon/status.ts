@@ -72,10 +72,28 @@ export class StatusReporter {
   }
 
   #images(serving: ServingParts | undefined): DaemonStatus['images'] {
-    if (serving === undefined) return { count: 0, generation: 0, age_seconds: 0 };
+    if (serving === undefined)
+      return {
+        count: 0,
+        generation: 0,
+        age_seconds: 0,
+        last_error: null,
+        failing_seconds: null,
+        skipped: 0,
+        refused: 0,
+      };
     const { images, generation, at } = serving.catalog.snapshot;
-    const age = Math.round((this.#parts.clock.wall() - at) / 1000);
-    return { count: images.size, generation, age_seconds: Math.max(0, age) };
+    const { lastError, failingSince, skipped, refused } = serving.catalog.health;
+    const age = (since: number): number => Math.max(0, Math.round((this.#parts.clock.wall() - since) / 1000));
+    return {
+      count: images.size,
+      generation,
+      age_seconds: age(at),
+      last_error: lastError?.toLine() ?? null,
+      failing_seconds: failingSince === undefined ? null : age(failingSince),
+      skipped,
+      refused,
+    };
   }
 }
 

@@ -38,6 +38,17 @@ export function encodeName(name: string): string {
   return PLAIN.test(name) ? name : encodeUnits(name).join('');
 }
 
+/** The image name that `fileName` encodes; undefined when encodeName() makes no such file name. */
+export function nameOf(fileName: string): string | undefined {
+  try {
+    const name = decodeURIComponent(fileName);
+    return name !== '' && encodeName(name) === fileName ? name : undefined;
+  } catch {
+    // No UTF-8: a name with half a surrogate pair cannot be asked for.
+    return undefined;
+  }
+}
+
 /** Oldest first; those of one moment by id, which is the same on every host. */
 function byAge(a: Named, b: Named): number {
   const age = (a.createdAt?.getTime() ?? 0) - (b.createdAt?.getTime() ?? 0);

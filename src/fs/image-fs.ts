@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import type { AttachmentPool } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
-import type { Catalog, CatalogImage } from '../cinder/types.js';
+import type { Catalog, CatalogImage, WantedImage } from '../cinder/types.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { IO_SIZE } from './attributes.js';
@@ -21,6 +21,7 @@ import type {
 } from './filesystem.js';
 import { parentOf } from './image-tree.js';
 import type { DirectoryNode, TreeNode } from './image-tree.js';
+import { wantedBy } from './image-wanted.js';
 import { LiveTree } from './live-tree.js';
 import type { OpenFiles } from './open-files.js';
 import { StatusFile } from './status-file.js';
@@ -43,7 +44,7 @@ export interface ImageFsParts {
 
 /**
  * The tree answers lookup, stat and listing from memory; OpenFiles owns everything between open and release. Only
- * two calls may wait on the network: open (to attach) and the lookup of an unknown name (one catalog refresh).
+ * two calls may wait on the network: open (to attach) and the lookup of an unknown name (a question about that image).
  */
 export class ImageFs implements Filesystem {
   readonly #parts: ImageFsParts;
@@ -75,8 +76,8 @@ export class ImageFs implements Filesystem {
       throw new CinderfsError('name_too_long', `a name has ${NAME_MAX} bytes at most`);
     const known = this.#child(parent, name);
     if (known !== undefined) return this.#attributes(known);
-    // No file name starts with a dot (they are encoded): what probes for .Trash or .git costs no request.
-    if (!name.startsWith('.')) await this.#lookAgain(context.signal);
+    const wanted = wantedBy(this.#tree.current, parent, name);
+    if (wanted !== undefined) await this.#find(wanted, context.signal);
     const found = this.#child(parent, name);
     if (found === undefined) throw new CinderfsError('image_not_found', `no image is called ${name}`);
     return this.#attributes(found);
@@ -209,16 +210,15 @@ export class ImageFs implements Filesystem {
     return image === undefined ? new Map<string, string>() : imageXattrs(image, this.#parts.pool);
   }
 
-  /** One refresh, rate-limited by the catalog. When the cloud cannot be asked, the old snapshot has the last word. */
-  async #lookAgain(signal: AbortSignal | undefined): Promise<void> {
+  /** Rate-limited by the catalog. When the cloud cannot be asked, the snapshot has the last word. */
+  async #find(wanted: WantedImage, signal: AbortSignal | undefined): Promise<void> {
     const { catalog, clock, lookupTimeoutMs: ms, log } = this.#parts;
     const onTimeout = (): CinderfsError => new CinderfsError('http_timeout', 'the catalog did not answer');
-    const refresh = catalog.refresh(signal === undefined ? {} : { signal });
     try {
-      await withDeadline(refresh, { clock, ms, onTimeout, signal });
+      await withDeadline(catalog.find(wanted, { signal }), { clock, ms, onTimeout, signal });
     } catch (error) {
       if (signal?.aborted === true) throw error;
-      log.debug({ reason: reasonOf(error) }, 'unknown name, and the catalog could not be refreshed');
+      log.debug({ reason: reasonOf(error) }, 'unknown name, and the cloud could not be asked');
     }
   }
 }

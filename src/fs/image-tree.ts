@@ -48,7 +48,7 @@ export interface ImageTree {
   readonly modifiedMs: number;
 }
 
-const BY_NAME = 'by-name';
+export const BY_NAME = 'by-name';
 const HIDDEN = '.cinderfs';
 const STATUS = 'status';
 
@@ -85,7 +85,8 @@ function imageChildren(
   idOf: (key: string) => number,
   owner: Ownership,
 ): { files: Children; links: Children } {
-  const names = assignFileNames(images);
+  // A hidden image has been superseded, mostly by one of the same name: that one has the name to itself.
+  const names = assignFileNames(images.filter(({ hidden }) => hidden !== true));
   const files: Children = new Map();
   const links: Children = new Map();
   for (const image of images) {
@@ -96,7 +97,9 @@ function imageChildren(
       attributes: imageAttributes(idOf(imageKey(image.id)), image, owner),
       image,
     });
-    links.set(names.get(image.id) ?? fileName, {
+    const name = names.get(image.id);
+    if (name === undefined) continue;
+    links.set(name, {
       is: 'symlink',
       attributes: symlinkAttributes(idOf(nameKey(image.id)), target, image, owner),
       target,

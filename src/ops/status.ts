@@ -23,6 +23,14 @@ export interface DaemonStatus {
     readonly generation: number;
     /** Seconds since the last listing that succeeded. */
     readonly age_seconds: number;
+    /** Why the last listing failed; null when it did not. */
+    readonly last_error: string | null;
+    /** Seconds since the first listing that failed, none succeeded since. */
+    readonly failing_seconds: number | null;
+    /** Entries of the last listings that could not be understood. */
+    readonly skipped: number;
+    /** Images that are not served although Glance names a volume of theirs; the log says why. */
+    readonly refused: number;
   };
   readonly open_files: readonly OpenFileStatus[];
   readonly attachments: readonly AttachmentStatus[];

@@ -111,14 +111,25 @@ describe('the catalog of a cloud that hides locations', () => {
     );
   });
 
-  it('asks the locations API for the others, as a service may', async (t) => {
+  it('serves no volume of another project, though the locations API names it to a service', async (t) => {
     const { devcloud, openstack } = await harness(t, { showLocations: false, locationsApi: true });
-    await devcloud.addImage({ name: 'mine', size: 1000 });
     const theirs = await devcloud.addImage({ name: 'theirs', size: 1000, project: 'demo' });
-    await devcloud.addImage({ name: 'in-a-file', size: 1000, store: 'file' });
-    const { images } = await openstack.catalog.start();
-    assert.deepEqual([...images.values()].map(({ name }) => name).sort(), ['mine', 'theirs']);
-    assert.equal(images.get(theirs.id)?.volumeId, theirs.volumeId);
-    assert.equal(devcloud.requests.count({ service: 'glance', resource: '/images/*/locations' }), 2);
+    await openstack.catalog.refresh();
+    assert.deepEqual(openstack.catalog.refused, [
+      { imageId: theirs.id, volumeId: theirs.volumeId, why: 'not_ours' },
+    ]);
+    const { devcloud: second, openstack: other } = await harness(t, {
+      showLocations: false,
+      locationsApi: true,
+    });
+    await second.addImage({ name: 'mine', size: 1000 });
+    await second.addImage({ name: 'theirs', size: 1000, project: 'demo' });
+    await second.addImage({ name: 'in-a-file', size: 1000, store: 'file' });
+    const { images } = await other.catalog.start();
+    assert.deepEqual(
+      [...images.values()].map(({ name }) => name),
+      ['mine'],
+    );
+    assert.equal(second.requests.count({ service: 'glance', resource: '/images/*/locations' }), 0);
   });
 });

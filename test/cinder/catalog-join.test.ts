@@ -48,8 +48,8 @@ function volumeIdOf(
   const locations = new Map(
     lookedUp.map(([id, urls]) => [id, urls.flatMap((url) => parseLocation(url) ?? [])]),
   );
-  const { images, disputed } = joinCatalog({ images: [listed], volumes, lookedUp: locations });
-  if (disputed.length > 0) return 'disputed';
+  const { images, refused } = joinCatalog({ images: [listed], volumes, lookedUp: locations });
+  if (refused[0] !== undefined) return refused[0].why;
   return images.get(IMAGE)?.volumeId ?? 'none';
 }
 
@@ -59,31 +59,45 @@ const locations = (...urls: string[]): Record<string, unknown> => ({
 
 describe('an image and its volume', () => {
   it('are joined by location before metadata', () => {
-    const volumes = [volume(A), volume(B, { metadata: {} })];
+    const volumes = [volume(A), volume(B)];
     assert.equal(volumeIdOf(image(locations(`cinder://store/${B}`)), volumes), B);
     assert.equal(volumeIdOf(image({ direct_url: `cinder://${B}` }), volumes), B);
     assert.equal(volumeIdOf(image(), volumes), A);
   });
 
   it('are joined by a looked-up location where the listing shows none', () => {
-    assert.equal(volumeIdOf(image(), [], [[IMAGE, [`cinder://${B}`]]]), B);
+    const failed = volume(B, { status: 'error_extending' });
+    assert.equal(volumeIdOf(image(), [failed], [[IMAGE, [`cinder://${B}`]]]), B);
     assert.equal(volumeIdOf(image(), [volume(A)], [[IMAGE, ['file:///x']]]), 'none');
   });
 
-  it('are joined though the volume is out of sight, by location only', () => {
-    assert.equal(volumeIdOf(image(locations(`cinder://store/${B}`)), []), B);
+  it('are not joined when the volume is not in the listing of our project, whoever we are', () => {
+    assert.equal(volumeIdOf(image(locations(`cinder://store/${B}`)), []), 'not_ours');
+    assert.equal(volumeIdOf(image(locations(`cinder://store/${B}`)), [volume(A)]), 'not_ours');
     assert.equal(volumeIdOf(image(), []), 'none');
   });
 
-  it('prefer, of several locations, the one whose volume is in sight', () => {
+  it('are not joined when the volume does not say whose it is: silence is no consent', () => {
+    assert.equal(volumeIdOf(image(locations(`cinder://${A}`)), [volume(A, { metadata: {} })]), 'no_claim');
+  });
+
+  it('are joined without image_size, which Cinder does not write when it registers a volume itself', () => {
+    const registered = volume(A, {
+      metadata: { image_owner: 'p', glance_image_id: IMAGE, readonly: 'True' },
+    });
+    assert.equal(volumeIdOf(image({ size: 2 ** 30 }), [registered]), A);
+    assert.equal(volumeIdOf(image({ size: 2 ** 30, ...locations(`cinder://${A}`) }), [registered]), A);
+  });
+
+  it('prefer, of several locations, the one whose volume agrees', () => {
     const both = image(locations('https://mirror/x', `cinder://${A}`, `cinder://${B}`));
     assert.equal(volumeIdOf(both, [volume(B)]), B);
-    assert.equal(volumeIdOf(both, []), A);
+    assert.equal(volumeIdOf(both, [volume(A, { metadata: {} }), volume(B)]), B);
   });
 
   it('are not joined when the location names a volume of another image', () => {
     const other = volume(A, { metadata: { glance_image_id: uuid(99) } });
-    assert.equal(volumeIdOf(image(locations(`cinder://${A}`)), [other]), 'disputed');
+    assert.equal(volumeIdOf(image(locations(`cinder://${A}`)), [other]), 'other_image');
     assert.equal(volumeIdOf(image(locations(`cinder://${A}`, `cinder://${B}`)), [other, volume(B)]), B);
   });
 
@@ -135,19 +149,23 @@ describe('an image', () => {
     const joined = joinCatalog({ images: [image()], volumes: [volume(A)], lookedUp: new Map() });
     const [found] = joined.images.values();
     assert.deepEqual([found?.size, found?.multiattach, found?.volumeGib], [1000, true, 1]);
-    const unseen = joinCatalog({
+    const named = joinCatalog({
       images: [image(locations(`cinder://s/${A}`))],
-      volumes: [],
+      volumes: [volume(A, { multiattach: 'yes' })],
       lookedUp: new Map(),
     });
-    const [other] = unseen.images.values();
-    assert.deepEqual([other?.multiattach, other?.volumeGib, other?.storeId], [false, undefined, 's']);
+    const [other] = named.images.values();
+    assert.deepEqual([other?.multiattach, other?.storeId], [false, 's']);
   });
 
-  it('is looked up only where neither location nor metadata places it', () => {
+  it('is looked up only where volumes claim it and do not settle it, or none claims any', () => {
     assert.deepEqual(unplaced([image()], [volume(A)]), []);
     assert.deepEqual(unplaced([image(locations())], []), []);
-    assert.equal(unplaced([image()], []).length, 1);
+    assert.equal(unplaced([image()], [volume(A), volume(B)]).length, 1);
+    assert.equal(unplaced([image()], [volume(A, { status: 'error' })]).length, 1);
+    const others = Array.from({ length: 100 }, (_, n) => image({ id: uuid(1000 + n) }));
+    assert.deepEqual(unplaced(others, [volume(A)]), []);
+    assert.equal(unplaced(others, []).length, 16);
   });
 });
 

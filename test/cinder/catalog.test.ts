@@ -1,86 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { ImageCatalog } from '../../src/cinder/catalog.js';
-import { imageOf, type ListedImage } from '../../src/cinder/images.js';
-import type { VolumeLocation } from '../../src/cinder/location.js';
-import type { CatalogSnapshot } from '../../src/cinder/types.js';
+import { describe, it } from 'node:test';
 import { CinderfsError } from '../../src/errors.js';
-import { silentLog, type Log } from '../../src/log.js';
-import { ManualClock, settled } from './manual-clock.js';
-
-const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
-
-function listed(n: number, changes: Record<string, unknown> = {}): ListedImage {
-  const image = imageOf({
-    id: uuid(n),
-    name: `image-${n}`,
-    status: 'active',
-    size: 1000 + n,
-    updated_at: '2026-11-22T12:00:00Z',
-    locations: [{ url: `cinder://store/${uuid(0x1000 + n)}` }],
-    ...changes,
-  });
-  assert.ok(image !== undefined);
-  return image;
-}
-
-/** Glance and Cinder as the catalog sees them, under the test's thumb. */
-class FakeListing {
-  images: ListedImage[] = [];
-  found = new Map<string, VolumeLocation[]>();
-  error: Error | undefined;
-  /** What lookups of locations fail with. */
-  refused: Error | undefined;
-  lists = 0;
-  lookups: string[] = [];
-  /** Holds listings up until it resolves. */
-  gate: Promise<void> = Promise.resolve();
-
-  async list({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<readonly ListedImage[]> {
-    this.lists++;
-    const { images, error } = this;
-    await this.gate;
-    signal?.throwIfAborted();
-    if (error !== undefined) throw error;
-    return images;
-  }
-
-  async locations(id: string): Promise<readonly VolumeLocation[] | undefined> {
-    this.lookups.push(id);
-    await settled();
-    if (this.refused !== undefined) throw this.refused;
-    return this.found.get(id);
-  }
-}
-
-interface Harness {
-  readonly catalog: ImageCatalog;
-  readonly clock: ManualClock;
-  readonly listing: FakeListing;
-  readonly said: string[];
-}
-
-function harness(t: TestContext, images: ListedImage[] = [listed(1)]): Harness {
-  const clock = new ManualClock();
-  const listing = new FakeListing();
-  listing.images = images;
-  const said: string[] = [];
-  const say = (level: string) => (_: object, message: string) => void said.push(`${level}: ${message}`);
-  const log: Log = { ...silentLog, info: say('info'), warn: say('warn'), error: say('error') };
-  const catalog = new ImageCatalog({
-    images: listing,
-    volumes: { list: () => Promise.resolve([]) },
-    clock,
-    log,
-    ttlMs: 60_000,
-    minRefreshIntervalMs: 2000,
-  });
-  t.after(() => catalog.stop());
-  return { catalog, clock, listing, said };
-}
-
-const names = (snapshot: CatalogSnapshot): string[] => [...snapshot.images.values()].map(({ name }) => name);
-const down = new CinderfsError('http_failed', 'Glance: GET /v2/images answered 503', { requestId: 'req-1' });
+import { down, harness, listed, names, uuid, volumeOfImage } from './catalog-harness.js';
 
 describe('the catalog', () => {
   it('starts with a snapshot or with the reason why there is none', async (t) => {
@@ -142,12 +63,15 @@ describe('the catalog', () => {
     const before = await catalog.start();
     listing.error = down;
     await clock.advance(60_000);
+    const failedAt = clock.wall();
     await clock.advance(600_000);
     assert.ok(listing.lists > 8, `it is tried again: ${listing.lists}`);
     assert.equal(catalog.snapshot, before);
     assert.equal(catalog.lastError, down);
     assert.equal(said.length, 1, said.join('\n'));
-    assert.match(said[0] ?? '', /^warn: .*could not be refreshed/);
+    assert.match(said[0] ?? '', /^warn: image list refresh failed; serving previous list/);
+    assert.equal(catalog.health.lastError, down);
+    assert.equal(catalog.health.failingSince, failedAt);
     listing.error = undefined;
     await clock.advance(60_000);
     assert.equal(catalog.lastError, undefined);
@@ -187,6 +111,7 @@ describe('the catalog', () => {
   it('looks a location up once per version of an image, also when there is none', async (t) => {
     const hidden = { locations: undefined };
     const { catalog, clock, listing } = harness(t, [listed(1, hidden), listed(2, hidden)]);
+    listing.volumes = [1, 2].map((n) => volumeOfImage(n, 0x2000 + n, 'error_extending'));
     listing.found.set(uuid(1), [{ volumeId: uuid(0x2001), storeId: 's' }]);
     await catalog.start();
     assert.deepEqual(names(catalog.snapshot), ['image-1']);
@@ -202,6 +127,7 @@ describe('the catalog', () => {
   it('keeps what it knew of a location when a lookup fails, and asks again', async (t) => {
     const hidden = { locations: undefined };
     const { catalog, clock, listing } = harness(t, [listed(1, hidden)]);
+    listing.volumes = [0x2001, 0x2002].map((id) => volumeOfImage(1, id));
     listing.found.set(uuid(1), [{ volumeId: uuid(0x2001), storeId: 's' }]);
     await catalog.start();
     listing.images = [listed(1, { ...hidden, updated_at: '2026-11-22T13:00:00Z' })];

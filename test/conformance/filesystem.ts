@@ -85,10 +85,13 @@ export function filesystemConformance(carrier: Carrier): void {
 
     it('looks an unknown name up once more, then says ENOENT', async (t) => {
       const { subject, world } = await carried(t);
-      await assert.rejects(subject.stat('nobody'), { code: 'ENOENT' });
-      assert.ok(world.catalog.refreshes > 0);
-      world.catalog.upstream = [...world.catalog.upstream, fakeImage({ id: 'new-image', size: 42 })];
-      assert.equal((await subject.stat('new-image')).size, 42);
+      const id = 'c0ffee00-0000-4000-8000-00000000beef';
+      await assert.rejects(subject.stat(id), { code: 'ENOENT' });
+      await assert.rejects(subject.stat('by-name/new%2Fone~c0ffee00'), { code: 'ENOENT' });
+      assert.deepEqual(world.catalog.wanted[1], { names: ['new/one~c0ffee00', 'new/one'] });
+      world.catalog.upstream = [...world.catalog.upstream, fakeImage({ id, name: 'new/one', size: 42 })];
+      assert.equal((await subject.stat(id)).size, 42);
+      assert.equal(await subject.readlink('by-name/new%2Fone'), `../${id}`);
     });
 
     it('shows strange names, every one of them', async (t) => {

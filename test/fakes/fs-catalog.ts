@@ -1,4 +1,10 @@
-import type { Catalog, CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';
+import type {
+  Catalog,
+  CatalogHealth,
+  CatalogImage,
+  CatalogSnapshot,
+  WantedImage,
+} from '../../src/cinder/types.js';
 
 type Listener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void;
 
@@ -6,6 +12,8 @@ type Listener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void;
 export class FakeCatalog implements Catalog {
   snapshot: CatalogSnapshot;
   refreshes = 0;
+  readonly wanted: WantedImage[] = [];
+  readonly health: CatalogHealth = { lastError: undefined, failingSince: undefined, skipped: 0, refused: 0 };
   /** What the next refresh will find; the test's way to let an image appear. */
   upstream: readonly CatalogImage[];
   readonly #listeners = new Set<Listener>();
@@ -19,6 +27,12 @@ export class FakeCatalog implements Catalog {
     this.refreshes += 1;
     this.set(this.upstream);
     return Promise.resolve(this.snapshot);
+  }
+
+  /** As refresh(): what is asked for is upstream or is not. */
+  async find(wanted: WantedImage): Promise<void> {
+    this.wanted.push(wanted);
+    await this.refresh();
   }
 
   /** A refresh happened and found these. */

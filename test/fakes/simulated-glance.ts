@@ -35,6 +35,15 @@ export class SimulatedGlance {
     return Promise.resolve(this.#incomplete ? listed.slice(0, 1) : listed);
   }
 
+  show(imageId: string): Promise<ListedImage | undefined> {
+    const image = this.#images.find(({ id }) => id === imageId);
+    return Promise.resolve(image === undefined ? undefined : this.#view(image));
+  }
+
+  named(name: string): Promise<readonly ListedImage[]> {
+    return Promise.resolve(this.#images.filter((image) => image.name === name).map((one) => this.#view(one)));
+  }
+
   locations(imageId: string): Promise<readonly VolumeLocation[] | undefined> {
     if (this.#lookupFails) return Promise.reject(new CinderfsError('http_failed', 'Glance answered 503'));
     const image = this.#images.find(({ id }) => id === imageId);

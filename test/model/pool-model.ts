@@ -168,7 +168,7 @@ export class PoolModel {
     const watcher = new Watcher(pool, context, 30_000);
     const catalog = new ImageCatalog({
       images: calls.wrap(this.#world.glance, 'never', () => undefined),
-      volumes: cinder,
+      volumes: { list: () => cinder.list(), claiming: () => Promise.resolve([]) },
       clock: context.clock,
       log: silentLog,
       ttlMs: 60_000,

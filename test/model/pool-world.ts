@@ -23,8 +23,8 @@ export class PoolWorld {
   reuses = 0;
 
   constructor() {
-    for (const { volumeId, multiattach } of IMAGES) {
-      this.cinder.addVolume(volumeId, { multiattach });
+    for (const { id, volumeId, multiattach } of IMAGES) {
+      this.cinder.addVolume(volumeId, { multiattach, metadata: { glance_image_id: id } });
       this.host.addVolume(volumeId);
     }
     this.clones.onCreate = (source, id) => this.host.addVolume(id, this.host.content.get(source));

@@ -59,7 +59,7 @@ function detail(report: DaemonStatus): Row {
       report.login_failure === null
         ? 'succeed'
         : `fail since ${report.login_failure.since}: ${report.login_failure.reason}`,
-    images: `${report.images.count}, listed ${report.images.age_seconds} s ago`,
+    images: imagesOf(report.images),
     open_files: report.open_files
       .map((file) => `${file.image_id} x${file.handles} (${file.served})`)
       .join('; '),
@@ -70,4 +70,13 @@ function detail(report: DaemonStatus): Row {
       })
       .join('; '),
   };
+}
+
+/** A daemon of an earlier version says less. */
+function imagesOf(images: DaemonStatus['images']): string {
+  const { count, age_seconds: age, last_error: error, failing_seconds: failing } = images;
+  const listed = `${count}, listed ${age} s ago`;
+  return typeof error === 'string'
+    ? `${listed}; refreshing fails since ${String(failing)} s: ${error}`
+    : listed;
 }
