@@ -18,7 +18,10 @@ export type Command =
   | { readonly do: 'look' | 'crash' };
 
 /** What others do to a volume. */
-export type Disturbance = Exclude<Extract<Command, { volume: string }>, { do: 'open' | 'list' | 'release_image' }>;
+export type Disturbance = Exclude<
+  Extract<Command, { volume: string }>,
+  { do: 'open' | 'list' | 'release_image' }
+>;
 
 /** Two images that may be attached twice, of which Glance has no hash of one, and one that may not. */
 export const IMAGES: readonly AttachableImage[] = ['v1', 'v2', 'single'].map((volumeId) => {
