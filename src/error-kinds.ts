@@ -160,7 +160,7 @@ export const ERROR_KINDS = {
     'ETIMEDOUT',
     'connector',
     'error',
-    'Check the share or device that the message names; opens work again as soon as it answers.',
+    'The log names the share or device that does not answer; opens work again as soon as it does.',
   ),
   protocol_unsupported: kind(
     'EOPNOTSUPP',

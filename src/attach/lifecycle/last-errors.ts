@@ -42,6 +42,7 @@ const OWN_WORDS: ReadonlySet<string> = new Set<ErrorCode>([
   'protocol_unsupported',
   'read_failed',
   'read_timeout',
+  'too_many_attachments',
   'too_many_handles',
 ]);
 
