@@ -35,10 +35,28 @@ export function connectorsOf(
   const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
   const rbd = new RbdConnector({ ...ceph, images, clock, connectMs });
   const directory = join(runDir, 'nbd');
-  const qemu = new QemuConnector({ ...ceph, directory, initiator, clock, startMs: connectMs, log });
-  const mounts = new NfsMounts({ directory: join(runDir, 'nfs'), timeoutMs: connectMs });
+  const shares = join(runDir, 'nfs');
+  // It decodes what the nfs connector finds on a share.
+  const localDirectories = [...(options.localDirectories ?? []), shares];
+  const qemu = new QemuConnector({
+    ...ceph,
+    localDirectories,
+    directory,
+    initiator,
+    clock,
+    startMs: connectMs,
+    log,
+  });
+  const mounts = new NfsMounts({ directory: shares, timeoutMs: connectMs });
   const krbd = new KrbdConnector({ ...ceph, stepMs: connectMs, fallback: qemu, clock, log });
-  return [new LocalConnector(), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
+  return [
+    new LocalConnector(options.localDirectories),
+    rbd,
+    qemu,
+    new NfsConnector(mounts, qemu),
+    krbd,
+    brick,
+  ];
 }
 
 /** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */

@@ -30,6 +30,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly verifyLimit?: number | undefined;
   /** What is done about an image that leads programs astray; default: refuse. */
   readonly imageSafety?: ImageSafety | undefined;
+  /** Where volumes are files of this host; default: nowhere. */
+  readonly localDirectories?: readonly string[] | undefined;
   /** Survives reboots: the journal and the pins. One daemon each. */
   readonly stateDir: string;
   /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */

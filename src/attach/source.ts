@@ -8,6 +8,9 @@ export type Source = FileSource | NbdSource | RbdSource;
 export interface FileSource {
   readonly kind: 'file' | 'device';
   readonly path: string;
+  /** Of a file: the directory that it must lie below, reached without any link, and its `DEVICE:INODE`; see sys/beneath.ts. */
+  readonly beneath?: string | undefined;
+  readonly inode?: string | undefined;
   /**
    * Hexadecimal; what every path of this device says as long as it leads to this volume: part of its answer to INQUIRY
    * page 0x83 or to NVMe's Identify. Absent where the device cannot come to be another one under its reader, or has no

@@ -50,6 +50,13 @@ export const ATTACH_OPTIONS = {
     default: 'refuse',
     doc: "What is done about an image whose first bytes are not what Glance's disk_format says, or make a program that opens it open another file (a backing file, an external data file or extent). The head of each image is looked at before it is first opened here: refuse fails the open with EPERM, warn logs it and serves the image, off does not look. The verdict is in the extended attribute user.cinderfs.safety.",
   },
+  local_directories: {
+    type: 'list',
+    group: 'attach',
+    defaultDoc: 'none',
+    metavar: 'DIR,...',
+    doc: 'Directories in which Cinder keeps volumes as files of this host. The local connector serves regular files from below them alone, whatever path Cinder names; disks in /dev that this host does not use itself, and shares that root has mounted here, need no entry.',
+  },
   linger: {
     type: 'seconds',
     group: 'attach',

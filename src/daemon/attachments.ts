@@ -38,6 +38,7 @@ export function attachmentPool({
     clones: openstack.clones,
     isolate: config.isolate,
     verifyLimit: config.verify_limit,
+    localDirectories: config.local_directories,
     imageSafety: config.image_safety,
     stateDir: config.state_dir,
     runDir: runDirOf(config, mountpoint),

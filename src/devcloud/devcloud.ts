@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { CinderfsError, reasonOf } from '../errors.js';
 import { adminApi } from './admin-api.js';
@@ -99,11 +99,16 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
   const port = await listen(server, options);
   url = `http://${urlHost(options.host ?? '127.0.0.1')}:${port}`;
 
+  // Volumes are files, which a mount serves from directories that it is told.
+  const environmentOf = (user: keyof typeof USERS): Record<string, string> => ({
+    ...environmentFor(url, USERS[user]),
+    CINDERFS_LOCAL_DIRECTORIES: dirname(shelf.pathOf('volume')),
+  });
   return {
     url,
     port,
-    env: environmentFor(url, USERS.cinderfs),
-    envFor: (user) => environmentFor(url, USERS[user]),
+    env: environmentOf('cinderfs'),
+    envFor: environmentOf,
     cloud,
     faults,
     requests: log,

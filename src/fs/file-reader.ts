@@ -2,11 +2,10 @@
  * Reads a regular file or block device at explicit offsets. The host's page cache is its cache: shared by every
  * opener and bounded by the kernel, so nothing is kept here.
  */
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { FileSource } from '../attach/source.js';
 import { CinderfsError } from '../errors.js';
+import { openNamed } from '../sys/beneath.js';
 import type { Cursor, SourceReader } from './reader.js';
 import { Slots } from '../async/slots.js';
 
@@ -26,8 +25,7 @@ export interface FileReaderOptions {
 /** Opens `source` read-only. `read_failed` if it cannot be opened or is shorter than the image. */
 export async function openFileReader(source: FileSource, options: FileReaderOptions): Promise<SourceReader> {
   try {
-    // O_NONBLOCK: a path that turns out to be a FIFO must not hold a thread until somebody writes to it.
-    const file = await open(source.path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const file = await openNamed(source);
     const reader = new FileReader(file, source, options);
     await reader.checkLength().catch((error: unknown) => {
       reader.close();
@@ -85,7 +83,10 @@ class FileReader implements SourceReader, Cursor {
     // Without a way to ask, the whole file is data: always a legal answer.
     if (seekFile === undefined) return whence === 'data' ? offset : this.#size;
     try {
-      const found = await this.#inThread(() => seekFile(this.#source.path, offset, whence), signal);
+      const found = await this.#inThread(
+        () => seekFile(`/proc/self/fd/${this.#file.fd}`, offset, whence),
+        signal,
+      );
       return Math.min(found, this.#size);
     } finally {
       this.#closeWhenIdle();

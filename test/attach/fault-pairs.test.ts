@@ -173,6 +173,7 @@ class World {
       mountId: 'faults',
       host: 'faults',
       connector: 'local',
+      localDirectories: [this.#devcloud.env.CINDERFS_LOCAL_DIRECTORIES ?? ''],
       times: { lingerMs: 500 },
       log: silentLog,
       clock: fastClock(SPEED),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -10,10 +10,11 @@ import { AttachWorld } from '../fakes/attach-world.js';
 const never = new AbortController().signal;
 
 describe('the local connector', () => {
-  const connector = new LocalConnector();
   let directory = '';
+  let connector = new LocalConnector();
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cinderfs-local-'));
+    connector = new LocalConnector([directory]);
     await writeFile(join(directory, 'volume'), 'bytes of v1 and more');
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
@@ -27,7 +28,9 @@ describe('the local connector', () => {
     const info = local(join(directory, 'volume'));
     assert.equal(await connector.refusal(info), undefined);
     const { source, size, read } = await connector.connect({ volumeId: 'v1', info, signal: never });
-    assert.deepEqual(source, { kind: 'file', path: join(directory, 'volume') });
+    const { dev, ino } = await stat(join(directory, 'volume'));
+    const path = join(directory, 'volume');
+    assert.deepEqual(source, { kind: 'file', path, beneath: directory, inode: `${dev}:${ino}` });
     assert.equal(await size(), 20);
     assert.equal((await read(9, 2)).toString(), 'v1');
     await assert.rejects(read(19, 2), { code: 'connector_failed' });
@@ -68,7 +71,13 @@ describe('the local connector', () => {
 
   it('adopts what is still there', async () => {
     const path = join(directory, 'volume');
-    assert.ok(await connector.adopt({ path }));
+    const info = local(path);
+    const { host } = await connector.connect({ volumeId: 'v1', info, signal: never });
+    assert.ok(await connector.adopt(host));
+    assert.ok(await connector.adopt({ path }), 'as an older version noted it');
+    await writeFile(join(directory, 'impostor'), 'bytes of v1 and more');
+    await rename(join(directory, 'impostor'), path);
+    assert.equal(await connector.adopt(host), undefined, 'another file by that name');
     await rm(path);
     assert.equal(await connector.adopt({ path }), undefined);
     await symlink('/dev/null', path);

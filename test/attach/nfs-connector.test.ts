@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
@@ -17,7 +17,9 @@ const SHARE = '192.0.2.1:/volumes';
 const CONTENT = Buffer.alloc(2 ** 20, 'a volume on a share');
 
 /** A connector whose mount(8) binds a directory in place of the share; a kernel mount all the same. */
-async function make(test: TestContext): Promise<{ connector: NfsConnector; mounts: string; asked: string }> {
+async function make(
+  test: TestContext,
+): Promise<{ connector: NfsConnector; mounts: string; asked: string; share: string }> {
   const undo = new Undo(test);
   // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
   const alive = setInterval(() => undefined, 60_000);
@@ -38,6 +40,7 @@ async function make(test: TestContext): Promise<{ connector: NfsConnector; mount
   });
   const qemu = new QemuConnector({
     directory: join(folder, 'nbd'),
+    localDirectories: [mounts],
     initiator: 'iqn.2026-01.test.lab:host',
     cephDirectory: folder,
     clock: systemClock,
@@ -47,7 +50,7 @@ async function make(test: TestContext): Promise<{ connector: NfsConnector; mount
     new NfsMounts({ directory: mounts, timeoutMs: 20_000, mountProgram }),
     qemu,
   );
-  return { connector, mounts, asked };
+  return { connector, mounts, asked, share };
 }
 
 const infoOf = (name: string, more: object = {}): ConnectionInfo => ({
@@ -108,6 +111,29 @@ describe('the nfs connector', { skip }, () => {
     await file.close();
     await connector.disconnect(connected.host);
     assert.deepEqual(await readdir(mounts), []);
+  });
+
+  it('reads nothing through a link that the filer holds, and no fifo', async (test) => {
+    const { connector, mounts, share } = await make(test);
+    await symlink('/etc/passwd', join(share, 'volume-3'));
+    await symlink('volume-1', join(share, 'volume-4'));
+    execFileSync('mkfifo', [join(share, 'volume-5')]);
+    for (const [name, format] of [3, 4, 5].flatMap((n) =>
+      ['raw', 'qcow2'].map((f) => [`volume-${n}`, f] as const),
+    )) {
+      const asked = request(name, infoOf(name, { format }));
+      await assert.rejects(connector.connect(asked, connector.plan(asked)), code('connector_failed'), name);
+    }
+    assert.deepEqual(await readdir(mounts), []);
+  });
+
+  it('switches links of the share off', async (test) => {
+    const { connector, mounts } = await make(test);
+    const asked = request('v7', infoOf('volume-1'));
+    const connected = await connector.connect(asked, connector.plan(asked));
+    const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+    assert.match(lines.find((line) => line.includes(mounts)) ?? '', / ro,nosuid,nodev,noexec,\S*nosymfollow/);
+    await connector.disconnect(connected.host);
   });
 
   it('leaves nothing of a volume that is not there, and takes no option that is none of its business', async (test) => {

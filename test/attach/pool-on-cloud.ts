@@ -31,6 +31,7 @@ export async function poolOnCloud(
     mountId: 'test',
     host: 'crash-host',
     connector: 'auto',
+    localDirectories: loaded.config.local_directories,
     connectors: [new FileQemuConnector(join(directory, 'run', 'nbd'))],
     times: { lingerMs: 50, orphanMs: 300 },
     log: silentLog,

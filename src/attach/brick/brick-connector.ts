@@ -7,7 +7,7 @@ import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName }
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
-import { connectPath } from '../local-connector.js';
+import { connectPath } from '../local/connected-path.js';
 import { type Release, VolumeGuard } from './volume-guard.js';
 import type { HostRecord } from '../journal/record.js';
 

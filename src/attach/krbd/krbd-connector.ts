@@ -6,7 +6,7 @@ import type { Log } from '../../log.js';
 import { DeviceWatch } from '../brick/device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../journal/record.js';
-import { connectPath } from '../local-connector.js';
+import { connectPath } from '../local/connected-path.js';
 import { type CephHost, type RbdVolume, rbdVolumeOf } from '../rbd/rbd-volume.js';
 import { lookUp, run } from '../run-command.js';
 import { type MappedImage, mappedImages } from './mapped-images.js';

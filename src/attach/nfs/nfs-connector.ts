@@ -4,7 +4,7 @@ import type { ConnectionInfo } from '../../cinder/types.js';
 import { textOf } from '../backend-values.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../journal/record.js';
-import { connectPath } from '../local-connector.js';
+import { connectFile } from '../local/connected-path.js';
 import { lookUp } from '../run-command.js';
 import { formatOf } from '../volume-format.js';
 import type { NfsMounts } from './nfs-mounts.js';
@@ -52,9 +52,12 @@ export class NfsConnector implements Connector {
     try {
       await this.#mounts.take(String(plan.share), String(plan.user), info.options);
       request.signal.throwIfAborted();
-      const connected = await (plan.format === 'raw'
-        ? connectPath(String(plan.path))
-        : this.#decoder.connect({ ...request, info: this.#decoded(info) }, plan));
+      const beneath = this.#mounts.pathOf(String(plan.share));
+      const file = await connectFile({ path: String(plan.path), beneath });
+      const connected =
+        plan.format === 'raw'
+          ? file
+          : await this.#decoder.connect({ ...request, info: this.#decoded(info) }, plan);
       return { ...connected, host: { ...plan, ...connected.host, path: String(plan.path) } };
     } catch (error) {
       await this.disconnect(plan);
@@ -65,7 +68,11 @@ export class NfsConnector implements Connector {
   async adopt(host: HostRecord): Promise<Connected | undefined> {
     if (!(await this.#mounts.isMounted(String(host.share)))) return undefined;
     const connected = await (host.format === 'raw'
-      ? connectPath(String(host.path)).catch(() => undefined)
+      ? connectFile({
+          path: String(host.path),
+          beneath: this.#mounts.pathOf(String(host.share)),
+          inode: typeof host.inode === 'string' ? host.inode : undefined,
+        }).catch(() => undefined)
       : this.#decoder.adopt(host));
     return connected && { ...connected, host };
   }

@@ -12,6 +12,9 @@ export interface NfsMountsOptions {
   readonly mountProgram?: string | undefined;
 }
 
+/** Nothing on a share runs, is a device, or leads out of it. */
+const HARMLESS = ['ro', 'nosuid', 'nodev', 'noexec'];
+
 /** What Cinder may ask for: how the server is spoken to, never what the mount may do here. */
 const OPTION =
   /^(?:(?:nfsvers|vers|minorversion|proto|port|mountport|rsize|wsize|sec|timeo|retrans|nconnect|lookupcache|retry)=[a-z0-9.]+|hard|soft|softerr|lock|nolock|rdirplus|nordirplus)$/;
@@ -41,13 +44,16 @@ export class NfsMounts {
   take(share: string, user: string, options: unknown): Promise<string> {
     return this.#inTurn(share, async () => {
       const path = this.pathOf(share);
-      const wanted = ['ro', 'nosuid', 'nodev', 'noexec', ...optionsIn(options)].join(',');
+      const wanted = [...HARMLESS, ...optionsIn(options)].join(',');
       await mkdir(path, { recursive: true, mode: 0o700 });
       await mkdir(usersOf(path), { recursive: true, mode: 0o700 });
       await writeFile(join(usersOf(path), user), '');
       if (!(await this.isMounted(share))) {
         const program = this.#options.mountProgram ?? 'mount';
         await this.#run(program, ['-t', 'nfs', '-o', wanted, share, path]);
+        // By itself: mount.nfs hands what it does not know to the kernel's NFS, which does not know it either.
+        const closed = ['remount', 'bind', ...HARMLESS, 'nosymfollow'].join(',');
+        await this.#run('mount', ['-o', closed, path]).catch((error: unknown) => this.#unmount(path, error));
       }
       return path;
     });
@@ -62,6 +68,12 @@ export class NfsMounts {
       if (await this.isMounted(share)) await this.#run('umount', [path]);
       for (const directory of [usersOf(path), path]) await rmdir(directory).catch(unlessGone);
     });
+  }
+
+  /** A share whose symbolic links could not be switched off is not read. */
+  async #unmount(path: string, reason: unknown): Promise<never> {
+    await this.#run('umount', [path]);
+    throw reason;
   }
 
   async #run(program: string, args: readonly string[]): Promise<void> {

@@ -1,5 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
-import { CinderfsError } from '../../errors.js';
+import { readFile } from 'node:fs/promises';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { statBeneath } from '../../sys/beneath.js';
+import { localPlaceOf } from '../local/local-place.js';
 import type { ConnectionInfo } from '../../cinder/types.js';
 import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
@@ -18,6 +20,8 @@ export interface QemuBlock {
 export interface QemuHost extends CephHost {
   /** Of QEMU's own initiator. */
   readonly initiator: string;
+  /** Where volumes are files of this host; default: nowhere. */
+  readonly localDirectories?: readonly string[] | undefined;
 }
 
 export const SECRET_ID = 'cinderfs';
@@ -109,12 +113,17 @@ function nfsBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
   return Promise.resolve([{ options: { driver: 'nfs', server: { type: 'inet', host }, path } }]);
 }
 
-async function localBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
-  const filename = absolutePath(info.device_path, 'device_path');
-  const found = await stat(filename).catch((cause: unknown) => {
-    throw new CinderfsError('connector_failed', `cannot read ${filename}`, { cause });
+async function localBlocks(
+  info: ConnectionInfo,
+  { localDirectories = [] }: QemuHost,
+): Promise<readonly QemuBlock[]> {
+  const named = absolutePath(info.device_path, 'device_path');
+  const { path: filename, beneath } = await localPlaceOf(named, localDirectories);
+  if (beneath === undefined) return [{ options: { driver: 'host_device', filename } }];
+  await statBeneath(beneath, filename).catch((cause: unknown) => {
+    throw new CinderfsError('connector_failed', `cannot read ${filename}: ${reasonOf(cause)}`, { cause });
   });
-  return [{ options: { driver: found.isBlockDevice() ? 'host_device' : 'file', filename } }];
+  return [{ options: { driver: 'file', filename } }];
 }
 
 /** The cephx key: since OSSN-0085 it is never in connection_info. Left to librados where the keyring is not readable. */

@@ -1,9 +1,10 @@
 import type { FileHandle } from 'node:fs/promises';
-import { constants, open } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { FileSource, NbdSource, RbdSource, Source } from '../../attach/source.js';
 import { rbdName } from '../../ceph/address.js';
 import type { RbdImages } from '../../ceph/rbd-images.js';
+import { openNamed } from '../../sys/beneath.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import type { SharedExports } from './shared-exports.js';
@@ -175,11 +176,11 @@ const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 async function openReadOnly(source: FileSource): Promise<{ file: FileHandle; direct: boolean }> {
   try {
     if (source.kind === 'device')
-      return { file: await open(source.path, READ_ONLY | constants.O_DIRECT), direct: true };
-    return { file: await open(source.path, READ_ONLY), direct: false };
+      return { file: await openNamed(source, READ_ONLY | constants.O_DIRECT), direct: true };
+    return { file: await openNamed(source, READ_ONLY), direct: false };
   } catch (error) {
     if (source.kind === 'device' && systemCode(error) === 'EINVAL')
-      return { file: await open(source.path, READ_ONLY), direct: false };
+      return { file: await openNamed(source, READ_ONLY), direct: false };
     throw cannotOpen(source, error);
   }
 }
@@ -190,7 +191,7 @@ async function openReadOnly(source: FileSource): Promise<{ file: FileHandle; dir
  */
 async function openCached(source: FileSource, direct: FileHandle): Promise<FileHandle> {
   try {
-    const cached = await open(source.path, READ_ONLY);
+    const cached = await openNamed(source, READ_ONLY);
     // What an earlier user of this device left in the page cache may be another volume's.
     systemCalls()?.dropCache(cached.fd);
     return cached;
@@ -211,6 +212,6 @@ function keyOf(source: Source): string {
     case 'rbd':
       return `rbd:${source.id}:${JSON.stringify(source.address)}`;
     default:
-      return `${source.kind}:${source.path}`;
+      return `${source.kind}:${source.inode ?? ''}:${source.path}`;
   }
 }
