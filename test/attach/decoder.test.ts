@@ -49,6 +49,7 @@ describe('decoding', { timeout: 300_000 }, () => {
     await writeFile(mountProgram, `#!/bin/sh\nexec mount --bind '${share}' "$6"\n`, { mode: 0o755 });
     const qemu = make();
     const mounts = new NfsMounts({ directory: join(folder, 'mounts'), timeoutMs: 20_000, mountProgram });
+    test.after(() => make().disconnect(qemu.plan({ volumeId: VOLUME })));
     connectors = { qemu, nfs: new NfsConnector(mounts, qemu) };
   });
   beforeEach(async () => {

@@ -79,6 +79,7 @@ describe('an iSCSI volume', { skip: able ? false : 'needs root and tgtd', timeou
     const request = { volumeId: VOLUME, info, signal: new AbortController().signal };
     const connector = make();
     const { host, read, size } = await connector.connect(request, connector.plan(request));
+    test.after(() => make().disconnect({ socket: host.socket ?? '' }));
     assert.equal(await size(), bytes.length);
     assert.ok((await read(MiB - 5, 70_000)).equals(bytes.subarray(MiB - 5, MiB - 5 + 70_000)));
 
