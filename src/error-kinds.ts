@@ -207,9 +207,15 @@ export const ERROR_KINDS = {
   detach_failed: kind('EIO', 'openstack', 'error', 'It is retried in the background; see `cinderfs status`.'),
   journal_failed: kind(
     'EIO',
-    'internal',
+    'config',
     'error',
     'Check the state directory: space, permissions, file system.',
+  ),
+  path_unusable: kind(
+    'EIO',
+    'config',
+    'error',
+    'Make the place that the message names usable, or set another one.',
   ),
   owner_exists: kind(
     'EBUSY',
@@ -248,6 +254,7 @@ export const ERROR_KINDS = {
   ),
   fuse_failed: kind('EIO', 'fuse', 'error', 'See the cause; `dmesg` may say more.'),
   not_running: kind('ENOENT', 'not_running', 'error', 'Start it with `cinderfs mount DIR`.'),
+  unreachable: kind('EIO', 'not_running', 'error', 'Give the --run-dir that the daemon was started with.'),
   no_answer: kind(
     'EIO',
     'not_running',

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, type FileHandle } from 'node:fs/promises';
-import { CinderfsError, EXIT, reasonOf } from '../errors.js';
-import { requireLogDirectory } from './host-directories.js';
+import type { CinderfsError } from '../errors.js';
+import { EXIT } from '../errors.js';
+import { openLogFile } from './log-file.js';
 import { cloudOf, settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';
 
@@ -44,8 +44,7 @@ export async function mountInBackground(invocation: Invocation): Promise<number>
   // The daemon logs them, where the person at this terminal does not look.
   for (const warning of cloudOf(settings, invocation).warnings)
     invocation.stderr(`cinderfs: warning: ${warning}\n`);
-  requireLogDirectory(config);
-  const log = await openLog(config.log_file);
+  const log = await openLogFile(config.log_file);
   try {
     const args = process.argv.slice(1).filter((arg) => arg !== '--background');
     const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
@@ -63,15 +62,6 @@ export async function mountInBackground(invocation: Invocation): Promise<number>
   } finally {
     await log.close();
   }
-}
-
-function openLog(file: string): Promise<FileHandle> {
-  return open(file, 'a', 0o640).catch((cause: unknown) => {
-    throw new CinderfsError('config_invalid', `log_file: ${file} cannot be written: ${reasonOf(cause)}`, {
-      path: file,
-      cause,
-    });
-  });
 }
 
 /** Whoever stops this command while it waits means the mount. */

@@ -4,6 +4,18 @@ import { sleep, systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
 import type { ControlFailure } from '../ops/control-server.js';
+import { unreached } from '../daemon/unreached.js';
+
+/** While a daemon is not fast enough for those who connect, the kernel turns further ones away (EAGAIN). */
+const CROWDED_MS = 5_000;
+const LOOK_MS = 20;
+
+/** Where a daemon was looked for. */
+interface Place {
+  readonly runDir: string;
+  /** Undefined where only its socket is known. */
+  readonly mountpoint?: string;
+}
 
 /** What the end of a mount waits for, as its daemon says. */
 export async function waitsOf(client: Pick<ControlClient, 'get'>): Promise<readonly string[]> {
@@ -28,16 +40,16 @@ export function isTimeout({ cause }: CinderfsError): boolean {
 /** Calls a daemon over its control socket. `not_running` when nobody listens there. */
 export class ControlClient {
   readonly #socketPath: string;
-  readonly #where: string;
+  readonly #place: Place;
 
-  constructor(socketPath: string, where: string) {
+  private constructor(socketPath: string, place: Place) {
     this.#socketPath = socketPath;
-    this.#where = where;
+    this.#place = place;
   }
 
-  /** The daemon that serves `mountpoint`, whether it runs or not. */
+  /** The daemon that serves `mountpoint` (as fs/mount-name.ts names it), whether it runs or not. */
   static forMountpoint(runDir: string, mountpoint: string): ControlClient {
-    return new ControlClient(controlSocketPath(runDir, mountpoint), mountpoint);
+    return new ControlClient(controlSocketPath(runDir, mountpoint), { runDir, mountpoint });
   }
 
   /** Every daemon that ever listened in `runDir`; some may be gone. */
@@ -46,7 +58,7 @@ export class ControlClient {
     return names
       .filter(isControlSocketName)
       .sort()
-      .map((name) => new ControlClient(path.join(runDir, name), path.join(runDir, name)));
+      .map((name) => new ControlClient(path.join(runDir, name), { runDir }));
   }
 
   get<T>(call: string): Promise<T> {
@@ -92,40 +104,53 @@ export class ControlClient {
       bodyTimeout: timeoutMs,
     });
     try {
-      const { statusCode, body } = await client.request({ method, path: call, signal });
+      const { statusCode, body } = await patiently(() => client.request({ method, path: call, signal }));
       const answer: unknown = await body.json();
       if (statusCode === 200) return answer as T;
       const { error } = answer as ControlFailure;
       throw new CinderfsError(error.code, error.message, { remedy: error.remedy });
     } catch (thrown) {
-      throw this.#explain(thrown);
+      throw await this.#explain(thrown);
     } finally {
       await client.destroy();
     }
   }
 
-  #explain(thrown: unknown): CinderfsError {
+  async #explain(thrown: unknown): Promise<CinderfsError> {
     if (CinderfsError.is(thrown)) return thrown;
-    const code = (thrown as NodeJS.ErrnoException).code;
+    const code = codeOf(thrown);
+    const { runDir, mountpoint } = this.#place;
+    const where = mountpoint ?? this.#socketPath;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      return new CinderfsError('not_running', `no cinderfs daemon serves ${this.#where}`, { cause: thrown });
+      if (mountpoint !== undefined) return unreached(runDir, mountpoint, thrown);
+      return new CinderfsError('not_running', `no cinderfs daemon listens on ${where}`, { cause: thrown });
     }
     if (code === 'EACCES') {
-      return new CinderfsError(
-        'not_running',
-        `the control socket of ${this.#where} belongs to another user`,
-        {
-          cause: thrown,
-          remedy: 'Run this command as the user that runs the daemon (usually root).',
-        },
-      );
+      return new CinderfsError('not_running', `the control socket of ${where} belongs to another user`, {
+        cause: thrown,
+        remedy: 'Run this command as the user that runs the daemon (usually root).',
+      });
     }
     const hungUp =
-      TIMEOUTS.has(code ?? '') || code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
-    return new CinderfsError(
-      hungUp ? 'no_answer' : 'internal',
-      `the daemon of ${this.#where} did not answer`,
-      { cause: thrown },
-    );
+      TIMEOUTS.has(code ?? '') || ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'EAGAIN'].includes(code ?? '');
+    return new CinderfsError(hungUp ? 'no_answer' : 'internal', `the daemon of ${where} did not answer`, {
+      cause: thrown,
+    });
   }
+}
+
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  const until = systemClock.now() + CROWDED_MS;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (codeOf(error) !== 'EAGAIN' || systemClock.now() >= until) throw error;
+      await sleep(systemClock, LOOK_MS);
+    }
+  }
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  return (thrown as NodeJS.ErrnoException).code;
 }

@@ -1,5 +1,3 @@
-import { realpath } from 'node:fs/promises';
-import path from 'node:path';
 import { sleep, systemClock } from '../async/clock.js';
 import type { Config } from '../config/options.js';
 import { runDirOf } from '../daemon/run-dir.js';
@@ -18,8 +16,7 @@ const LOOK_MS = 100;
  *
  * @throws CinderfsError `holders` when it is in use, `no_answer` when it has no supervisor or that does not end.
  */
-export async function endWithoutEngine(config: Config, mountpoint: string, lazy: boolean): Promise<void> {
-  const directory = await realpath(path.resolve(mountpoint));
+export async function endWithoutEngine(config: Config, directory: string, lazy: boolean): Promise<void> {
   // The supervisor serves those who read on.
   if (lazy) return unmount(directory, { lazy });
   const holders = await findHolders(directory);

@@ -1,6 +1,6 @@
 import path from 'node:path';
+import { keepDirectory } from '../sys/kept-directory.js';
 import { detachFromShell, requireDescriptors } from './detach-from-shell.js';
-import { requireDirectories } from './host-directories.js';
 import type { EngineSettings } from './kept-settings.js';
 import { cloudOf, loadSettings, logFor, workingDirectory } from './settings.js';
 import type { Invocation } from './verb.js';
@@ -18,9 +18,13 @@ export function shellSettings(invocation: Invocation): ShellSettings {
   const directory = workingDirectory();
   const loaded = loadSettings({ ...invocation, directory });
   requireDescriptors(logFor(loaded));
-  requireDirectories(loaded.config);
+  // First of all, so that what is wrong with them is said in the name of the setting.
+  keepDirectory({ setting: 'state_dir', path: loaded.config.state_dir, mode: 0o700 });
+  keepDirectory({ setting: 'run_dir', path: loaded.config.run_dir, mode: 0o755 });
   const cloud = cloudOf(loaded, { ...invocation, directory });
-  const mountpoint = path.resolve(directory, invocation.words[0] ?? '');
+  const [word = ''] = invocation.words;
+  // Not path.resolve: what is above a symbolic link is not what its name says.
+  const mountpoint = path.isAbsolute(word) ? word : `${directory}/${word}`;
   // A copy: what is for the settings alone is about to be taken out.
   const sources = { flags: invocation.flags, env: { ...invocation.env }, directory };
   detachFromShell(process.env);

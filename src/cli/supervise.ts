@@ -1,6 +1,7 @@
 import { systemClock } from '../async/clock.js';
 import { runDirOf } from '../daemon/run-dir.js';
 import { CinderfsError, EXIT, reasonOf } from '../errors.js';
+import { trustedMountpoint } from '../fs/mountpoint.js';
 import type { Log } from '../log.js';
 import { openFuseChannel } from '../supervisor/fuse-channel.js';
 import type { Ending } from '../supervisor/engine-process.js';
@@ -36,7 +37,7 @@ async function hold(
   parent: ReturnType<typeof reportToParent>,
 ): Promise<number> {
   const { config } = settings.loaded;
-  const { mountpoint } = settings;
+  const mountpoint = await trustedMountpoint(settings.mountpoint);
   const log = logFor(settings.loaded);
   const [launcher = ''] = process.argv.slice(1);
   const [typed = ''] = invocation.words;

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { PoolService } from '../attach/service.js';
 import type { CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
+import { assignFileNames } from '../fs/file-names.js';
 import { describeHolder, findHolders } from '../fs/holders.js';
 import type { ControlHandlers } from '../ops/control-server.js';
 
@@ -13,7 +14,7 @@ export interface AttachmentCalls {
 }
 
 /**
- * `POST /release?image=ID-or-name` lets go of an image now; `POST /reap?dry_run=true&dead_host=NAME` settles leftovers.
+ * `POST /release?image=ID-or-name-or-by-name/FILE` lets go of an image now; `POST /reap?dry_run=true&dead_host=NAME` settles leftovers.
  * `parts` throws `not_running` until the mount serves.
  */
 export function attachmentCalls(parts: () => AttachmentCalls): ControlHandlers {
@@ -44,8 +45,10 @@ async function release(
   }
 }
 
-/** By id or by name; a name that several images share is refused. An image that left the catalog may still be attached. */
+/** By id, by name or by its file in by-name; a name that several images share is refused. An image that left the catalog may still be attached. */
 function imageCalled(wanted: string, pool: AttachmentCalls['pool'], { images }: CatalogSnapshot): string {
+  const file = wanted.startsWith(BY_NAME) ? imageOfFile(wanted.slice(BY_NAME.length), images) : undefined;
+  if (file !== undefined) return file;
   const attached = pool.report().filter(({ imageId, imageName }) => [imageId, imageName].includes(wanted));
   const known = [...images.values()].filter(({ id, name }: CatalogImage) => id === wanted || name === wanted);
   const ids = new Set([...attached.map(({ imageId }) => imageId), ...known.map(({ id }) => id)]);
@@ -57,4 +60,10 @@ function imageCalled(wanted: string, pool: AttachmentCalls['pool'], { images }: 
       remedy: `Name one by its id: ${[...ids].join(', ')}.`,
     });
   return id;
+}
+
+const BY_NAME = 'by-name/';
+
+function imageOfFile(file: string, images: CatalogSnapshot['images']): string | undefined {
+  return [...assignFileNames(images.values())].find(([, name]) => name === file)?.[0];
 }

@@ -13,6 +13,7 @@ import { Control } from './control.js';
 import type { DaemonHandover } from './handover.js';
 import { StatusReporter } from './status.js';
 import type { Supervised } from './supervised-mount.js';
+import { explainBusy } from './unreached.js';
 import { unmountBy } from './unmount-call.js';
 
 export interface DaemonSettings {
@@ -53,7 +54,10 @@ const clock = systemClock;
 export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
   const { supervised, config, log } = settings;
   const mountpoint =
-    supervised?.turn.mount?.mountpoint ?? (await prepareMountpoint(settings.mountpoint, log));
+    supervised?.turn.mount?.mountpoint ??
+    (await prepareMountpoint(settings.mountpoint, log).catch((error: unknown) => {
+      throw explainBusy(error, config.run_dir);
+    }));
   const cleanup = new Cleanup();
   let serving: Assembled | undefined;
   const started = (): Assembled => {
@@ -82,7 +86,11 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
     },
     ...attachmentCalls(() => started().calls),
   });
-  await control.open();
+  await control.open().catch((error: unknown) => {
+    // Whoever reads from the mount that stands needs an engine more than operators need its control socket.
+    if (supervised?.turn.mount === undefined) throw error;
+    log.error({ reason: CinderfsError.from(error).toLine() }, 'serving without a control socket');
+  });
   try {
     serving = await assemble({ ...settings, mountpoint }, { cleanup, status, control, clock });
     const { shutdown, handover, reload } = serving;

@@ -17,7 +17,11 @@ export function parseMemo(memo: FileMemo): RememberedFile {
   const file = memo as Partial<RememberedFile>;
   if (typeof file.attributes?.node === 'number') {
     if (file.is === 'text') return { is: 'text', attributes: file.attributes };
-    if (file.is === 'image' && typeof file.image?.volumeId === 'string')
+    if (
+      file.is === 'image' &&
+      typeof file.image?.volumeId === 'string' &&
+      Number.isSafeInteger(file.image.size)
+    )
       return { ...(file as RememberedFile & { is: 'image' }), image: reviveImage(file.image) };
   }
   throw new CinderfsError('bad_handle', 'an open file of an earlier process cannot be opened again');

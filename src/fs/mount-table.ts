@@ -14,6 +14,20 @@ export interface MountEntry {
   readonly options: readonly string[];
 }
 
+/** The file system type of our mounts, as the mount table shows it. */
+export const MOUNT_TYPE = 'fuse.cinderfs';
+
+/** Alive or dead, whoever mounted it. */
+export function isMountOfOurs({ type }: Pick<MountEntry, 'type'>): boolean {
+  return type === MOUNT_TYPE;
+}
+
+/** The user who mounted, of a FUSE mount. */
+export function mounterOf({ options }: Pick<MountEntry, 'options'>): number | undefined {
+  const user = options.find((option) => option.startsWith('user_id='))?.slice('user_id='.length);
+  return user === undefined ? undefined : Number(user);
+}
+
 /** All mounts, oldest first: of several on one directory the last is the one seen. */
 export async function readMountTable(path = '/proc/self/mountinfo'): Promise<MountEntry[]> {
   return parseMountTable(await readFile(path, 'utf8'));

@@ -1,35 +1,29 @@
 /** The mount point: is it fit, healing one that a dead daemon left, and taking a mount down. Shared by the transports. */
 import { execFile } from 'node:child_process';
-import { readdir, realpath } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { awake } from '../async/awake.js';
-import { sleep, systemClock } from '../async/clock.js';
+import { systemClock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { childEnvironment } from '../sys/child-environment.js';
 import { describeHolder, findHolders } from './holders.js';
-import { probeMount } from './mount-probe.js';
-import { findMount } from './mount-table.js';
+import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../sys/trusted-path.js';
+import { absolute, mountCalled, nameOfMount } from './mount-name.js';
+import { stateOfMount } from './mount-state.js';
+import { findMount, isMountOfOurs } from './mount-table.js';
 
 const run = promisify(execFile);
 
 /** Milliseconds for one umount(8) or fusermount: it only talks to the kernel, and to us. */
 const UMOUNT_TIMEOUT_MS = 30_000;
 
-/** Milliseconds for a mount to say whether anything serves it. */
-const DEAD_MS = 3_000;
-
-/** The file system type of our mounts, as the mount table shows it. */
-export const MOUNT_TYPE = 'fuse.cinderfs';
-
 /**
  * Checks that `directory` can be mounted on and returns it as an absolute path without symlinks. A mount of ours
  * whose daemon died (ENOTCONN) is taken away first (F8). `mountpoint_invalid` or `mountpoint_busy` otherwise.
  */
 export async function prepareMountpoint(directory: string, log: Log): Promise<string> {
-  const path = await absolutePath(directory);
+  const path = await trustedMountpoint(directory);
   if (await healMountpoint(path)) log.warn({ path }, 'took away a mount whose daemon had died');
   const mount = await findMount(path);
   if (mount !== undefined) {
@@ -39,17 +33,51 @@ export async function prepareMountpoint(directory: string, log: Log): Promise<st
   return path;
 }
 
+/**
+ * The path that `directory` leads to, where nobody else can make it lead elsewhere. As a user fusermount3 sees to that.
+ *
+ * @throws CinderfsError `mountpoint_invalid`, or `usage` for a path inside a mount.
+ */
+export async function trustedMountpoint(directory: string): Promise<string> {
+  const why = process.getuid?.() === 0 ? distrust(absolute(directory), { itself: false }) : undefined;
+  const path = await mountCalled(directory);
+  if (why !== undefined) throw unsafe(path, why);
+  return path;
+}
+
+/**
+ * Holds the directory `path` (absolute, without symlinks), so that what is mounted on is what was checked.
+ *
+ * @throws CinderfsError `mountpoint_invalid` where another user could put something else in its place.
+ */
+export function holdMountpoint(path: string): HeldDirectory {
+  try {
+    return holdDirectory(path);
+  } catch (error) {
+    if (!(error instanceof Untrusted)) throw invalid(path, `cannot be opened: ${reasonOf(error)}`, error);
+    throw unsafe(path, error.message);
+  }
+}
+
+function unsafe(path: string, why: string): CinderfsError {
+  return new CinderfsError('mountpoint_invalid', `the mount point ${path} is not safe: ${why}`, {
+    path,
+    remedy: 'Mount where only root owns and writes to the directories above, as in /images or /srv/images.',
+  });
+}
+
 /** Whether there is a mount of ours that somebody serves. Waits for an engine that is being started again. */
 export async function isServed(directory: string): Promise<boolean> {
-  const path = await absolutePath(directory);
-  return (await findMount(path))?.type === MOUNT_TYPE && !(await isDead(path));
+  const { mountpoint: path } = await nameOfMount(directory);
+  const mount = await findMount(path);
+  return mount !== undefined && isMountOfOurs(mount) && !(await isDead(path));
 }
 
 /** Takes away a mount of ours whose daemon died (ENOTCONN). False when there is none; never touches another. */
 export async function healMountpoint(directory: string): Promise<boolean> {
-  const path = await absolutePath(directory);
+  const path = await mountCalled(directory);
   const mount = await findMount(path);
-  if (mount?.type !== MOUNT_TYPE || !(await isDead(path))) return false;
+  if (mount === undefined || !isMountOfOurs(mount) || !(await isDead(path))) return false;
   await unmount(path, { lazy: true });
   return true;
 }
@@ -112,31 +140,12 @@ function stderrOf(error: unknown): string {
   return stderr === undefined || stderr.trim() === '' ? reasonOf(error) : stderr.trim();
 }
 
-/** Absolute and without symlinks. A dead mount cannot be resolved itself (ENOTCONN): its parent can. */
-async function absolutePath(directory: string): Promise<string> {
-  const path = resolve(directory);
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (codeOf(error) === 'ENOTCONN') return join(await realpath(dirname(path)), basename(path));
-    throw invalid(path, codeOf(error) === 'ENOENT' ? 'does not exist' : reasonOf(error), error);
-  }
-}
-
 /**
  * Whether whoever served a mount is gone for good (ENOTCONN). Waits a while for one that is being started again; one
  * that hangs is not gone.
  */
 export async function isDead(path: string): Promise<boolean> {
-  // Not stat: the kernel may answer that from what it has cached, also for the dead.
-  const probe = probeMount(path);
-  const over = new AbortController();
-  const late = sleep(systemClock, DEAD_MS, over.signal).catch(() => undefined);
-  const complaint = await awake(() => Promise.race([probe.complaint, late]));
-  over.abort();
-  probe.abandon();
-  // The second: it died while it was asked.
-  return /endpoint is not connected|caused connection abort/.test(complaint ?? '');
+  return (await stateOfMount(path)) === 'dead';
 }
 
 async function checkEmptyDirectory(path: string): Promise<void> {
@@ -144,7 +153,8 @@ async function checkEmptyDirectory(path: string): Promise<void> {
   try {
     names = await readdir(path);
   } catch (error) {
-    throw invalid(path, codeOf(error) === 'ENOTDIR' ? 'is not a directory' : reasonOf(error), error);
+    const why = { ENOTDIR: 'is not a directory', ENOENT: 'does not exist' }[codeOf(error) ?? ''];
+    throw invalid(path, why ?? `cannot be read: ${reasonOf(error)}`, error);
   }
   if (names.length > 0) throw invalid(path, `is not empty (it holds ${names[0] ?? ''})`);
 }

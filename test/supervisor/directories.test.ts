@@ -32,5 +32,5 @@ for (const [variable, setting] of Object.entries(SETTINGS))
       const words = [process.execPath, LAUNCHER, 'mount', path.join(dir, 'images'), '--background'];
       const { status, stderr } = await run('timeout', ['-s', 'KILL', '20', ...words], env);
       assert.equal(status, 3, stderr);
-      assert.match(stderr, new RegExp(`${setting}: .* cannot be .*\\[config_invalid\\]`));
+      assert.match(stderr, new RegExp(`${setting} = .* cannot be .*\\[path_unusable\\]`));
     });

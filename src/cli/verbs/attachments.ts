@@ -1,11 +1,10 @@
-import path from 'node:path';
 import { systemClock } from '../../async/clock.js';
 import type { Leftover } from '../../attach/lifecycle/reap.js';
 import { CinderfsError } from '../../errors.js';
-import { findMount } from '../../fs/mount-table.js';
-import { isDead, MOUNT_TYPE } from '../../fs/mountpoint.js';
+import { findMount, isMountOfOurs } from '../../fs/mount-table.js';
+import { isDead } from '../../fs/mountpoint.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
-import { ControlClient } from '../control-client.js';
+import { mountWith, type NamedMount } from '../mount-word.js';
 import { renderList, type Row } from '../output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
 import { openstackFor, settingsOf } from '../settings.js';
@@ -30,7 +29,7 @@ const REAP_COLUMNS = ['What', 'Volume', 'Attachment', 'Owner', 'Deleted'];
 /** `cinderfs attachments DIR`: what that daemon holds in Cinder, or with `--reap` what nobody holds any more. */
 export const attachments: Verb = {
   name: 'attachments',
-  usage: 'DIR',
+  usage: 'DIR|FILE',
   summary: 'List the volumes a daemon has attached, or settle leftovers',
   words: { min: 1, max: 1 },
   flags: [
@@ -53,12 +52,12 @@ export const attachments: Verb = {
   async run(invocation) {
     const output = outputOptions(invocation.flags);
     const reap = reapOptions(invocation);
-    const client = clientOf(invocation);
+    const mount = await mountWith(invocation, invocation.words[0]);
     if (reap === undefined) {
-      const report = await client.get<DaemonStatus>('/status');
+      const report = await mount.client.get<DaemonStatus>('/status');
       invocation.stdout(renderList(report.attachments.map(row), COLUMNS, output));
     } else {
-      const leftovers = await settle(client, invocation, reap);
+      const leftovers = await settle(mount, invocation, reap);
       invocation.stdout(renderList(leftovers.map(leftoverRow), REAP_COLUMNS, output));
     }
     return 0;
@@ -79,14 +78,9 @@ function reapOptions({ flags }: Invocation): ReapFlags | undefined {
   return undefined;
 }
 
-function clientOf(invocation: Invocation): ControlClient {
-  const { config } = settingsOf(invocation);
-  return ControlClient.forMountpoint(config.run_dir, invocation.words[0] ?? '');
-}
-
 /** The daemon knows what is in use; only where none runs its state directory is taken over for a moment. */
 async function settle(
-  client: ControlClient,
+  { client, mountpoint }: NamedMount,
   invocation: Invocation,
   { dryRun, deadHost }: ReapFlags,
 ): Promise<readonly Leftover[]> {
@@ -96,13 +90,16 @@ async function settle(
     return await client.post<readonly Leftover[]>(`/reap?${query.toString()}`);
   } catch (error) {
     if (!CinderfsError.is(error) || error.code !== 'not_running') throw error;
-    return settleWithoutDaemon(invocation, { dryRun, deadHost });
+    return settleWithoutDaemon(mountpoint, invocation, { dryRun, deadHost });
   }
 }
 
-async function settleWithoutDaemon(invocation: Invocation, reap: ReapFlags): Promise<readonly Leftover[]> {
+async function settleWithoutDaemon(
+  mountpoint: string,
+  invocation: Invocation,
+  reap: ReapFlags,
+): Promise<readonly Leftover[]> {
   const { config, log } = settingsOf(invocation);
-  const mountpoint = path.resolve(invocation.words[0] ?? '');
   await refuseWhereServed(mountpoint);
   const openstack = await openstackFor(invocation);
   // Not at the top: a supervisor must not carry what it never uses.
@@ -116,7 +113,8 @@ async function settleWithoutDaemon(invocation: Invocation, reap: ReapFlags): Pro
 
 /** A mount whose engine has just died and is being started again needs what is attached for it. */
 async function refuseWhereServed(mountpoint: string): Promise<void> {
-  if ((await findMount(mountpoint))?.type !== MOUNT_TYPE || (await isDead(mountpoint))) return;
+  const mount = await findMount(mountpoint);
+  if (mount === undefined || !isMountOfOurs(mount) || (await isDead(mountpoint))) return;
   throw new CinderfsError('mountpoint_busy', `${mountpoint} is mounted and its daemon is just starting`, {
     path: mountpoint,
     remedy: 'Try again in a moment.',

@@ -1,5 +1,6 @@
 import type { DaemonStatus } from '../../ops/status.js';
-import { ControlClient } from '../control-client.js';
+import { mountWith } from '../mount-word.js';
+import { otherMounts, type OtherMount } from '../other-mounts.js';
 import { renderList, renderOne, type Row } from '../output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
 import { runningDaemons } from '../running-daemons.js';
@@ -11,7 +12,7 @@ const COLUMNS = ['Mountpoint', 'State', 'Images', 'Images Age', 'Open Files', 'A
 /** `cinderfs status [DIR]`: every daemon on this host in a line, or one in detail. */
 export const status: Verb = {
   name: 'status',
-  usage: '[DIR]',
+  usage: '[DIR|FILE]',
   summary: 'Show what runs, what is open and what is attached',
   words: { min: 0, max: 1 },
   flags: OUTPUT_FLAGS,
@@ -19,15 +20,15 @@ export const status: Verb = {
   examples: ['cinderfs status', 'cinderfs status /images -f json'],
   async run(invocation) {
     const output = outputOptions(invocation.flags);
-    const { config } = settingsOf(invocation);
-    const [mountpoint] = invocation.words;
-    if (mountpoint === undefined) {
-      const rows = (await runningDaemons(config.run_dir)).map(summary);
-      invocation.stdout(renderList(rows, COLUMNS, output));
+    const [word] = invocation.words;
+    if (word === undefined) {
+      const running = await runningDaemons(settingsOf(invocation).config.run_dir);
+      const others = await otherMounts(running.map(({ mountpoint }) => mountpoint));
+      invocation.stdout(renderList([...running.map(summary), ...others.map(bare)], COLUMNS, output));
+      for (const other of others) invocation.stderr(`cinderfs: ${advice(other)}\n`);
     } else {
-      const report = await ControlClient.forMountpoint(config.run_dir, mountpoint).get<DaemonStatus>(
-        '/status',
-      );
+      const { client } = await mountWith(invocation, word);
+      const report = await client.get<DaemonStatus>('/status');
       invocation.stdout(renderOne(output.format === 'json' ? { ...report } : detail(report), output));
     }
     return 0;
@@ -44,6 +45,24 @@ function summary(report: DaemonStatus): Row {
     Attachments: report.attachments.length,
     PID: report.pid,
   };
+}
+
+/** Of a mount that no daemon tells of. */
+function bare({ mountpoint, state }: OtherMount): Row {
+  return { Mountpoint: mountpoint, State: STATES[state] };
+}
+
+const STATES = { dead: 'dead', silent: 'no answer', serving: 'unreachable' } as const;
+
+function advice({ mountpoint, state }: OtherMount): string {
+  switch (state) {
+    case 'dead':
+      return `the daemon of ${mountpoint} died; \`cinderfs mount ${mountpoint}\` takes the mount over, \`cinderfs umount ${mountpoint}\` removes it`;
+    case 'silent':
+      return `${mountpoint} does not answer; its engine may be starting again`;
+    case 'serving':
+      return `${mountpoint} is served by a daemon that does not listen in this run_dir; \`cinderfs status ${mountpoint}\` says more`;
+  }
 }
 
 function detail(report: DaemonStatus): Row {

@@ -2,9 +2,11 @@ import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mountpoint.js';
 import { awake } from '../../async/awake.js';
+import { describeLeftBehind, leftBehind } from '../../attach/journal/left-behind.js';
 import type { Config } from '../../config/options.js';
-import { ControlClient, isTimeout, waitsOf } from '../control-client.js';
+import { type ControlClient, isTimeout, waitsOf } from '../control-client.js';
 import { endWithoutEngine } from '../end-without-engine.js';
+import { wholeMount } from '../mount-word.js';
 import { tellingWhy } from '../waiting.js';
 import { settingsOf } from '../settings.js';
 import type { FlagValues, Invocation, Verb } from '../verb.js';
@@ -28,8 +30,7 @@ export const umount: Verb = {
   examples: ['cinderfs umount /images', 'cinderfs umount /images --drain=60'],
   async run(invocation) {
     const { config } = settingsOf(invocation);
-    const [mountpoint = ''] = invocation.words;
-    const client = ControlClient.forMountpoint(config.run_dir, mountpoint);
+    const { client, mountpoint } = await wholeMount(invocation, invocation.words[0]);
     const work = awake(() => end(client, mountpoint, config, invocation));
     await tellingWhy(invocation, () => waitsOf(client), work);
     return EXIT.ok;
@@ -49,15 +50,25 @@ async function end(
     if (!mayComeBack(error)) throw error;
     if (await healMountpoint(mountpoint)) {
       invocation.stderr(`cinderfs: no daemon served ${mountpoint} any more; the dead mount was removed\n`);
+      refuseLeftBehind(mountpoint, config.state_dir);
       return;
     }
     if (!(await isServed(mountpoint))) throw error;
     await endWithoutEngine(config, mountpoint, invocation.flags.lazy === true);
-    invocation.stderr(
-      `cinderfs: no engine of ${mountpoint} answered; the mount was ended without. What is attached stays ` +
-        `attached until the next mount, or \`cinderfs attachments --reap\`\n`,
-    );
+    invocation.stderr(`cinderfs: no engine of ${mountpoint} answered; the mount was ended without\n`);
+    refuseLeftBehind(mountpoint, config.state_dir);
   }
+}
+
+/** The dead detached nothing. `detach_failed` naming what it left. */
+function refuseLeftBehind(mountpoint: string, stateDir: string): void {
+  const left = leftBehind(stateDir);
+  if (left.length === 0) return;
+  const names = left.map(describeLeftBehind).join('; ');
+  throw new CinderfsError('detach_failed', `still attached: ${names}`, {
+    path: mountpoint,
+    remedy: `The journal in ${stateDir} has it: \`cinderfs attachments ${mountpoint} --reap\` settles it, and so does the next \`cinderfs mount ${mountpoint}\`.`,
+  });
 }
 
 /** How long an engine that died may take to be started again. */

@@ -3,9 +3,9 @@ import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
 import { awake } from '../../async/awake.js';
-import { ControlClient } from '../control-client.js';
+import type { ControlClient } from '../control-client.js';
+import { wholeMount } from '../mount-word.js';
 import { tellingWhy } from '../waiting.js';
-import { settingsOf } from '../settings.js';
 import type { Verb } from '../verb.js';
 
 const NEXT = 'the new engine, until it is loaded and everything that was open is open again';
@@ -23,9 +23,7 @@ export const upgrade: Verb = {
   optionGroups: ['general'],
   examples: ['cinderfs upgrade /images'],
   async run(invocation) {
-    const { config } = settingsOf(invocation);
-    const [mountpoint = ''] = invocation.words;
-    const client = ControlClient.forMountpoint(config.run_dir, mountpoint);
+    const { client, mountpoint } = await wholeMount(invocation, invocation.words[0]);
     const before = await client.get<DaemonStatus>('/status');
     const id = randomUUID();
     await client.post(`/upgrade?id=${id}`);

@@ -1,9 +1,13 @@
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
+import { readKeptSync, replaceKeptSync } from '../../sys/kept-file.js';
 import { RESENT } from './protocol.js';
 
 /** No deadline is longer (options open_timeout and read_timeout). */
 const LONGEST_MS = 3_600_000;
 const SPARE_LINES = 4096;
+/** Bytes; a line has forty. */
+const MOST = 64 * 2 ** 20;
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
 
 /**
  * Since when requests have been held by those that stand in for an engine, in words that outlive each of them. A file
@@ -42,13 +46,13 @@ export class HeldSince {
   #append(unique: bigint, since: number): void {
     this.#lines += 1;
     if (this.#lines > this.#since.size + SPARE_LINES) this.#rewrite();
-    else attempt(() => appendFileSync(this.#path, line(unique, since)));
+    else attempt(() => append(this.#path, line(unique, since)));
   }
 
   #rewrite(): void {
     this.#lines = this.#since.size;
     const lines = [...this.#since].map(([unique, since]) => line(unique, since));
-    attempt(() => writeFileSync(this.#path, lines.join(''), { mode: 0o600 }));
+    attempt(() => replaceKeptSync(this.#path, lines.join('')));
   }
 }
 
@@ -68,11 +72,24 @@ function line(unique: bigint, since: number): string {
 
 /** A last line that its writer's death cut short is left out. */
 function read(path: string): readonly [bigint, number][] {
-  const lines = attempt(() => readFileSync(path, 'latin1').split('\n').slice(0, -1)) ?? [];
+  const lines = attempt(() => textOf(path).split('\n').slice(0, -1)) ?? [];
   return lines
     .map((text) => /^(\d+) (\d+)$/.exec(text))
     .filter((match) => match !== null)
     .map(([, unique = '', since = '']) => [BigInt(unique), Number(since)]);
+}
+
+function append(path: string, text: string): void {
+  const fd = openSync(path, APPEND);
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function textOf(path: string): string {
+  return readKeptSync(path, MOST)?.toString('latin1') ?? '';
 }
 
 function attempt<T>(work: () => T): T | undefined {

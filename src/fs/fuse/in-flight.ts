@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
+import { createKeptSync } from '../../sys/kept-file.js';
 import type { InFlightShare } from './in-flight-slots.js';
 import { InFlightSlots, IN_FLIGHT_BYTES, MAX_SLOTS, SLOT_BYTES } from './in-flight-slots.js';
 import type { SystemCalls } from './ioctl.js';
@@ -39,7 +40,7 @@ export class InFlight {
     const { path, fresh, seats, calls } = parts;
     this.#parts = parts;
     if (fresh) removeInFlight(path);
-    this.#fd = openSync(path, fresh ? 'wx+' : 'r+', 0o600);
+    this.#fd = fresh ? createKeptSync(path) : openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
     const address = calls.mapShared(this.#fd, IN_FLIGHT_BYTES);
     this.share = { address, seats, state: InFlightSlots.state(seats) };
     this.#slots = new InFlightSlots(this.share, calls.memoryAt(address, IN_FLIGHT_BYTES));

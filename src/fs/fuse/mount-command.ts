@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { childEnvironment } from '../../sys/child-environment.js';
+import { holdMountpoint } from '../mountpoint.js';
 import { systemCode } from './errno.js';
 import { systemCalls } from './ioctl.js';
 import { MAX_READ } from './protocol.js';
@@ -69,8 +70,15 @@ export function openDevice(): Promise<FileHandle> {
  */
 export async function mountOn(fd: number, request: MountRequest): Promise<void> {
   const options = optionsFor(request, `fd=3,rootmode=40000,user_id=0,group_id=0,${SUBTYPE}`);
-  // -i: no mount.fuse helper in between; -n: nothing in a writable mtab.
-  await run('mount', ['-i', '-n', '-t', 'fuse', request.fsname, request.mountpoint, '-o', options], [fd]);
+  const directory = holdMountpoint(request.mountpoint);
+  try {
+    // -i: no mount.fuse helper in between; -n: nothing in a writable mtab; -c: the directory that descriptor 4 is open
+    // on, whatever has its name by now. The dot: a last step that is a link would not be followed by every mount(8).
+    const flags = ['-i', '-n', '-c', '-t', 'fuse'];
+    await run('mount', [...flags, request.fsname, '/proc/self/fd/4/.', '-o', options], [fd, directory.fd]);
+  } finally {
+    directory.close();
+  }
 }
 
 /**
