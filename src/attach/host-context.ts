@@ -11,7 +11,7 @@ import { ImageHeads } from './head/image-heads.js';
 import { hostProperties } from './host-properties.js';
 import { DEFAULT_CEILINGS } from './lifecycle/ceilings.js';
 import { parseRecord } from './journal/record.js';
-import { RecordStore } from './journal/record-store.js';
+import { ATTACHMENTS, RecordStore } from './journal/record-store.js';
 import type { Pin } from './lifecycle/identity.js';
 import type { PoolOptions } from './service.js';
 
@@ -31,7 +31,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
       ? { ...(await brick.properties()), ...said, multipath: brick.multipath }
       : said;
   const records = await RecordStore.open({
-    directory: join(stateDir, 'attachments'),
+    directory: join(stateDir, ATTACHMENTS),
     parse: parseRecord,
     keyOf: ({ volumeId }) => volumeId,
     log,

@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { hostname, machine, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectorProperties } from '../cinder/types.js';
+import { keepDirectory } from '../sys/kept-directory.js';
+import { readKeptSync, replaceKept } from '../sys/kept-file.js';
 import { OsloConf } from './oslo-conf.js';
+
+/** Bytes of an initiator's name (RFC 3720), and its line's end. */
+const MAX_NAME = 224;
 
 export interface HostIdentity {
   /** Keeps an initiator name of our own where the host has none. */
@@ -51,10 +56,10 @@ async function initiatorName({ initiatorFile, stateDir }: HostIdentity): Promise
   const name = /^\s*InitiatorName\s*=\s*(\S+)/m.exec(system)?.[1];
   if (name !== undefined) return name;
   const path = join(stateDir, 'initiatorname');
-  const own = (await readFile(path, 'utf8').catch(() => '')).trim();
-  if (own !== '') return own;
+  const own = readKeptSync(path, MAX_NAME)?.toString('utf8').trim() ?? '';
+  if (/^\S+$/.test(own)) return own;
   const made = `iqn.2026-01.org.cinderfs:${randomBytes(6).toString('hex')}`;
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await writeFile(path, `${made}\n`, { mode: 0o600 });
+  keepDirectory({ setting: 'state_dir', path: stateDir, mode: 0o700 });
+  await replaceKept(path, `${made}\n`);
   return made;
 }

@@ -3,6 +3,7 @@ import { CinderfsError, reasonOf } from '../errors.js';
 import type { Attachments, CatalogSnapshot, Clones, Volumes } from '../cinder/types.js';
 import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Log } from '../log.js';
+import { unusable } from '../sys/kept-directory.js';
 import type { KernelOptions } from './brick/kernel.js';
 import type { Connector } from './connector.js';
 import type { AttachContext, AttachTimes } from './context.js';
@@ -94,6 +95,8 @@ export interface PoolService extends AttachmentPool {
   settle(options: ReapOptions & { readonly deadlineMs: number }): Promise<readonly Leftover[]>;
   /** Resolves when nothing is attached, lingering or being undone. */
   quiet(): Promise<void>;
+  /** Why the journal cannot be written now; undefined when it can. */
+  journalTrouble(): Promise<CinderfsError | undefined>;
   /** Lets a successor take the state directory, and takes it back from one that did not take over. */
   handOver(): Promise<void>;
   takeBack(): Promise<void>;
@@ -201,9 +204,19 @@ class Service implements PoolService {
     await this.#pool?.quiet();
   }
 
+  async journalTrouble(): Promise<CinderfsError | undefined> {
+    try {
+      await this.#lock?.check();
+      return undefined;
+    } catch (cause) {
+      return unusable('state_dir', this.#options.stateDir, `cannot be written: ${reasonOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+
   async handOver(): Promise<void> {
-    await this.#lock?.release();
-    this.#lock = undefined;
+    await this.#giveUp();
   }
 
   async takeBack(): Promise<void> {
@@ -215,8 +228,17 @@ class Service implements PoolService {
     this.#watcher?.stop();
     this.#stopSweeps();
     this.#end.abort(new CinderfsError('draining', 'the daemon is about to exit'));
-    await this.#lock?.release();
+    await this.#giveUp();
+  }
+
+  /** A note of the owner that cannot be removed hides nothing of what has to be told. */
+  async #giveUp(): Promise<void> {
+    const lock = this.#lock;
     this.#lock = undefined;
+    await lock?.release().catch((error: unknown) => {
+      const { log, stateDir: path } = this.#options;
+      log.warn({ path, reason: reasonOf(error) }, 'the note of who owns the state directory stays');
+    });
   }
 
   /** Takes the state directory and reads the journal. */

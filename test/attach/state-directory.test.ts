@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { hostProperties } from '../../src/attach/host-properties.js';
-import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
 import { type AttachmentRecord, parseRecord } from '../../src/attach/journal/record.js';
 import { RecordStore } from '../../src/attach/journal/record-store.js';
-import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 
 const RECORD: AttachmentRecord = {
@@ -69,36 +65,6 @@ describe('the journal on disk', () => {
     await assert.rejects(RecordStore.open({ ...options, directory: join(directory, 'file') }), {
       code: 'journal_failed',
     });
-  });
-});
-
-describe('the owner of a state directory', () => {
-  it('is one: the second is told who the first is, by any path to it', async () => {
-    const lock = await OwnerLock.take(join(directory, 'state'), '/srv/images');
-    await symlink(join(directory, 'state'), join(directory, 'alias'));
-    for (const path of ['state', 'alias'])
-      await assert.rejects(OwnerLock.take(join(directory, path), '/other'), (error) => {
-        assert.ok(CinderfsError.is(error) && error.code === 'owner_exists');
-        assert.match(error.message, new RegExp(`process ${process.pid}, mounted on /srv/images,`));
-        return true;
-      });
-    await lock.release();
-    await (await OwnerLock.take(join(directory, 'state'), '/other')).release();
-  });
-
-  it('is gone when it was killed', async () => {
-    const module = new URL('../../src/attach/journal/owner-lock.js', import.meta.url).href;
-    const script = `const { OwnerLock } = await import(${JSON.stringify(module)});
-      await OwnerLock.take(${JSON.stringify(directory)}, '/first'); console.log('taken');`;
-    const child: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    assert.ok(child.stdout);
-    await once(child.stdout, 'data');
-    await assert.rejects(OwnerLock.take(directory, '/second'), { code: 'owner_exists' });
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    await (await OwnerLock.take(directory, '/second')).release();
   });
 });
 

@@ -1,116 +1,118 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { awake } from '../../async/awake.js';
+import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
+import { printableLine } from '../../printable.js';
+import { lockFile, unlockFile } from '../../sys/file-lock.js';
+import { keepDirectory, unusable } from '../../sys/kept-directory.js';
+import { removeKept, replaceKept } from '../../sys/kept-file.js';
 import { startTimeOf } from '../processes.js';
+import { olderOwner } from './older-owner.js';
+import { readOwner, type Owner } from './owner.js';
 
-/** Who owns a state directory. */
-export interface Owner {
-  readonly pid: number;
-  readonly mountpoint: string;
-  /** Clock ticks after boot at which the process started: a pid alone is reused. */
-  readonly startTime: string;
-}
+const LOCK = 'lock';
+const NOTE = 'owner.json';
 
-const ASK_MS = 1_000;
+/** A process that was killed a moment ago, or a child that it was just starting, may hold the lock for as long. */
+const PATIENCE_MS = 500;
+const LOOK_MS = 20;
 
 /**
- * One daemon per state directory.
- *
- * The lock is an abstract unix socket named after the directory: the kernel gives it to one process and takes it back
- * when that dies, however it dies, so a stale lock cannot exist. Whoever connects is told the owner. Abstract names end
- * at a network namespace: the file owner.json stops a second daemon in a container that shares the directory.
+ * One daemon per state directory: it holds a lock on a file in it. The directory is ours alone, so nobody else can reach
+ * that file, and the kernel releases the lock when the process ends, however it ends. The lock holds between containers
+ * that share the directory.
  */
 export class OwnerLock {
-  readonly #server: Server;
-
+  readonly #fd: number;
   readonly #note: string;
+  /** Timers and watchers of this layer keep no process alive; that it owns something does. */
+  readonly #alive = setInterval(() => undefined, 2 ** 30);
 
-  private constructor(server: Server, note: string) {
-    this.#server = server;
+  private constructor(fd: number, note: string) {
+    this.#fd = fd;
     this.#note = note;
   }
 
-  /** `owner_exists`, naming pid and mount point of the first, when the directory has an owner that lives. */
+  /**
+   * `owner_exists`, naming pid and mount point of the first, when the directory has an owner that lives;
+   * `path_unusable` when the directory cannot be used.
+   */
   static async take(directory: string, mountpoint: string): Promise<OwnerLock> {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const me: Owner = { pid: process.pid, mountpoint, startTime: (await startTimeOf(process.pid)) ?? '' };
-    const name = await socketName(directory);
-    const server = createServer((asker) => {
-      asker.on('error', () => asker.destroy());
-      asker.end(JSON.stringify(me));
+    keepDirectory({ setting: 'state_dir', path: directory, mode: 0o700 });
+    const note = join(directory, NOTE);
+    return usable(directory, async () => {
+      const fd = openLock(join(directory, LOCK));
+      try {
+        if (!(await awake(() => locked(fd)))) throw ownerExists(directory, readOwner(note));
+        const older = await olderOwner(directory, readOwner(note));
+        if (older !== undefined) throw ownerExists(directory, older);
+        const startTime = (await startTimeOf(process.pid)) ?? '';
+        const me: Owner = { pid: process.pid, mountpoint, startTime };
+        await replaceKept(note, `${JSON.stringify(me)}\n`);
+        return new OwnerLock(fd, note);
+      } catch (error) {
+        unlockFile(fd);
+        closeSync(fd);
+        throw error;
+      }
     });
-    if (!(await listen(server, name)))
-      throw ownerExists(directory, (await ask(name)) ?? (await noted(directory)));
-    const before = await noted(directory);
-    if (
-      before !== undefined &&
-      before.pid !== me.pid &&
-      (await startTimeOf(before.pid)) === before.startTime
-    ) {
-      server.close();
-      throw ownerExists(directory, before);
-    }
-    const note = join(directory, 'owner.json');
-    await writeFile(note, `${JSON.stringify(me)}\n`, { mode: 0o600 });
-    return new OwnerLock(server, note);
+  }
+
+  /** Whether the directory takes what is written to it; throws why not. */
+  async check(): Promise<void> {
+    const text = JSON.stringify(readOwner(this.#note) ?? {});
+    await replaceKept(this.#note, `${text}\n`);
   }
 
   /**
-   * Until then the lock also keeps the process alive: timers and watchers of this layer do not. The note goes first: the
-   * process may live on, and whoever takes the directory then must not meet it.
+   * The note goes first: the process may live on, and whoever takes the directory then must not meet it. Throws when it
+   * stays; the lock is given up all the same.
    */
   async release(): Promise<void> {
-    await rm(this.#note, { force: true });
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    try {
+      await removeKept(this.#note);
+    } finally {
+      clearInterval(this.#alive);
+      unlockFile(this.#fd);
+      closeSync(this.#fd);
+    }
   }
 }
 
-/** The directory by what it is, not by what it is called: two paths to it are one lock. */
-async function socketName(directory: string): Promise<string> {
-  const { dev, ino } = await stat(directory, { bigint: true });
-  return `\0cinderfs-${createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 32)}`;
+/** What has the name and is no file that only we can open is not locked: another user may hold it. */
+function openLock(path: string): number {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  const { uid, mode, nlink } = fstatSync(fd);
+  const regular = (mode & constants.S_IFMT) === constants.S_IFREG && nlink === 1;
+  if (regular && uid === process.geteuid?.() && (mode & 0o077) === 0) return fd;
+  closeSync(fd);
+  throw new Error(`${path} is not a regular file that only this user can open; remove it`);
 }
 
-function listen(server: Server, name: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(false);
-      else
-        reject(
-          new CinderfsError('journal_failed', `cannot lock the state directory: ${reasonOf(error)}`, {
-            cause: error,
-          }),
-        );
-    });
-    server.listen(name, () => resolve(true));
-  });
-}
-
-async function ask(name: string): Promise<Owner | undefined> {
-  const socket = connect(name);
-  socket.setTimeout(ASK_MS, () => socket.destroy());
-  try {
-    return JSON.parse(await text(socket)) as Owner;
-  } catch {
-    return undefined;
+async function locked(fd: number): Promise<boolean> {
+  const until = systemClock.now() + PATIENCE_MS;
+  for (;;) {
+    if (lockFile(fd)) return true;
+    if (systemClock.now() >= until) return false;
+    await sleep(systemClock, LOOK_MS);
   }
 }
 
-async function noted(directory: string): Promise<Owner | undefined> {
-  try {
-    return JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as Owner;
-  } catch {
-    return undefined;
-  }
-}
-
-function ownerExists(directory: string, owner: Owner | undefined): CinderfsError {
-  const who =
-    owner === undefined ? 'another process' : `process ${owner.pid}, mounted on ${owner.mountpoint},`;
-  return new CinderfsError('owner_exists', `${who} owns the state directory ${directory}`, {
+function ownerExists(directory: string, owner: Partial<Owner> | undefined): CinderfsError {
+  const process = owner?.pid === undefined ? 'another process' : `process ${owner.pid}`;
+  const mounted = owner?.mountpoint === undefined ? '' : `, mounted on ${printableLine(owner.mountpoint)},`;
+  return new CinderfsError('owner_exists', `${process}${mounted} owns the state directory ${directory}`, {
     path: directory,
   });
+}
+
+async function usable<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (CinderfsError.is(cause)) throw cause;
+    throw unusable('state_dir', directory, `cannot be used: ${reasonOf(cause)}`, { cause });
+  }
 }

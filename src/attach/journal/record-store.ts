@@ -1,7 +1,9 @@
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
+import { asideOf, readKeptSync, removeKept, replaceKept } from '../../sys/kept-file.js';
+import { parseJson } from './json.js';
 
 /** How documents of one kind are kept. */
 export interface RecordKind<T> {
@@ -11,6 +13,12 @@ export interface RecordKind<T> {
   readonly keyOf: (record: T) => string;
   readonly log: Log;
 }
+
+/** The directory of the attachment records, below the state directory. */
+export const ATTACHMENTS = 'attachments';
+
+/** Bytes; a hundred times what a record has. What is longer does not parse. */
+export const RECORD_BYTES = 2 ** 20;
 
 const KEY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -44,27 +52,13 @@ export class RecordStore<T> {
   async write(record: T): Promise<void> {
     const key = this.#kind.keyOf(record);
     const path = this.#pathOf(key);
-    const aside = join(this.#kind.directory, `.${key}.new`);
-    await guard(path, async () => {
-      const file = await open(aside, 'w', 0o600);
-      try {
-        await file.writeFile(`${JSON.stringify(record)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(aside, path);
-      await this.#syncDirectory();
-    });
+    await guard(path, () => replaceKept(path, `${JSON.stringify(record)}\n`));
     this.#records.set(key, record);
   }
 
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
-    await guard(path, async () => {
-      await rm(path, { force: true });
-      await this.#syncDirectory();
-    });
+    await guard(path, () => removeKept(path));
     this.#records.delete(key);
   }
 
@@ -73,15 +67,16 @@ export class RecordStore<T> {
     for (const name of await readdir(this.#kind.directory)) {
       const path = join(this.#kind.directory, name);
       // A write that a crash cut short: the record it was to replace, if any, is still whole.
-      if (name.startsWith('.') && name.endsWith('.new')) await rm(path, { force: true });
-      else if (name.endsWith('.json')) await this.#read(path);
+      if (name.endsWith(asideOf(''))) await rm(path, { force: true });
+      else if (name.endsWith('.json')) await this.#read(path, name.slice(0, -'.json'.length));
     }
   }
 
-  async #read(path: string): Promise<void> {
-    const record = this.#kind.parse(parseJson(await readFile(path, 'utf8')));
-    if (record !== undefined) {
-      this.#records.set(this.#kind.keyOf(record), record);
+  async #read(path: string, key: string): Promise<void> {
+    const record = this.#kind.parse(parseJson(textOf(path)));
+    // One under another name would be written, and removed, under its own.
+    if (record !== undefined && this.#kind.keyOf(record) === key) {
+      this.#records.set(key, record);
       return;
     }
     await rename(path, `${path}.unreadable`);
@@ -96,22 +91,16 @@ export class RecordStore<T> {
       throw new CinderfsError('journal_failed', `not a name for a record: ${JSON.stringify(key)}`);
     return join(this.#kind.directory, `${key}.json`);
   }
-
-  async #syncDirectory(): Promise<void> {
-    const directory = await open(this.#kind.directory, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-  }
 }
 
-function parseJson(text: string): unknown {
+/** Empty for what is no file of ours: a directory, a symbolic link, a FIFO. */
+function textOf(path: string): string {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return readKeptSync(path, RECORD_BYTES)?.toString('utf8') ?? '';
+  } catch (error) {
+    // What the file system cannot read is not taken for a record that says nothing.
+    if (['EIO', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return '';
   }
 }
 

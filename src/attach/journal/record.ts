@@ -84,14 +84,55 @@ export function targetOf({ volumeId, clone }: AttachmentRecord): string {
 
 /** The record in `value`, or undefined when it is none that this version understands. */
 export function parseRecord(value: unknown): AttachmentRecord | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const record = value as Partial<Record<keyof AttachmentRecord, unknown>>;
-  const whole =
-    record.version === 1 &&
-    typeof record.volumeId === 'string' &&
-    typeof record.imageId === 'string' &&
-    typeof record.imageSize === 'number' &&
-    STEPS.includes(record.step as AttachStep) &&
-    Array.isArray(record.before);
-  return whole ? (value as AttachmentRecord) : undefined;
+  if (!isObject(value) || value.version !== 1) return undefined;
+  const whole = Object.entries(FIELDS).every(([name, holds]) => holds(value[name]));
+  return whole ? (value as unknown as AttachmentRecord) : undefined;
+}
+
+type Holds = (value: unknown) => boolean;
+
+const text: Holds = (value) => typeof value === 'string';
+const truth: Holds = (value) => typeof value === 'boolean';
+const number: Holds = (value) => Number.isFinite(value);
+const texts: Holds = (value) => Array.isArray(value) && value.every(text);
+const step: Holds = (value) => STEPS.includes(value as AttachStep);
+const every =
+  (holds: Holds): Holds =>
+  (value) =>
+    isObject(value) && Object.values(value).every(holds);
+const fields =
+  (wanted: Readonly<Record<string, Holds>>): Holds =>
+  (value) =>
+    isObject(value) && Object.entries(wanted).every(([name, holds]) => holds(value[name]));
+const maybe =
+  (holds: Holds): Holds =>
+  (value) =>
+    value === undefined || holds(value);
+
+const FIELDS: Readonly<Record<Exclude<keyof AttachmentRecord, 'version'>, Holds>> = {
+  volumeId: text,
+  clone: maybe(fields({ name: text, answered: truth, volumeId: maybe(text) })),
+  imageId: text,
+  imageName: text,
+  imageSize: number,
+  hash: maybe(fields({ algorithm: text, value: text })),
+  multiattach: truth,
+  step,
+  since: number,
+  before: texts,
+  answered: truth,
+  attachmentId: maybe(text),
+  search: maybe(fields({ begun: number, seen: every(number) })),
+  connector: maybe(text),
+  host: maybe(every((value) => text(value) || number(value))),
+  backend: maybe(text),
+  named: maybe(truth),
+  // Any text: what a later version doubts is doubted.
+  doubt: maybe(text),
+  abandonedAt: maybe(number),
+  locks: maybe(texts),
+};
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
