@@ -84,14 +84,21 @@ export function noteReadError(
   };
 }
 
-/** Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start). */
+/**
+ * Detaches everything; throws `detach_failed` naming what is still attached (the journal keeps it for the next start).
+ * Where the journal cannot be written nothing is detached: no step is taken that it does not have.
+ */
 export async function detachAll(pool: PoolService, deadlineMs: number): Promise<void> {
-  const left = await pool.drain({ deadlineMs });
+  const trouble = await pool.journalTrouble();
+  const left = trouble === undefined ? await pool.drain({ deadlineMs }) : pool.report();
   await pool.close();
   if (left.length === 0) return;
   const names = left.map(({ volumeId, state }) => `${volumeId} (${state})`).join(', ');
-  throw new CinderfsError('detach_failed', `still attached: ${names}`, {
-    remedy: 'The next start on the same state directory takes them up again.',
+  const because = trouble === undefined ? '' : `; ${trouble.message}`;
+  throw new CinderfsError('detach_failed', `still attached: ${names}${because}`, {
+    remedy:
+      (trouble === undefined ? '' : `${trouble.remedy} `) +
+      'The next start on the same state directory takes them up again, and `cinderfs attachments DIR --reap` detaches them.',
   });
 }
 

@@ -1,9 +1,14 @@
-import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import { reasonOf } from '../errors.js';
 import { reviveImage } from '../fs/file-memo.js';
 import type { Log } from '../log.js';
+import { keepDirectory } from '../sys/kept-directory.js';
+import { readKeptSync, replaceKeptSync } from '../sys/kept-file.js';
+
+/** Bytes: what a list of images has at the very most (catalog pages are bounded likewise). */
+const MOST = 256 * 2 ** 20;
 
 /**
  * The list of images as this mount last showed it, for the engine that comes after this one: what the kernel has looked
@@ -21,10 +26,8 @@ export class ImageFile {
 
   write({ generation, at, images }: CatalogSnapshot): void {
     try {
-      mkdirSync(path.dirname(this.#path), { recursive: true, mode: 0o755 });
-      const text = JSON.stringify({ generation, at, images: [...images.values()] });
-      writeFileSync(`${this.#path}.new`, text, { mode: 0o600 });
-      renameSync(`${this.#path}.new`, this.#path);
+      keepDirectory({ setting: 'run_dir', path: path.dirname(this.#path), mode: 0o755 });
+      replaceKeptSync(this.#path, JSON.stringify({ generation, at, images: [...images.values()] }));
     } catch (error) {
       this.#log.warn(
         { path: this.#path, reason: reasonOf(error) },
@@ -46,13 +49,33 @@ export class ImageFile {
   /** Undefined when there is none that can be read. */
   read(): CatalogSnapshot | undefined {
     try {
-      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as Omit<CatalogSnapshot, 'images'> & {
-        readonly images: readonly CatalogImage[];
-      };
-      return { ...kept, images: new Map(kept.images.map((image) => [image.id, reviveImage(image)])) };
+      return snapshotIn(JSON.parse(readKeptSync(this.#path, MOST)?.toString('utf8') ?? ''));
     } catch (error) {
       this.#log.warn({ path: this.#path, reason: reasonOf(error) }, 'no list of images was kept');
       return undefined;
     }
   }
+}
+
+/** Throws for what is no list of images. Everything that an open file depends on is there and of its kind. */
+function snapshotIn(value: unknown): CatalogSnapshot {
+  const { generation, at, images } = value as Readonly<Record<string, unknown>>;
+  if (typeof generation !== 'number' || typeof at !== 'number' || !Array.isArray(images))
+    throw new Error('it is no list of images');
+  const kept = images.map((image: unknown) => {
+    if (!isImage(image)) throw new Error('it holds what is no image');
+    return [image.id, reviveImage(image)] as const;
+  });
+  return { generation, at, images: new Map(kept) };
+}
+
+function isImage(value: unknown): value is CatalogImage {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, name, size, volumeId, createdAt, updatedAt } = value as Readonly<Record<string, unknown>>;
+  return (
+    [id, name, volumeId].every((text) => typeof text === 'string') &&
+    Number.isSafeInteger(size) &&
+    (size as number) >= 0 &&
+    [createdAt, updatedAt].every((date) => typeof date === 'string' && !Number.isNaN(Date.parse(date)))
+  );
 }

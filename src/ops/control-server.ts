@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { systemClock, type Clock } from '../async/clock.js';
-import { CinderfsError, type ErrorCode } from '../errors.js';
+import { CinderfsError, reasonOf, type ErrorCode } from '../errors.js';
+import { keepDirectory, unusable } from '../sys/kept-directory.js';
 
 /** What a control call may ask. A handler's result is sent as JSON; a CinderfsError becomes a ControlFailure. */
 export type ControlHandlers = Readonly<Record<string, (query: URLSearchParams) => unknown>>;
@@ -34,20 +35,20 @@ export interface ControlServer {
 
 /**
  * Serves `handlers` ("GET /status", "POST /unmount", ...) over HTTP on a unix socket, mode 0600: whoever may connect
- * is the user the daemon runs as. A socket file that nobody listens on is a leftover of a crash and is replaced.
+ * is the user the daemon runs as. Throws `mountpoint_busy` or `path_unusable`. A socket file that nobody listens on is a leftover of a crash and is replaced.
  */
 export async function startControlServer(
   socketPath: string,
   handlers: ControlHandlers,
   clock: Clock = systemClock,
 ): Promise<ControlServer> {
-  await mkdir(path.dirname(socketPath), { recursive: true, mode: 0o755 });
+  const directory = path.dirname(socketPath);
+  keepDirectory({ setting: 'run_dir', path: directory, mode: 0o755 });
   if (await answers(socketPath)) {
     throw new CinderfsError('mountpoint_busy', `another cinderfs daemon serves this mount point already`, {
       path: socketPath,
     });
   }
-  await rm(socketPath, { force: true });
   const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS };
   const silent = new Set<Socket>();
   const server = createServer({ ...limits, connectionsCheckingInterval: 1000 }, (request, response) => {
@@ -57,7 +58,12 @@ export async function startControlServer(
   server.on('connection', (socket) => admit(socket, silent));
   // What is no request gets no answer. Node's own answer would be written to whoever does not read it.
   server.on('clientError', (_, socket) => socket.destroy());
-  await listen(server, socketPath);
+  try {
+    await rm(socketPath, { force: true });
+    await listen(server, socketPath);
+  } catch (cause) {
+    throw unusable('run_dir', directory, `takes no control socket: ${reasonOf(cause)}`, { cause });
+  }
   return {
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
