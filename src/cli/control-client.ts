@@ -8,7 +8,7 @@ import { unreached } from '../daemon/unreached.js';
 
 /** While a daemon is not fast enough for those who connect, the kernel turns further ones away (EAGAIN). */
 const CROWDED_MS = 5_000;
-const LOOK_MS = 20;
+const RETRY_MS = 20;
 
 /** Where a daemon was looked for. */
 interface Place {
@@ -146,7 +146,7 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       if (codeOf(error) !== 'EAGAIN' || systemClock.now() >= until) throw error;
-      await sleep(systemClock, LOOK_MS);
+      await sleep(systemClock, RETRY_MS);
     }
   }
 }
