@@ -28,7 +28,7 @@ describe('an image before its first lease', () => {
     const { world, pool, image } = scene(qcow2({ backing: '/etc/shadow' }), 'refuse');
     await assert.rejects(pool.acquire(image), { code: 'image_unsafe', errno: 'EPERM' });
     assert.match(pool.safety(image.id) ?? '', /^unsafe: it has a backing file$/);
-    assert.match(pool.lastError(image.id) ?? '', /backing file/);
+    assert.match(pool.lastError(image.id) ?? '', /image_unsafe/);
     const connects = (): number => world.host.calls.filter((call) => call === 'connect').length;
     assert.equal(connects(), 1);
     await assert.rejects(pool.acquire(image), { code: 'image_unsafe' });
