@@ -63,6 +63,7 @@ describe('decoding', { timeout: 300_000 }, () => {
       directory: join(folder, 'nbd'),
       initiator: '',
       cephDirectory: folder,
+      localDirectories: [share, join(folder, 'mounts')],
       clock: systemClock,
       startMs,
     });
