@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import type { CinderfsError } from '../errors.js';
 import { EXIT } from '../errors.js';
 import { openLogFile } from './log-file.js';
+import { keepDirectories } from './settings-directories.js';
 import { cloudOf, settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';
 
@@ -41,11 +42,12 @@ export function reportToParent(): ParentReport | undefined {
 export async function mountInBackground(invocation: Invocation): Promise<number> {
   const settings = settingsOf(invocation);
   const { config } = settings;
-  // The daemon logs them, where the person at this terminal does not look.
-  for (const warning of cloudOf(settings, invocation).warnings)
-    invocation.stderr(`cinderfs: warning: ${warning}\n`);
+  keepDirectories(config);
   const log = await openLogFile(config.log_file);
   try {
+    // The daemon logs them, where the person at this terminal does not look.
+    for (const warning of cloudOf(settings, invocation).warnings)
+      invocation.stderr(`cinderfs: warning: ${warning}\n`);
     const args = process.argv.slice(1).filter((arg) => arg !== '--background');
     const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
     // What failed is over when this command is: no process and no mount is left then.

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { keepDirectory } from '../sys/kept-directory.js';
 import { detachFromShell, requireDescriptors } from './detach-from-shell.js';
 import type { EngineSettings } from './kept-settings.js';
+import { keepDirectories } from './settings-directories.js';
 import { cloudOf, loadSettings, logFor, workingDirectory } from './settings.js';
 import type { Invocation } from './verb.js';
 
@@ -18,9 +18,7 @@ export function shellSettings(invocation: Invocation): ShellSettings {
   const directory = workingDirectory();
   const loaded = loadSettings({ ...invocation, directory });
   requireDescriptors(logFor(loaded));
-  // First of all, so that what is wrong with them is said in the name of the setting.
-  keepDirectory({ setting: 'state_dir', path: loaded.config.state_dir, mode: 0o700 });
-  keepDirectory({ setting: 'run_dir', path: loaded.config.run_dir, mode: 0o755 });
+  keepDirectories(loaded.config);
   const cloud = cloudOf(loaded, { ...invocation, directory });
   const [word = ''] = invocation.words;
   // Not path.resolve: what is above a symbolic link is not what its name says.

@@ -55,7 +55,10 @@ async function end(
     }
     if (!(await isServed(mountpoint))) throw error;
     await endWithoutEngine(config, mountpoint, invocation.flags.lazy === true);
-    invocation.stderr(`cinderfs: no engine of ${mountpoint} answered; the mount was ended without\n`);
+    invocation.stderr(
+      `cinderfs: no engine of ${mountpoint} answered; the mount was ended without. What is attached stays ` +
+        `attached until the next mount, or \`cinderfs attachments ${mountpoint} --reap\`\n`,
+    );
     refuseLeftBehind(mountpoint, config.state_dir);
   }
 }
