@@ -1,32 +1,6 @@
 /** Every error an operator can meet: its code, errno, log level and the way out. docs/errors.md is generated from here. */
-
-/** Errno names this filesystem answers with. */
-export type Errno =
-  | 'EACCES'
-  | 'EAGAIN'
-  | 'EBADF'
-  | 'EBUSY'
-  | 'EDQUOT'
-  | 'EEXIST'
-  | 'EINTR'
-  | 'EINVAL'
-  | 'EIO'
-  | 'EISDIR'
-  | 'EMFILE'
-  | 'ENAMETOOLONG'
-  | 'ENODATA'
-  | 'ENODEV'
-  | 'ENOENT'
-  | 'ENOMEM'
-  | 'ENOSYS'
-  | 'ENOTDIR'
-  | 'ENXIO'
-  | 'EPERM'
-  | 'EOPNOTSUPP'
-  | 'ERANGE'
-  | 'EROFS'
-  | 'ESTALE'
-  | 'ETIMEDOUT';
+import type { Errno } from './errno-names.js';
+import { EXIT } from './exit-status.js';
 
 /** One row of the error table. `exit` is the status of a command that ends with this error. */
 export interface ErrorKind {
@@ -35,26 +9,6 @@ export interface ErrorKind {
   readonly level: 'debug' | 'warn' | 'error';
   readonly remedy: string;
 }
-
-/** Exit codes are a documented ABI (docs/exit-codes.md); a retired number stays reserved. */
-export const EXIT = {
-  ok: 0,
-  // 1 is never given: Node and shells end with it for reasons of their own.
-  usage: 2,
-  config: 3,
-  auth: 4,
-  mountpoint: 5,
-  busy: 6,
-  fuse: 7,
-  connector: 8,
-  not_running: 9,
-  // 10 was given by no release and stays reserved.
-  timeout: 11,
-  openstack: 12,
-  internal: 70,
-  output: 74,
-  // 141 says that the reader of stdout left: main.ts, as SIGPIPE would.
-} as const satisfies Record<string, number>;
 
 const kind = (
   errno: Errno,

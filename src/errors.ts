@@ -1,9 +1,12 @@
 import { knownSecrets } from './known-secrets.js';
 import { printableLine } from './printable.js';
 import { inspect } from 'node:util';
-import { ERROR_KINDS, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
+import { ERROR_KINDS, type ErrorCode, type ErrorKind } from './error-kinds.js';
+import type { Errno } from './errno-names.js';
 
-export { ERROR_KINDS, EXIT, type Errno, type ErrorCode, type ErrorKind } from './error-kinds.js';
+export { ERROR_KINDS, type ErrorCode, type ErrorKind } from './error-kinds.js';
+export type { Errno } from './errno-names.js';
+export { EXIT } from './exit-status.js';
 
 /** Where an error happened; every field that is known is filled in. Never a secret. */
 export interface ErrorContext {
