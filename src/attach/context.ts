@@ -7,6 +7,7 @@ import type { HostCalls } from './host-calls.js';
 import type { AttachCounters } from './figures.js';
 import type { ImageHeads } from './head/image-heads.js';
 import type { Ceilings } from './lifecycle/ceilings.js';
+import type { GlanceHashes } from './lifecycle/glance-hashes.js';
 import type { Pins } from './lifecycle/identity.js';
 import type { Journal } from './journal/journal.js';
 
@@ -55,6 +56,8 @@ export interface AttachContext {
   readonly attachments: Attachments;
   readonly volumes: Volumes;
   readonly clones: Clones;
+  /** Which images Glance is reading itself. */
+  readonly hashes: GlanceHashes;
   /** How a volume is read that only one host may attach: itself, or through a clone of our own. */
   readonly isolate: 'none' | 'clone';
   /** Images of more bytes are not compared with Glance's hash of them (identity.ts). */

@@ -12,6 +12,7 @@ import { hostProperties } from './host-properties.js';
 import { DEFAULT_CEILINGS } from './lifecycle/ceilings.js';
 import { parseRecord } from './journal/record.js';
 import { ATTACHMENTS, RecordStore } from './journal/record-store.js';
+import { GlanceHashes } from './lifecycle/glance-hashes.js';
 import type { Pin } from './lifecycle/identity.js';
 import type { PoolOptions } from './service.js';
 
@@ -20,7 +21,7 @@ const UNDO_MS = 15_000;
 
 /** Everything that attachments work with, as the options say. Opens the journal: the caller owns the state directory. */
 export async function contextOf(options: PoolOptions): Promise<AttachContext> {
-  const { attachments, volumes, clones, isolate = 'none', log, stateDir } = options;
+  const { attachments, volumes, clones, images, isolate = 'none', log, stateDir } = options;
   const clock = options.clock ?? systemClock;
   const times = { ...DEFAULT_TIMES, ...options.times };
   const said = await hostProperties(options);
@@ -52,6 +53,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     attachments,
     volumes,
     clones,
+    hashes: new GlanceHashes({ images, clock, log }),
     isolate,
     verifyLimit: options.verifyLimit ?? 0,
     heads: new ImageHeads({ safety: options.imageSafety ?? 'refuse', lookMs: times.connectMs, clock, log }),

@@ -6,7 +6,7 @@ export type AttachableImage = Pick<
   CatalogImage,
   'id' | 'name' | 'size' | 'volumeId' | 'multiattach' | 'diskFormat'
 > &
-  Partial<Pick<CatalogImage, 'containerFormat' | 'hashAlgorithm' | 'hashValue' | 'encrypted'>>;
+  Partial<Pick<CatalogImage, 'containerFormat' | 'hashAlgorithm' | 'hashValue' | 'encrypted' | 'updatedAt'>>;
 
 /** One opener's claim on an attachment. The volume stays attached while any lease is held. */
 export interface Lease {

@@ -1,6 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
-import type { Attachments, CatalogSnapshot, Clones, Volumes } from '../cinder/types.js';
+import type { Attachments, CatalogSnapshot, Clones, ImageLookup, Volumes } from '../cinder/types.js';
 import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Log } from '../log.js';
 import { unusable } from '../sys/kept-directory.js';
@@ -25,6 +25,8 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly attachments: Attachments;
   readonly volumes: Volumes;
   readonly clones: Clones;
+  /** Glance. */
+  readonly images: ImageLookup;
   /** Default: none. */
   readonly isolate?: AttachContext['isolate'] | undefined;
   /** Bytes; default: 0, no image is compared with its hash. */

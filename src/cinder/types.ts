@@ -144,6 +144,21 @@ export interface Attachments {
   delete(attachmentId: string, options?: CallOptions): Promise<void>;
 }
 
+/** Glance, as far as one image is asked for. */
+export interface ImageLookup {
+  /** What Glance says of it now; undefined where there is none that we may see. */
+  show(imageId: string, options?: CallOptions): Promise<ImageState | undefined>;
+}
+
+/** What changes of an image while it is being made, and what its bytes are compared with. */
+export interface ImageState {
+  readonly status: string;
+  readonly updatedAt: Date;
+  readonly hashAlgorithm: string | undefined;
+  /** Undefined though there is an algorithm: Glance computes it, or failed to. */
+  readonly hashValue: string | undefined;
+}
+
 /** Cinder's volumes API, the calls the lifecycle needs. */
 export interface Volumes {
   show(volumeId: string, options?: CallOptions): Promise<Volume>;

@@ -36,6 +36,7 @@ export function attachmentPool({
     attachments: openstack.attachments,
     volumes: openstack.volumes,
     clones: openstack.clones,
+    images: openstack.images,
     isolate: config.isolate,
     verifyLimit: config.verify_limit,
     localDirectories: config.local_directories,

@@ -35,6 +35,21 @@ export class Mischief {
     this.#cloud.touch();
   }
 
+  /**
+   * What Glance does after it made an image active by its locations API: attaches the volume and hashes it. False where
+   * it cannot have the volume; it gives up then, and the image has no hash for ever.
+   */
+  finishHash(image: string, hashValue: string): boolean {
+    const found = this.#find(image);
+    const volume = this.#cloud.volumes.get(found.volumeId ?? '');
+    const isHeld = [...this.#cloud.attachments.values()].some(({ volumeId }) => volumeId === volume?.id);
+    if (volume === undefined || (isHeld && !volume.multiattach)) return false;
+    found.hashValue = hashValue;
+    found.updatedAt = this.#cloud.stamp();
+    this.#cloud.touch();
+    return true;
+  }
+
   /** As an admin's force-detach: the attachment is gone, whoever reads through it is not told. */
   async detach(attachmentId: string): Promise<void> {
     const attachment = this.#cloud.attachments.get(attachmentId);

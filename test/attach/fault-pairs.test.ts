@@ -162,11 +162,12 @@ class World {
   }
 
   #newPool(home: string): PoolService {
-    const { attachments, volumes, clones } = this.#openstack;
+    const { attachments, volumes, clones, images } = this.#openstack;
     return createAttachmentPool({
       attachments,
       volumes,
       clones,
+      images,
       stateDir: join(home, 'state'),
       runDir: join(home, 'run'),
       mountpoint: join(home, 'images'),

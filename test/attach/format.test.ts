@@ -63,7 +63,10 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
       const luks = Buffer.alloc(MiB, 'LUKS\xba\xbe\0\x02', 'latin1');
       const properties = { cinder_encryption_key_id: '7f0d6a1c-0000-4000-8000-000000000000' };
       for (const spec of [{ encrypted: true }, { properties }]) {
-        const unsure = await cloud.addImage({ name: 'luks', hashValue: null, ...spec }, { data: luks });
+        const unsure = await cloud.addImage(
+          { name: 'luks', hashAlgorithm: null, hashValue: null, ...spec },
+          { data: luks },
+        );
         await assert.rejects(servedHash(unsure, connector), { code: 'volume_encrypted' });
         const wrong = await cloud.addImage(
           { name: 'luks', hashValue: '0'.repeat(128), ...spec },

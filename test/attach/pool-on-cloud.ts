@@ -25,6 +25,7 @@ export async function poolOnCloud(
     attachments: openstack.attachments,
     volumes: openstack.volumes,
     clones: openstack.clones,
+    images: openstack.images,
     stateDir: join(directory, 'state'),
     runDir: join(directory, 'run'),
     mountpoint: join(directory, 'mnt'),

@@ -2,17 +2,33 @@ import { boundedConnector } from '../../src/attach/bounded-connector.js';
 import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import { defaultHeads } from './image-heads.js';
+import { GlanceHashes } from '../../src/attach/lifecycle/glance-hashes.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import type { Connector } from '../../src/attach/connector.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
 import { newCounters } from '../../src/attach/figures.js';
 import { Slots } from '../../src/async/slots.js';
+import type { ImageLookup, ImageState } from '../../src/cinder/types.js';
+import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryJournal, MemoryPins } from './memory-journal.js';
 import { SimulatedClones } from './simulated-clones.js';
 import { SimulatedCinder } from './simulated-cinder.js';
 import { SimulatedHost } from './simulated-host.js';
+
+/** Glance, asked for one image. */
+export class ImageStates implements ImageLookup {
+  readonly states = new Map<string, ImageState | CinderfsError>();
+  asked = 0;
+
+  async show(imageId: string): Promise<ImageState | undefined> {
+    this.asked++;
+    const state = this.states.get(imageId);
+    if (state instanceof CinderfsError) throw state;
+    return Promise.resolve(state);
+  }
+}
 
 interface WorldOptions {
   readonly slots?: number;
@@ -28,6 +44,8 @@ export class AttachWorld {
   readonly clock = new ManualClock();
   readonly cinder = new SimulatedCinder();
   readonly clones = new SimulatedClones(this.cinder);
+  /** What Glance says of an image when it is asked; by id. */
+  readonly glance = new ImageStates();
   readonly host = new SimulatedHost(this.clock);
   readonly journal = new MemoryJournal();
   readonly pins = new MemoryPins();
@@ -48,6 +66,7 @@ export class AttachWorld {
       attachments: this.cinder,
       volumes: this.cinder,
       clones: this.clones,
+      hashes: new GlanceHashes({ images: this.glance, clock: this.clock, log: silentLog }),
       isolate,
       verifyLimit,
       heads: defaultHeads(this.clock),

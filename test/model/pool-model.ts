@@ -5,6 +5,7 @@ import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
 import type { Lease } from '../../src/attach/lease.js';
 import { defaultHeads } from '../fakes/image-heads.js';
+import { GlanceHashes } from '../../src/attach/lifecycle/glance-hashes.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { ImageCatalog } from '../../src/cinder/catalog.js';
@@ -147,6 +148,7 @@ export class PoolModel {
       attachments: cinder,
       volumes: cinder,
       clones: calls.wrap(this.#world.clones, 'late', (name, [asked]) => this.#judge.clones(name, asked)),
+      hashes: new GlanceHashes({ images: { show: () => Promise.resolve(undefined) }, clock, log: silentLog }),
       isolate: this.#isolate,
       verifyLimit: 1_000,
       journal: calls.wrap(this.#world.journal, 'never', () => undefined),

@@ -38,6 +38,7 @@ export async function clusterHost(options: ClusterHostOptions): Promise<ClusterH
     attachments: openstack.attachments,
     volumes: openstack.volumes,
     clones: openstack.clones,
+    images: openstack.images,
     stateDir: path.join(home, 'state'),
     runDir: path.join(home, 'run'),
     mountpoint: path.join(home, 'images'),

@@ -102,7 +102,7 @@ export class Attachment implements Claimable {
   async acquire(image: AttachableImage, signal: AbortSignal | undefined): Promise<Lease> {
     this.#openers++;
     try {
-      return await openLease(this, image, this.#context, signal);
+      return await openLease(this, image, this.#context, { signal, quit: this.#quit.signal });
     } finally {
       this.#openers--;
       this.#tellIfIdle();

@@ -1,7 +1,9 @@
 import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachableImage, Lease } from '../lease.js';
+import type { HashWait } from './glance-hashes.js';
 import { type Held, renewHeld } from './held.js';
+import type { State } from './state.js';
 import { type Patience, waitFor } from './waiters.js';
 
 /** What an opener is given, and what it is a lease of. */
@@ -10,8 +12,17 @@ export interface Claim {
   readonly lease: Lease;
 }
 
+/** Who opens. */
+export interface Opener {
+  /** Aborts when the opener left. */
+  readonly signal: AbortSignal | undefined;
+  /** Aborts when nothing is to be attached any more. */
+  readonly quit: AbortSignal;
+}
+
 /** An attachment as an opener sees it. */
 export interface Claimable {
+  readonly state: State<Held>['is'];
   /** A lease on what is held now, or on what arrives within the patience. */
   claim(image: AttachableImage, patience: Patience): Promise<Claim>;
   /** Told of what proved bad when it was about to be shared, also after the opener left. */
@@ -25,13 +36,14 @@ export interface Claimable {
  */
 export async function openLease(
   attachment: Claimable,
-  image: AttachableImage,
+  listed: AttachableImage,
   context: AttachContext,
-  signal: AbortSignal | undefined,
+  { signal, quit }: Opener,
 ): Promise<Lease> {
   const { clock, times } = context;
   const end = clock.now() + times.openMs;
-  const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: image.volumeId });
+  const patience = (): Patience => ({ clock, ms: end - clock.now(), signal, volume: listed.volumeId });
+  const image = await whenHashed(attachment, listed, context, { ...patience(), quit });
   context.heads.refuseKnown(image);
   for (let tries = 1; ; tries++) {
     const { held, lease } = await attachment.claim(image, patience());
@@ -47,6 +59,18 @@ export async function openLease(
       if (gaveUp || tries === 2) throw error;
     }
   }
+}
+
+/** A volume that only one host may attach is left to Glance while Glance hashes the image. */
+async function whenHashed(
+  { state }: Claimable,
+  image: AttachableImage,
+  { hashes, isolate }: AttachContext,
+  patience: HashWait,
+): Promise<AttachableImage> {
+  // What is held, or on its way, Glance cannot have any more.
+  if (state !== 'detached' || image.multiattach || isolate !== 'none') return image;
+  return hashes.settled(image, patience);
 }
 
 /** `proof` of what `attachment` holds, which is told where that is not the volume any more. */

@@ -5,7 +5,8 @@
  *  2. pool.ts: one Attachment per volume. ceilings.ts charges the user who opens; at the ceiling of the host a lingering
  *     attachment gives way. Whatever fails from here on is kept by last-errors.ts.
  *  3. attachment.ts drives the volume: state.ts says what an event leads to, attachment.ts does it. opening.ts is one
- *     opener's way: claim what is held or wait for it (waiters.ts), prove it again if it was there before, at most twice.
+ *     opener's way: leave the volume to Glance while that hashes the image (glance-hashes.ts), claim what is held or wait
+ *     for it (waiters.ts), prove it again if it was there before, at most twice.
  *  4. Nothing is held: attach-sequence.ts. reserve.ts takes a slot and reserves in Cinder (orphan.ts finds what an
  *     unanswered request made), clone.ts makes a clone where the volume must not be locked, export-volume.ts names this
  *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/bounded-connector.ts),

@@ -88,6 +88,7 @@ export class Stack {
       attachments: cinder,
       volumes: cinder,
       clones: noClones,
+      images: { show: () => Promise.resolve(undefined) },
       stateDir: join(home, 'state'),
       runDir: join(home, 'run'),
       mountId: 'test',
