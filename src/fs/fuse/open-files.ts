@@ -33,6 +33,8 @@ export class OpenFiles {
   readonly shared = new SharedHandles();
   readonly #parts: OpenFilesParts;
   readonly #opened = new Map<number, Opened>();
+  /** Takes back what was registered on the signal of a file, which it may share with others and which may outlive it. */
+  readonly #unfence = new Map<number, () => void>();
   readonly #stalled = new Set<Descriptor>();
   readonly #freeEntries: number[] = [];
   #readable = 0;
@@ -97,6 +99,8 @@ export class OpenFiles {
   #drop(opened: Opened): void {
     const { fh } = opened;
     this.#opened.delete(fh);
+    this.#unfence.get(fh)?.();
+    this.#unfence.delete(fh);
     if (opened.descriptor !== undefined) this.#readable -= 1;
     this.#parts.backings.release(opened.file.node);
     if (entryOf(fh) !== 0) {
@@ -156,7 +160,9 @@ export class OpenFiles {
       const state = this.#stateOf(descriptor);
       this.shared.publish(fh, { ...descriptor, size: file.size }, state);
     }
-    file.fenced.addEventListener('abort', () => this.#fence(opened), { once: true });
+    const onFenced = (): void => this.#fence(opened);
+    file.fenced.addEventListener('abort', onFenced, { once: true });
+    this.#unfence.set(fh, () => file.fenced.removeEventListener('abort', onFenced));
     if (file.fenced.aborted) this.#fence(opened);
   }
 

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { it } from 'node:test';
+import { Backings } from '../../src/fs/fuse/backings.js';
+import { Descriptors } from '../../src/fs/fuse/descriptors.js';
+import { OpenFiles } from '../../src/fs/fuse/open-files.js';
+import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared-images.js';
+import { silentLog } from '../../src/log.js';
+
+it('a file that is closed leaves nothing behind on the signal that it shares with others', async () => {
+  const files = new OpenFiles({
+    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+    backings: new Backings(undefined, silentLog),
+    onFenced: () => undefined,
+  });
+  const { signal: fenced } = new AbortController();
+  for (const fh of [1, 2, 3])
+    await files.rebuild(
+      { fh, node: 7, unique: '2', memo: {} },
+      { handle: fh, node: 7, size: 1, source: undefined, fenced },
+    );
+  assert.equal(getEventListeners(fenced, 'abort').length, 3);
+  for (const fh of [1, 2, 3]) files.remove(fh);
+  assert.equal(getEventListeners(fenced, 'abort').length, 0);
+});
