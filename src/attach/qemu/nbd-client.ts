@@ -18,6 +18,11 @@ const CMD_DISC = 2;
 /** Fixed newstyle, no zeroes. */
 const CLIENT_FLAGS = 3;
 
+/** What no server needs a tenth of: bytes of one reply to our option, such replies, and bytes that were not asked for. */
+const MAX_REPLY_BYTES = 64 * 1024;
+const MAX_REPLIES = 64;
+const MAX_AHEAD_BYTES = 64 * 1024;
+
 /** Milliseconds for the handshake. */
 export interface Patience {
   readonly clock: Clock;
@@ -63,6 +68,7 @@ export class NbdClient {
   }
 
   async #read(offset: number, length: number): Promise<Buffer> {
+    this.#wire.expect(16 + length);
     this.#wire.write(request(CMD_READ, offset, length));
     const head = await this.#wire.take(16);
     if (head.readUInt32BE(0) !== SIMPLE_REPLY) throw failed('unexpected reply');
@@ -78,16 +84,26 @@ async function negotiate(wire: Wire, exportName: string): Promise<number> {
     throw failed('no NBD server');
   wire.write(goRequest(exportName));
   let size: number | undefined;
-  for (;;) {
+  for (let replies = 0; replies < MAX_REPLIES; replies += 1) {
     const head = await wire.take(20);
     if (head.readBigUInt64BE(0) !== OPTION_REPLY) throw failed('unexpected option reply');
     const type = head.readUInt32BE(12);
-    const data = await wire.take(head.readUInt32BE(16));
-    if (type === REP_INFO && data.readUInt16BE(0) === INFO_EXPORT) size = Number(data.readBigUInt64BE(2));
-    else if (type !== REP_INFO && type !== REP_ACK)
-      throw failed(`the export was refused: ${data.toString()}`);
+    const length = head.readUInt32BE(16);
+    if (length > MAX_REPLY_BYTES) throw failed(`an option reply of ${length} bytes`);
+    const data = await wire.take(length);
+    if (type === REP_INFO) size = sizeIn(data) ?? size;
+    else if (type !== REP_ACK) throw failed(`the export was refused: ${data.toString()}`);
     if (type === REP_ACK && size !== undefined) return size;
   }
+  throw failed(`more than ${MAX_REPLIES} option replies`);
+}
+
+/** The size in an information about the export; undefined in others. */
+function sizeIn(data: Buffer): number | undefined {
+  if (data.length < 2) throw failed('an information without a kind');
+  if (data.readUInt16BE(0) !== INFO_EXPORT) return undefined;
+  if (data.length < 10) throw failed('an information about the export that is cut short');
+  return Number(data.readBigUInt64BE(2));
 }
 
 function goRequest(exportName: string): Buffer {
@@ -121,6 +137,8 @@ class Wire {
   readonly #socket: Socket;
   readonly #chunks: Buffer[] = [];
   #have = 0;
+  /** Bytes that were asked for: a server that sends many more is not heard any longer. */
+  #expected = 0;
   #wanted: { readonly length: number; readonly resolve: (bytes: Buffer) => void } | undefined;
   #fail: ((error: Error) => void) | undefined;
   broken = false;
@@ -131,6 +149,7 @@ class Wire {
       this.#chunks.push(chunk);
       this.#have += chunk.length;
       this.#deliver();
+      if (this.#have > this.#expected + MAX_AHEAD_BYTES) socket.destroy();
     });
     // 'close' follows 'error', and is the one that always comes.
     socket.on('error', () => undefined);
@@ -159,6 +178,11 @@ class Wire {
 
   write(bytes: Buffer): void {
     this.#socket.write(bytes);
+  }
+
+  /** So many bytes may come from now on. */
+  expect(length: number): void {
+    this.#expected = length;
   }
 
   take(length: number): Promise<Buffer> {

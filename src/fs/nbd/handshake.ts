@@ -38,6 +38,12 @@ export interface HandshakeOptions {
   readonly structured: boolean;
 }
 
+/** What no server needs a tenth of: bytes of one reply to an option, and replies to one option. */
+const MAX_REPLY_BYTES = 64 * 1024;
+const MAX_REPLIES = 64;
+/** The protocol's limits of the smallest block. */
+const MAX_MINIMUM_BLOCK = 64 * 1024;
+
 /** Fixed newstyle handshake up to the transmission phase. `read_failed` when the server will not export `name`. */
 export function* negotiate(name: string, options: HandshakeOptions): Handshake<Export> {
   const greeting = yield 18;
@@ -65,11 +71,12 @@ function* allocation(name: string): Handshake<number | undefined> {
     Buffer.concat([prefixed(name), uint32(1), prefixed(META_CONTEXT)]),
   );
   let context: number | undefined;
-  for (;;) {
+  for (let replies = 0; replies < MAX_REPLIES; replies += 1) {
     const { type, data } = yield* optionReply(OPTION.setMetaContext);
     if (type === OPTION_REPLY.ack || type >= OPTION_ERROR) return context;
-    if (type === OPTION_REPLY.metaContext) context = data.readUInt32BE(0);
+    if (type === OPTION_REPLY.metaContext) context = whole(data, 4).readUInt32BE(0);
   }
+  throw endless();
 }
 
 type Agreed = Pick<Export, 'size' | 'minimumBlock'>;
@@ -79,16 +86,22 @@ function* go(name: string): Handshake<Agreed | undefined> {
   yield encodeOption(OPTION.go, Buffer.concat([prefixed(name), uint16(1), uint16(INFO.blockSize)]));
   let size = 0;
   let minimumBlock = 1;
-  for (;;) {
+  for (let replies = 0; replies < MAX_REPLIES; replies += 1) {
     const { type, data } = yield* optionReply(OPTION.go);
-    if (type === OPTION_REPLY.ack) return { size, minimumBlock };
+    if (type === OPTION_REPLY.ack) return { size, minimumBlock: minimumOf(minimumBlock) };
     if (type === OPTION_ERROR_UNSUPPORTED) return undefined;
     if (type >= OPTION_ERROR)
       throw refused(`refused export "${name}": ${data.toString() || `error ${type}`}`);
-    const info = type === OPTION_REPLY.info ? data.readUInt16BE(0) : undefined;
-    if (info === INFO.export) size = readUint64(data, 2);
-    if (info === INFO.blockSize) minimumBlock = data.readUInt32BE(2);
+    const info = type === OPTION_REPLY.info ? whole(data, 2).readUInt16BE(0) : undefined;
+    if (info === INFO.export) size = readUint64(whole(data, 10), 2);
+    if (info === INFO.blockSize) minimumBlock = whole(data, 6).readUInt32BE(2);
   }
+  throw endless();
+}
+
+function minimumOf(bytes: number): number {
+  if (bytes >= 1 && bytes <= MAX_MINIMUM_BLOCK && (bytes & (bytes - 1)) === 0) return bytes;
+  throw refused(`wants reads in blocks of ${bytes} bytes`);
 }
 
 /** NBD_OPT_EXPORT_NAME: answered with size and flags, or by hanging up. */
@@ -103,7 +116,18 @@ function* optionReply(option: number): Handshake<{ type: number; data: Buffer }>
   const head = yield 20;
   if (head.readUInt32BE(8) !== option)
     throw refused(`answered option ${head.readUInt32BE(8)}, not ${option}`);
-  return { type: head.readUInt32BE(12), data: yield head.readUInt32BE(16) };
+  const length = head.readUInt32BE(16);
+  if (length > MAX_REPLY_BYTES) throw refused(`answered option ${option} with ${length} bytes`);
+  return { type: head.readUInt32BE(12), data: yield length };
+}
+
+function whole(data: Buffer, bytes: number): Buffer {
+  if (data.length >= bytes) return data;
+  throw refused(`cut an answer short: ${data.length} bytes of ${bytes}`);
+}
+
+function endless(): CinderfsError {
+  return refused(`gave more than ${MAX_REPLIES} answers to one option`);
 }
 
 function refused(why: string): CinderfsError {

@@ -1,4 +1,5 @@
 import { CinderfsError } from '../../errors.js';
+import { Ranges } from './ranges.js';
 import { ERROR_SHUTDOWN, errorName } from './protocol.js';
 
 /** The connection went away before the answer came: the request may be sent again on another. */
@@ -19,6 +20,8 @@ export class Pending {
   /** Clock.now() when it was sent. */
   readonly since: number;
   readonly answered: Promise<void>;
+  /** Of the request, those that the server has sent or has begun to send. */
+  readonly ranges = new Ranges();
   /** Block status, when that was asked for. */
   extents: Extent[] = [];
   readonly #buffers: readonly Buffer[];

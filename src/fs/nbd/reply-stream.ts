@@ -157,9 +157,9 @@ export class ReplyStream {
 /** A chunk without image data. Unknown kinds are ignored, unknown errors are errors. */
 function digest(request: Pending, type: number, body: Buffer): void {
   if ((type & CHUNK_ERROR) !== 0) {
-    request.fail(body.readUInt32BE(0) || 5);
+    request.fail(whole(body, 4).readUInt32BE(0) || 5);
   } else if (type === CHUNK.hole) {
-    const at = readUint64(body, 0) - request.offset;
+    const at = readUint64(whole(body, 12), 0) - request.offset;
     checkRange(request, at, body.readUInt32BE(8));
     request.zero(at, body.readUInt32BE(8));
   } else if (type === CHUNK.blockStatus) {
@@ -170,7 +170,13 @@ function digest(request: Pending, type: number, body: Buffer): void {
   }
 }
 
+function whole(body: Buffer, bytes: number): Buffer {
+  if (body.length >= bytes) return body;
+  throw new Error(`the NBD server cut a chunk short: ${body.length} bytes of ${bytes}`);
+}
+
 function checkRange(request: Pending, at: number, length: number): void {
-  if (request.isRead && at >= 0 && length > 0 && at + length <= request.length) return;
+  const inside = request.isRead && at >= 0 && length > 0 && at + length <= request.length;
+  if (inside && request.ranges.add(at, at + length)) return;
   throw new Error(`the NBD server sent ${length} bytes at ${at} of a request for ${request.length}`);
 }

@@ -4,6 +4,9 @@ import type { NbdClient } from './client.js';
 /** Bytes asked about in one request: the protocol has 32 bits for it. */
 const STEP_BYTES = 1 << 30;
 
+/** Questions to a server that says little at a time, or nothing of use: what it has not said by then is data. */
+const MOST_QUESTIONS = 4096;
+
 export interface ExtentSeek {
   readonly offset: number;
   readonly whence: 'data' | 'hole';
@@ -16,7 +19,9 @@ export interface ExtentSeek {
 export async function seekInExtents(client: NbdClient, seek: ExtentSeek): Promise<number> {
   const { offset, whence, end, alignment } = seek;
   const limit = client.export?.size ?? end;
-  for (let at = alignDown(offset, alignment); at < end;) {
+  let at = alignDown(offset, alignment);
+  for (let questions = 0; at < end; questions += 1) {
+    if (questions === MOST_QUESTIONS) return whence === 'data' ? Math.max(offset, at) : end;
     const length = Math.min(STEP_BYTES, limit - at);
     const extents = await client.blockStatus(at, length);
     if (extents === undefined) return whence === 'data' ? offset : end;
