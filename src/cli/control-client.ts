@@ -3,7 +3,7 @@ import path from 'node:path';
 import { sleep, systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
-import type { ControlFailure } from '../ops/control-server.js';
+import { answerIn, failureIn } from './control-answer.js';
 import { unreached } from '../daemon/unreached.js';
 
 /** While a daemon is not fast enough for those who connect, the kernel turns further ones away (EAGAIN). */
@@ -30,6 +30,14 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+const HANG_UPS: ReadonlySet<string> = new Set([
+  'UND_ERR_SOCKET',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  'ECONNRESET',
+  'EPIPE',
+  'EAGAIN',
 ]);
 
 /** Whether a daemon took a call and said nothing: it hangs, or is stopped. */
@@ -105,15 +113,26 @@ export class ControlClient {
     });
     try {
       const { statusCode, body } = await patiently(() => client.request({ method, path: call, signal }));
-      const answer: unknown = await body.json();
-      if (statusCode === 200) return answer as T;
-      const { error } = answer as ControlFailure;
-      throw new CinderfsError(error.code, error.message, { remedy: error.remedy });
+      const answer = await answerIn(body);
+      if (statusCode === 200 && answer !== undefined) return answer as T;
+      throw failureIn(answer) ?? this.#strange();
     } catch (thrown) {
       throw await this.#explain(thrown);
     } finally {
       await client.destroy();
     }
+  }
+
+  /** Who holds the socket is another program, or of a version that talks otherwise. */
+  #strange(cause?: unknown): CinderfsError {
+    return new CinderfsError(
+      'no_answer',
+      `what listens on ${this.#socketPath} does not answer as cinderfs does`,
+      {
+        cause,
+        remedy: 'See which process listens on that socket (ss -xlp), and its log.',
+      },
+    );
   }
 
   async #explain(thrown: unknown): Promise<CinderfsError> {
@@ -131,12 +150,17 @@ export class ControlClient {
         remedy: 'Run this command as the user that runs the daemon (usually root).',
       });
     }
-    const hungUp =
-      TIMEOUTS.has(code ?? '') || ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'EAGAIN'].includes(code ?? '');
+    const hungUp = TIMEOUTS.has(code ?? '') || HANG_UPS.has(code ?? '');
+    if (!hungUp && isOfHttp(thrown)) return this.#strange(thrown);
     return new CinderfsError(hungUp ? 'no_answer' : 'internal', `the daemon of ${where} did not answer`, {
       cause: thrown,
     });
   }
+}
+
+/** What undici makes of bytes that are no answer to its request. */
+function isOfHttp(thrown: unknown): boolean {
+  return codeOf(thrown)?.startsWith('UND_ERR_') === true || (thrown as Error).name === 'HTTPParserError';
 }
 
 async function patiently<T>(work: () => Promise<T>): Promise<T> {
