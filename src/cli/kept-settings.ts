@@ -6,7 +6,7 @@ import { OPTIONS, optionEntries } from '../config/options.js';
 import type { OptionSpec } from '../config/option-spec.js';
 import { pack, unpack, type Packed } from '../config/packed.js';
 import { runDirOf } from '../daemon/run-dir.js';
-import { reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../errors.js';
 import { VERSION } from '../version.js';
 import { cloudOf, loadSettings, logFor } from './settings.js';
 import type { Invocation } from './verb.js';
@@ -72,6 +72,10 @@ export function withoutSecrets({ version, loaded, sources }: KeptSettings): Kept
  * may understand more. Certificates whose files are gone are put below `run_dir`, as certificateFiles() names them.
  */
 export function engineSettings(kept: KeptSettings, mountpoint: string): EngineSettings {
+  return understood(() => settingsIn(kept, mountpoint));
+}
+
+function settingsIn(kept: KeptSettings, mountpoint: string): EngineSettings {
   const loaded = keptConfig(kept);
   const settings = kept.version === VERSION ? undefined : readAgain(kept, loaded);
   const { cloud, ...rest } = settings ?? { loaded, cloud: unpack(kept.cloud) as CloudConfig };
@@ -80,6 +84,23 @@ export function engineSettings(kept: KeptSettings, mountpoint: string): EngineSe
     cloud: withCertificates(cloud, kept, runDirOf(loaded.config, mountpoint)),
     reread: () => cloudOf(loadSettings(kept.sources), kept.sources),
   };
+}
+
+/** A supervisor of another version may have kept what this one cannot read. */
+function understood<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (CinderfsError.is(cause)) throw cause;
+    throw new CinderfsError(
+      'upgrade_failed',
+      'the settings that this mount was started with cannot be read',
+      {
+        remedy: 'Unmount, and mount again.',
+        cause,
+      },
+    );
+  }
 }
 
 /** Files that engines may have made in the run directory of a mount; for whoever clears it. */
@@ -106,6 +127,10 @@ function readAgain(
 
 /** Options that the version which read them did not have are at their defaults. */
 export function keptConfig(kept: KeptSettings): LoadedConfig {
+  return understood(() => configIn(kept));
+}
+
+function configIn(kept: KeptSettings): LoadedConfig {
   const { config, origins } = unpack(kept.loaded) as LoadedConfig;
   const known: Readonly<Record<string, unknown>> = { ...config };
   const from: Readonly<Record<string, unknown>> = { ...origins };

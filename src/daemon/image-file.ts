@@ -1,8 +1,8 @@
 import { rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { CatalogImage, CatalogSnapshot } from '../cinder/types.js';
+import type { CatalogSnapshot } from '../cinder/types.js';
 import { reasonOf } from '../errors.js';
-import { reviveImage } from '../fs/file-memo.js';
+import { keptImage } from '../fs/kept-image.js';
 import type { Log } from '../log.js';
 import { keepDirectory } from '../sys/kept-directory.js';
 import { readKeptSync, replaceKeptSync } from '../sys/kept-file.js';
@@ -59,23 +59,13 @@ export class ImageFile {
 
 /** Throws for what is no list of images. Everything that an open file depends on is there and of its kind. */
 function snapshotIn(value: unknown): CatalogSnapshot {
-  const { generation, at, images } = value as Readonly<Record<string, unknown>>;
+  const { generation, at, images } = (value ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof generation !== 'number' || typeof at !== 'number' || !Array.isArray(images))
     throw new Error('it is no list of images');
-  const kept = images.map((image: unknown) => {
-    if (!isImage(image)) throw new Error('it holds what is no image');
-    return [image.id, reviveImage(image)] as const;
+  const kept = images.map((entry: unknown) => {
+    const image = keptImage(entry);
+    if (image === undefined) throw new Error('it holds what is no image');
+    return [image.id, image] as const;
   });
   return { generation, at, images: new Map(kept) };
-}
-
-function isImage(value: unknown): value is CatalogImage {
-  if (typeof value !== 'object' || value === null) return false;
-  const { id, name, size, volumeId, createdAt, updatedAt } = value as Readonly<Record<string, unknown>>;
-  return (
-    [id, name, volumeId].every((text) => typeof text === 'string') &&
-    Number.isSafeInteger(size) &&
-    (size as number) >= 0 &&
-    [createdAt, updatedAt].every((date) => typeof date === 'string' && !Number.isNaN(Date.parse(date)))
-  );
 }

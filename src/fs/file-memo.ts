@@ -1,6 +1,7 @@
 import type { CatalogImage } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes, FileMemo } from './filesystem.js';
+import { keptImage } from './kept-image.js';
 
 /** What is remembered of an open file: what its handle shows for its whole life. */
 export type RememberedFile =
@@ -14,20 +15,25 @@ export function memoOf(file: RememberedFile): FileMemo {
 
 /** @throws CinderfsError `bad_handle` for a memo of another version that this one does not understand. */
 export function parseMemo(memo: FileMemo): RememberedFile {
-  const file = memo as Partial<RememberedFile>;
-  if (typeof file.attributes?.node === 'number') {
-    if (file.is === 'text') return { is: 'text', attributes: file.attributes };
-    if (
-      file.is === 'image' &&
-      typeof file.image?.volumeId === 'string' &&
-      Number.isSafeInteger(file.image.size)
-    )
-      return { ...(file as RememberedFile & { is: 'image' }), image: reviveImage(file.image) };
+  const { is, attributes } = memo;
+  if (isOfFile(attributes)) {
+    if (is === 'text') return { is, attributes };
+    const image = keptImage(memo.image);
+    // A file that is longer than its image would show what else is in the volume.
+    if (is === 'image' && image?.size === attributes.size) return { is, image, attributes };
   }
   throw new CinderfsError('bad_handle', 'an open file of an earlier process cannot be opened again');
 }
 
-/** An image that travelled as JSON, which knows no dates. */
-export function reviveImage(image: CatalogImage): CatalogImage {
-  return { ...image, createdAt: new Date(image.createdAt), updatedAt: new Date(image.updatedAt) };
+const NUMBERS = ['node', 'permissions', 'size', 'links', 'uid', 'gid'] as const;
+const TIMES = ['modifiedMs', 'changedMs'] as const;
+
+function isOfFile(value: unknown): value is Attributes {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Partial<Record<keyof Attributes, unknown>>;
+  return (
+    fields.kind === 'file' &&
+    NUMBERS.every((name) => Number.isSafeInteger(fields[name]) && (fields[name] as number) >= 0) &&
+    TIMES.every((name) => Number.isFinite(fields[name]))
+  );
 }
