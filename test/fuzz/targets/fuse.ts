@@ -1,0 +1,210 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { createImageFs } from '../../../src/fs/create-image-fs.js';
+import { ROOT_NODE } from '../../../src/fs/filesystem.js';
+import { Backings } from '../../../src/fs/fuse/backings.js';
+import { Descriptors } from '../../../src/fs/fuse/descriptors.js';
+import { DirectorySnapshots } from '../../../src/fs/fuse/directory-snapshots.js';
+import type { DirectoryStream } from '../../../src/fs/fuse/directory-stream.js';
+import { Dispatcher } from '../../../src/fs/fuse/dispatcher.js';
+import { EarlierFiles } from '../../../src/fs/fuse/earlier-files.js';
+import { HandleQuota } from '../../../src/fs/fuse/handle-quota.js';
+import { KnownNodes } from '../../../src/fs/fuse/known-nodes.js';
+import * as wire from '../../../src/fs/fuse/messages.js';
+import { agree, decodeOffer, encodeAgreement } from '../../../src/fs/fuse/negotiation.js';
+import { OpenFiles } from '../../../src/fs/fuse/open-files.js';
+import { MAX_READ, Opcode } from '../../../src/fs/fuse/protocol.js';
+import { decodeRequest } from '../../../src/fs/fuse/request.js';
+import { SharedExports } from '../../../src/fs/fuse/shared-exports.js';
+import { SharedImages } from '../../../src/fs/fuse/shared-images.js';
+import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
+import { FakePool } from '../../fakes/fs-pool.js';
+import { ManualClock } from '../../fakes/manual-clock.js';
+import { temporaryFolder } from '../../support/temporary.js';
+import type { Undo } from '../../support/undo.js';
+import { SEPARATOR } from '../edit.js';
+import { attempt, watchedLog, type Target } from '../target.js';
+
+const ID = 'aaaaaaaa-0000-4000-8000-000000000001';
+let unique = 0n;
+
+function request(opcode: number, node: number, ...body: readonly Buffer[]): Buffer {
+  const bytes = Buffer.concat(body);
+  unique += 2n;
+  const len = wire.IN_HEADER.size + bytes.length;
+  return Buffer.concat([wire.IN_HEADER.encode({ len, opcode, unique, nodeid: node }), bytes]);
+}
+
+const named = (name: string): Buffer => Buffer.from(`${name}\0`);
+const together = (...requests: readonly Buffer[]): Buffer => {
+  const separator = Buffer.from(SEPARATOR);
+  return Buffer.concat(requests.flatMap((bytes, at) => (at === 0 ? [bytes] : [separator, bytes])));
+};
+
+/** What the kernel sends, and what it would not: requests, one after the other. */
+export const fuse: Target = {
+  name: 'fuse',
+  seeds: seeds(),
+  words: [SEPARATOR, `${ID}\0`, 'by-name\0', '.\0', '..\0', '.cinderfs\0', 'user.cinderfs.state\0'],
+  repair: (input) => together(...split(input).map(withLength)),
+  open,
+};
+
+function seeds(): readonly Buffer[] {
+  const size = wire.GETXATTR_IN.encode({ size: 4096 });
+  const read = (fh: number): Buffer => wire.READ_IN.encode({ fh, size: 4096 });
+  const init = wire.INIT_IN.encode({
+    major: 7,
+    minor: 45,
+    max_readahead: 131_072,
+    flags: 2 ** 32 - 1,
+    flags2: 255,
+  });
+  const release = wire.RELEASE_IN.encode({ fh: 1 });
+  return [
+    together(
+      request(Opcode.LOOKUP, ROOT_NODE, named(ID)),
+      request(Opcode.OPEN, 2, wire.OPEN_IN.encode({})),
+      request(Opcode.READ, 2, read(1)),
+      request(Opcode.LSEEK, 2, wire.LSEEK_IN.encode({ fh: 1, whence: 3 })),
+      request(Opcode.RELEASE, 2, release),
+      request(Opcode.FORGET, 2, wire.FORGET_IN.encode({ nlookup: 1 })),
+    ),
+    together(
+      request(Opcode.LOOKUP, ROOT_NODE, named('by-name')),
+      request(Opcode.OPENDIR, ROOT_NODE, wire.OPEN_IN.encode({})),
+      request(Opcode.READDIRPLUS, ROOT_NODE, read(1)),
+      request(Opcode.READDIR, ROOT_NODE, read(1)),
+      request(Opcode.RELEASEDIR, ROOT_NODE, release),
+    ),
+    together(
+      request(Opcode.GETXATTR, 2, size, named('user.cinderfs.state')),
+      request(Opcode.LISTXATTR, 2, size),
+      request(Opcode.GETATTR, 2, Buffer.alloc(16)),
+      request(Opcode.STATFS, ROOT_NODE),
+      request(Opcode.ACCESS, 2, Buffer.alloc(8)),
+      request(Opcode.SETATTR, 2, Buffer.alloc(88)),
+    ),
+    together(
+      request(Opcode.INIT, 0, init),
+      request(Opcode.INTERRUPT, 0, wire.INTERRUPT_IN.encode({ unique: 2n })),
+      request(
+        Opcode.BATCH_FORGET,
+        0,
+        wire.BATCH_FORGET_IN.encode({ count: 2 }),
+        wire.FORGET_ONE.encode({ nodeid: 2, nlookup: 1 }),
+        wire.FORGET_ONE.encode({ nodeid: 3, nlookup: 1 }),
+      ),
+      request(Opcode.IOCTL, 2, Buffer.alloc(32)),
+      request(Opcode.DESTROY, 0),
+    ),
+  ];
+}
+
+function split(input: Buffer): readonly Buffer[] {
+  return input
+    .toString('latin1')
+    .split(SEPARATOR)
+    .map((part) => Buffer.from(part, 'latin1'));
+}
+
+function withLength(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  if (copy.length >= 4) copy.writeUInt32LE(copy.length, 0);
+  return copy;
+}
+
+async function open(undo: Undo): Promise<(input: Buffer) => Promise<void>> {
+  const file = path.join(await temporaryFolder(undo), 'volume');
+  writeFileSync(file, Buffer.alloc(100_000, 'image'));
+  return async (input) => {
+    const world = engine(file);
+    const requests = split(input);
+    for (const bytes of requests) {
+      negotiated(bytes);
+      world.dispatcher.dispatch(bytes);
+      await turn();
+    }
+    world.dispatcher.abandon();
+    // What waits for the disk of this host is waited for; nothing else is there to wait for.
+    for (let turns = 0; world.dispatcher.pending > 0 && turns < 10_000; turns += 1) await turn();
+    if (world.dispatcher.pending > 0) throw new Error('a request has no end');
+    world.check(requests);
+    await world.close();
+  };
+}
+
+function negotiated(bytes: Buffer): void {
+  const decoded = decodeRequest(bytes);
+  const offer = decoded?.opcode === Opcode.INIT ? decodeOffer(decoded.body) : undefined;
+  if (offer !== undefined) attempt(() => encodeAgreement(agree(offer), offer));
+}
+
+/** A dispatcher over a real ImageFs, whose kernel is a list of answers. */
+function engine(file: string) {
+  const clock = new ManualClock();
+  const { log, check } = watchedLog();
+  const pool = new FakePool(() => ({ kind: 'file', path: file }));
+  const catalog = new FakeCatalog([fakeImage({ id: ID, name: 'debian/12', size: 90_000 })]);
+  const filesystem = createImageFs({ catalog, pool, clock, log, status: () => '{}' });
+  const files = new OpenFiles({
+    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+    backings: new Backings(undefined, log),
+    onFenced: () => undefined,
+  });
+  const directories = new Map<number, DirectoryStream>();
+  const answers: bigint[] = [];
+  let directory = 0;
+  const dispatcher = new Dispatcher({
+    context: {
+      filesystem,
+      attributeTtlSeconds: 60,
+      nodes: new KnownNodes(),
+      files,
+      earlier: new EarlierFiles({ journal: undefined, filesystem, files }),
+      inherited: false,
+      directories,
+      snapshots: new DirectorySnapshots(),
+      quota: new HandleQuota(100),
+      nextDirectory: () => (directory += 1),
+      onOpened: () => undefined,
+      routes: { kept: () => undefined, queue: () => false },
+    },
+    device: {
+      reply(unique, payload) {
+        const bytes = payload.reduce((sum, { length }) => sum + length, 0);
+        if (bytes > MAX_READ) throw new Error(`an answer of ${bytes} bytes`);
+        answers.push(unique);
+        return true;
+      },
+      fail: (unique) => void answers.push(unique),
+    },
+    clock,
+    readTimeoutMs: 1000,
+    openTimeoutMs: 1000,
+    log,
+    onInterrupt: () => false,
+  });
+  return {
+    dispatcher,
+    check(requests: readonly Buffer[]): void {
+      check();
+      const sent = requests.map((bytes) => decodeRequest(bytes)?.unique);
+      for (const unique of new Set(answers)) {
+        const times = answers.filter((answer) => answer === unique).length;
+        if (times > sent.filter((one) => one === unique).length)
+          throw new Error(`${unique} was answered twice`);
+      }
+    },
+    async close(): Promise<void> {
+      for (const fh of [...Array(64).keys()]) {
+        const opened = files.remove(fh);
+        if (opened !== undefined) filesystem.release(opened.handle);
+      }
+      filesystem.close();
+      await turn();
+      if (pool.leases > 0) throw new Error(`${pool.leases} leases are held`);
+    },
+  };
+}
