@@ -27,7 +27,7 @@ interface Scene {
 /** An image that is open; its catalog looks only when it is told to. */
 async function scene(
   t: TestContext,
-  { claimed = true }: { claimed?: boolean | undefined } = {},
+  { contested = false }: { contested?: boolean | undefined } = {},
 ): Promise<Scene> {
   const undo = new Undo(t);
   const dir = await temporaryFolder(undo);
@@ -35,13 +35,15 @@ async function scene(
     dir: `${dir}/cloud`,
     volumeBytes: 'exact',
     showLocations: false,
-    locationsApi: !claimed,
+    locationsApi: contested,
   });
   undo.after(() => cloud.close());
   const image = await cloud.addImage({ name: 'served' }, { data: Buffer.alloc(100_000, 'x') });
   const volume = cloud.cloud.volumes.get(image.volumeId ?? '');
   assert.ok(volume);
-  if (!claimed) volume.metadata = {};
+  // It sorts before the image's own.
+  const rival = '00000000-0000-4000-8000-000000000000';
+  if (contested) cloud.cloud.volumes.set(rival, { ...volume, id: rival });
   const pool = await poolOnCloud(cloud.env, dir, { watchMs: 50 });
   undo.after(() => pool.close());
   const { session, volumes } = pool.openstack;
@@ -67,8 +69,8 @@ async function scene(
 interface Disturbance {
   readonly what: string;
   readonly disturb: (scene: Scene) => unknown;
-  /** False: only Glance's locations API says where the image is. */
-  readonly claimed?: false;
+  /** Another volume says that it holds the image, too: only Glance's locations API tells which does. */
+  readonly contested?: true;
   /** The image is to be found all the same. */
   readonly listed?: true;
 }
@@ -96,7 +98,7 @@ const DISTURBANCES: readonly Disturbance[] = [
   },
   {
     what: 'changes while the lookup of its location fails',
-    claimed: false,
+    contested: true,
     disturb: ({ cloud, image }) => {
       image.updatedAt += 5_000;
       cloud.faults.add({ kind: 'status', service: 'glance', path: '/images/*/locations' });
@@ -106,13 +108,13 @@ const DISTURBANCES: readonly Disturbance[] = [
 ];
 
 describe('an open image that', { timeout: 120_000 }, () => {
-  for (const { what, disturb, claimed, listed = false } of DISTURBANCES)
+  for (const { what, disturb, contested, listed = false } of DISTURBANCES)
     it(`${what} is served on`, async (t) => {
-      const stage = await scene(t, { claimed });
-      const { cloud, image, catalog, lease } = stage;
+      const stage = await scene(t, { contested });
+      const { cloud, image, volume, catalog, lease } = stage;
       disturb(stage);
       await catalog.refresh();
-      assert.equal(catalog.snapshot.images.has(image.id), listed);
+      assert.equal(catalog.snapshot.images.get(image.id)?.volumeId, listed ? volume.id : undefined);
       await asked(cloud);
       assert.equal(lease.fenced.aborted, false, String(lease.fenced.reason));
     });

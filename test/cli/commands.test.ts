@@ -74,7 +74,7 @@ describe('a command line', () => {
   it('that is wrong is told what is wrong with it', () => {
     const lines: [string, string][] = [
       ['umount', 'umount: missing DIR. See `cinderfs umount --help`. [usage]'],
-      ['release', 'release: missing IMAGE. See `cinderfs release --help`. [usage]'],
+      ['release', 'release: missing IMAGE|FILE. See `cinderfs release --help`. [usage]'],
       ['umount /a 60', "umount: unexpected argument '60'. See `cinderfs umount --help`. [usage]"],
       ['images x', "images: unexpected argument 'x'. See `cinderfs images --help`. [usage]"],
       [

@@ -29,7 +29,9 @@ async function scene(undo: Undo): Promise<Scene> {
       { mode: 0o600 },
     );
   await write();
-  return { dir, cloud, write, env: { HOME: dir, OS_CLIENT_CONFIG_FILE: 'clouds.yaml', OS_CLOUD: 'prod' } };
+  const others = Object.entries(cloud.env).filter(([name]) => !name.startsWith('OS_'));
+  const named = { HOME: dir, OS_CLIENT_CONFIG_FILE: 'clouds.yaml', OS_CLOUD: 'prod' };
+  return { dir, cloud, write, env: { ...Object.fromEntries(others), ...named } };
 }
 
 const skip = process.env.CINDERFS_TEST_CLOUD === 'lab' ? 'the lab has a clouds.yaml of its own' : false;
