@@ -36,11 +36,11 @@ export function connectorsOf(
   const rbd = new RbdConnector({ ...ceph, images, clock, connectMs });
   const directory = join(runDir, 'nbd');
   const shares = join(runDir, 'nfs');
-  // It decodes what the nfs connector finds on a share.
-  const localDirectories = [...(options.localDirectories ?? []), shares];
+  const { localDirectories } = options;
   const qemu = new QemuConnector({
     ...ceph,
     localDirectories,
+    shareMounts: shares,
     directory,
     initiator,
     clock,
@@ -49,14 +49,7 @@ export function connectorsOf(
   });
   const mounts = new NfsMounts({ directory: shares, timeoutMs: connectMs });
   const krbd = new KrbdConnector({ ...ceph, stepMs: connectMs, fallback: qemu, clock, log });
-  return [
-    new LocalConnector(options.localDirectories),
-    rbd,
-    qemu,
-    new NfsConnector(mounts, qemu),
-    krbd,
-    brick,
-  ];
+  return [new LocalConnector(localDirectories), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
 }
 
 /** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
@@ -40,7 +40,10 @@ describe('decoding', { timeout: 300_000 }, () => {
     // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
     const alive = setInterval(() => undefined, 60_000);
     test.after(() => clearInterval(alive));
-    share = join(folder, 'share');
+    // As a share is: on another file system than the directory that it is mounted in.
+    const elsewhere = await mkdtemp('/dev/shm/cinderfs-test-');
+    test.after(() => rm(elsewhere, { recursive: true, force: true }));
+    share = join(elsewhere, 'share');
     secret = join(folder, 'secret');
     await mkdir(share);
     await writeFile(secret, Buffer.alloc(64 * 1024, SECRET), { mode: 0o600 });
@@ -63,7 +66,8 @@ describe('decoding', { timeout: 300_000 }, () => {
       directory: join(folder, 'nbd'),
       initiator: '',
       cephDirectory: folder,
-      localDirectories: [share, join(folder, 'mounts')],
+      localDirectories: [share],
+      shareMounts: join(folder, 'mounts'),
       clock: systemClock,
       startMs,
     });

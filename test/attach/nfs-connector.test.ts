@@ -40,7 +40,7 @@ async function make(
   });
   const qemu = new QemuConnector({
     directory: join(folder, 'nbd'),
-    localDirectories: [mounts],
+    shareMounts: mounts,
     initiator: 'iqn.2026-01.test.lab:host',
     cephDirectory: folder,
     clock: systemClock,

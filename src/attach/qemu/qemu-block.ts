@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { statBeneath } from '../../sys/beneath.js';
 import { localPlaceOf } from '../local/local-place.js';
@@ -22,6 +23,8 @@ export interface QemuHost extends CephHost {
   readonly initiator: string;
   /** Where volumes are files of this host; default: nowhere. */
   readonly localDirectories?: readonly string[] | undefined;
+  /** Holds our own mounts of shares, each a file system of its own; volumes in qcow2 are decoded there. */
+  readonly shareMounts?: string | undefined;
 }
 
 export const SECRET_ID = 'cinderfs';
@@ -115,15 +118,23 @@ function nfsBlocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
 
 async function localBlocks(
   info: ConnectionInfo,
-  { localDirectories = [] }: QemuHost,
+  { localDirectories = [], shareMounts }: QemuHost,
 ): Promise<readonly QemuBlock[]> {
   const named = absolutePath(info.device_path, 'device_path');
-  const { path: filename, beneath } = await localPlaceOf(named, localDirectories);
+  const share = shareMounts === undefined ? undefined : shareAbove(named, shareMounts);
+  const directories = share === undefined ? localDirectories : [share];
+  const { path: filename, beneath } = await localPlaceOf(named, directories);
   if (beneath === undefined) return [{ options: { driver: 'host_device', filename } }];
   await statBeneath(beneath, filename).catch((cause: unknown) => {
     throw new CinderfsError('connector_failed', `cannot read ${filename}: ${reasonOf(cause)}`, { cause });
   });
   return [{ options: { driver: 'file', filename } }];
+}
+
+/** The mount in `directory` that the path is in. */
+function shareAbove(file: string, directory: string): string | undefined {
+  const [name = '', ...below] = relative(directory, file).split('/');
+  return name === '' || name === '..' || below.length === 0 ? undefined : join(directory, name);
 }
 
 /** The cephx key: since OSSN-0085 it is never in connection_info. Left to librados where the keyring is not readable. */
