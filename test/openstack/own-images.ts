@@ -38,6 +38,11 @@ export class OwnImages {
     return new OwnImages(undo, await Rest.login('admin', 'admin'), await Rest.login('glance', 'service'));
   }
 
+  /** The same cloud, for images that are gone earlier. */
+  static sharing(images: OwnImages, undo: Undo): OwnImages {
+    return new OwnImages(undo, images.#admin, images.#owner);
+  }
+
   /** Glance writes it, through its Cinder store of that name, and hashes it. */
   async upload(store: string, spec: Spec): Promise<OwnImage> {
     const id = await this.#create(spec);
@@ -105,6 +110,32 @@ export class OwnImages {
   async attachments(volumeId: string): Promise<readonly unknown[]> {
     const { body } = await this.#owner.cinder('GET', `/attachments?volume_id=${volumeId}`);
     return body.attachments as readonly unknown[];
+  }
+
+  /** A snapshot of a volume, which Cinder keeps until `undo`; its id. */
+  async snapshot(volumeId: string, undo: Undo): Promise<string> {
+    const { body } = await this.#owner.cinder('POST', '/snapshots', {
+      body: { snapshot: { volume_id: volumeId, name: 'test' } },
+    });
+    const { id } = body.snapshot as { id: string };
+    const statusOf = async (): Promise<string | undefined> => {
+      const answer = await this.#owner.cinder('GET', `/snapshots/${id}`);
+      return answer.status === 404 ? undefined : (answer.body.snapshot as { status: string }).status;
+    };
+    undo.after(async () => {
+      await this.#owner.cinder('DELETE', `/snapshots/${id}`);
+      await eventually(`snapshot ${id} is deleted`, async () => {
+        const status = await statusOf();
+        assert.notEqual(status, 'error_deleting', `snapshot ${id}`);
+        return status === undefined ? true : undefined;
+      });
+    });
+    await eventually(`snapshot ${id} is available`, async () => {
+      const status = await statusOf();
+      assert.notEqual(status, 'error', `snapshot ${id}`);
+      return status === 'available' ? true : undefined;
+    });
+    return id;
   }
 
   async #create({ name, diskFormat }: Spec): Promise<string> {

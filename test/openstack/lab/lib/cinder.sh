@@ -5,7 +5,7 @@ prepare_cinder() {
   local etc=$ETC/cinder
   render cinder.conf "$etc/cinder.conf"
   echo "127.0.0.1:$VAR/nfs" >"$etc/nfs_shares"
-  mkdir -p "$VAR"/cinder/{volumes,mnt,lock,conversion,files}
+  mkdir -p "$VAR"/cinder/{volumes,mnt,mnt-qcow2,lock,conversion,files}
   # cinder-volume loads the driver from here, so that a running lab does not depend on this checkout
   cp -r "$LAB/python/labdrivers" "$STATE/python/"
   [[ -e $VAR/cinder/prepared ]] && return

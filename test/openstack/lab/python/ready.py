@@ -2,7 +2,7 @@
 
 from cloud import Cloud, until
 
-BACKENDS = {'lab@nfs', 'lab@rbd', 'lab@iscsi'}
+BACKENDS = {'lab@nfs', 'lab@nfs-qcow2', 'lab@rbd', 'lab@iscsi'}
 
 
 def services_up(admin):

@@ -2,7 +2,7 @@
 
 from cloud import Cloud, Refused
 
-BACKENDS = ['nfs', 'rbd', 'iscsi']
+BACKENDS = ['nfs', 'nfs-qcow2', 'rbd', 'iscsi']
 
 
 def main():
@@ -19,7 +19,7 @@ def create_volume_types(admin):
         # only while no volume uses the type
         extra = {'volume_backend_name': backend, 'image_service:store_id': f'cinder-{backend}'}
         create_volume_type(admin, backend, extra)
-        if backend != 'nfs':  # Cinder's generic NFS driver has no multiattach
+        if not backend.startswith('nfs'):  # Cinder's generic NFS driver has no multiattach
             create_volume_type(admin, f'{backend}-multi', {**extra, 'multiattach': '<is> True'})
 
 
