@@ -43,6 +43,7 @@ async function scene(t: TestContext): Promise<Scene> {
         connectors: undefined,
         connector: 'local',
         attachLimit: 4,
+        localDirectories: [dirname(source.file), cloud.env.CINDERFS_LOCAL_DIRECTORIES ?? ''],
         times: { lingerMs: 60_000, orphanMs: 300, lookMs: 1_000, openMs: 30_000 },
         ...options,
       }),
