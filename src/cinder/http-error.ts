@@ -95,8 +95,16 @@ function codeOf(error: unknown): string | undefined {
  * {"error": {"message"}}, or the start of whatever else a proxy says.
  */
 function messageOf(text: string): string {
-  return redact(plain(findMessage(parse(text)) ?? text)).slice(0, 400);
+  const said = findMessage(parse(text)) ?? text;
+  return redact(plain(said.slice(0, MOST_RAW))).slice(0, 400);
 }
+
+/**
+ * Characters that patterns are tried on: their time grows with the square of them. A page of HTML begins with much that
+ * nobody reads; of what is left only the beginning is told.
+ */
+const MOST_RAW = 16 * 1024;
+const MOST_REDACTED = 4 * 1024;
 
 function parse(text: string): unknown {
   try {
@@ -128,6 +136,7 @@ function plain(text: string): string {
 function redact(text: string): string {
   return knownSecrets
     .hide(text)
+    .slice(0, MOST_REDACTED)
     .replace(NAMED_SECRET, '$1<redacted>')
     .replace(/((?:^|\s)(?:-v|--\w*(?:password|secret|token|key))[ =])\S+/gi, '$1<redacted>')
     .replace(/(X-[\w-]*Token\W{1,5})[^'",\s]+/gi, '$1<redacted>')

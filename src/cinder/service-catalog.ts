@@ -19,6 +19,9 @@ const TYPES: readonly (readonly string[])[] = [
   ['block-storage', 'volumev3', 'volumev2', 'volume', 'block-store'],
 ];
 
+/** Characters of an endpoint's URL; servers take no longer ones. */
+const MAX_URL = 4096;
+
 /** The endpoints of a token's catalog; entries that are not understood are left out. */
 export function endpointsOf(catalog: unknown): readonly Endpoint[] {
   if (!Array.isArray(catalog)) return [];
@@ -26,7 +29,7 @@ export function endpointsOf(catalog: unknown): readonly Endpoint[] {
     const endpoints: unknown[] = Array.isArray(service.endpoints) ? service.endpoints : [];
     return endpoints.filter(isRecord).flatMap((endpoint) => {
       const url = optionalText(endpoint.url);
-      if (url === undefined || !URL.canParse(url)) return [];
+      if (url === undefined || url.length > MAX_URL || !URL.canParse(url)) return [];
       return {
         serviceType: optionalText(service.type) ?? '',
         serviceName: optionalText(service.name) ?? '',
