@@ -60,7 +60,7 @@ export class ImageFile {
 /** Throws for what is no list of images. Everything that an open file depends on is there and of its kind. */
 function snapshotIn(value: unknown): CatalogSnapshot {
   const { generation, at, images } = (value ?? {}) as Readonly<Record<string, unknown>>;
-  if (typeof generation !== 'number' || typeof at !== 'number' || !Array.isArray(images))
+  if (!isCount(generation) || !isCount(at) || !Array.isArray(images))
     throw new Error('it is no list of images');
   const kept = images.map((entry: unknown) => {
     const image = keptImage(entry);
@@ -68,4 +68,8 @@ function snapshotIn(value: unknown): CatalogSnapshot {
     return [image.id, image] as const;
   });
   return { generation, at, images: new Map(kept) };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -39,7 +39,10 @@ export const imageList: Target = {
       for (const { name, attributes } of entries.slice(0, 20)) {
         if (/[/\0]/.test(name) || name.length > 255) throw new Error(`a file called ${JSON.stringify(name)}`);
         const { size, modifiedMs, node } = attributes;
-        if (![size, modifiedMs, node].every((number) => Number.isFinite(number) && number >= 0))
+        if (
+          !Number.isFinite(modifiedMs) ||
+          ![size, node].every((number) => Number.isSafeInteger(number) && number >= 0)
+        )
           throw new Error(`attributes that are no numbers: ${JSON.stringify(attributes)}`);
         const opened = await attemptLater(() => filesystem.open(node, 0));
         if (opened !== undefined) filesystem.release(opened.handle);
