@@ -8,9 +8,9 @@ import fc from 'fast-check';
 import { leftBehind } from '../../src/attach/journal/left-behind.js';
 import { parseRecord, STEPS, type AttachmentRecord } from '../../src/attach/journal/record.js';
 import { RecordStore } from '../../src/attach/journal/record-store.js';
-import type { CatalogImage } from '../../src/cinder/types.js';
 import { ImageFile } from '../../src/daemon/image-file.js';
 import { silentLog } from '../../src/log.js';
+import { fakeImage } from '../fakes/fs-catalog.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const KEY = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';
@@ -33,14 +33,14 @@ const RECORD: AttachmentRecord = {
   locks: ['l'],
 };
 
-const IMAGE = {
+const IMAGE = fakeImage({
   id: 'image',
   name: 'name',
-  size: 1,
   createdAt: new Date(0),
   updatedAt: new Date(0),
   volumeId: 'volume',
-} as CatalogImage;
+  storeId: 'store',
+});
 
 /** A document with one value in it replaced, or left out, by anything. */
 function broken(whole: object): fc.Arbitrary<string> {

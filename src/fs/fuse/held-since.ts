@@ -23,8 +23,10 @@ export class HeldSince {
   constructor(path: string, now: () => number = hostMs) {
     this.#path = path;
     this.#now = now;
-    for (const [unique, since] of read(path))
-      if (now() - since < 2 * LONGEST_MS) this.#since.set(unique, since);
+    for (const [unique, since] of read(path)) {
+      const age = now() - since;
+      if (age >= 0 && age < 2 * LONGEST_MS) this.#since.set(unique, since);
+    }
     this.#rewrite();
   }
 
@@ -74,7 +76,7 @@ function line(unique: bigint, since: number): string {
 function read(path: string): readonly [bigint, number][] {
   const lines = attempt(() => textOf(path).split('\n').slice(0, -1)) ?? [];
   return lines
-    .map((text) => /^(\d+) (\d+)$/.exec(text))
+    .map((text) => /^(\d{1,20}) (\d{1,15})$/.exec(text))
     .filter((match) => match !== null)
     .map(([, unique = '', since = '']) => [BigInt(unique), Number(since)]);
 }
