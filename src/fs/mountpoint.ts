@@ -11,7 +11,7 @@ import { describeHolder, findHolders } from './holders.js';
 import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../sys/trusted-path.js';
 import { absolute, mountCalled, nameOfMount } from './mount-name.js';
 import { stateOfMount } from './mount-state.js';
-import { findMount, isMountOfOurs } from './mount-table.js';
+import { findMount, isMountOfOurs, readMountTable } from './mount-table.js';
 
 const run = promisify(execFile);
 
@@ -39,7 +39,9 @@ export async function prepareMountpoint(directory: string, log: Log): Promise<st
  * @throws CinderfsError `mountpoint_invalid`, or `usage` for a path inside a mount.
  */
 export async function trustedMountpoint(directory: string): Promise<string> {
-  const why = process.getuid?.() === 0 ? distrust(absolute(directory), { itself: false }) : undefined;
+  const mounts = new Set((await readMountTable()).map(({ mountpoint }) => mountpoint));
+  const asRoot = process.getuid?.() === 0;
+  const why = asRoot ? distrust(absolute(directory), { itself: false, mounts }) : undefined;
   const path = await mountCalled(directory);
   if (why !== undefined) throw unsafe(path, why);
   return path;

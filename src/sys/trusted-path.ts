@@ -13,6 +13,8 @@ export interface Trust {
   readonly groups?: boolean;
   /** Whether `path` itself, where it is a directory, must be ours as well; default true. */
   readonly itself?: boolean;
+  /** Mount points: where `path` is one of them it is not looked at, since its file system may not answer. */
+  readonly mounts?: ReadonlySet<string>;
 }
 
 /**
@@ -29,7 +31,8 @@ export function distrust(path: string, trust: Trust = {}): string | undefined {
     }
     const parent = lstatSync(at);
     const next = join(at, name);
-    const found = look(next);
+    const isLast = todo.length === 0;
+    const found = isLast && trust.mounts?.has(next) === true ? undefined : look(next);
     const why = distrustOf(at, parent, found === undefined ? undefined : { path: next, found }, trust);
     if (why !== undefined || found === undefined) return why;
     if (found.isSymbolicLink()) {
