@@ -31,8 +31,7 @@ export function distrust(path: string, trust: Trust = {}): string | undefined {
     }
     const parent = lstatSync(at);
     const next = join(at, name);
-    const isLast = todo.length === 0;
-    const found = isLast && trust.mounts?.has(next) === true ? undefined : look(next);
+    const found = isUnseen(next, todo, trust) ? undefined : look(next);
     const why = distrustOf(at, parent, found === undefined ? undefined : { path: next, found }, trust);
     if (why !== undefined || found === undefined) return why;
     if (found.isSymbolicLink()) {
@@ -78,6 +77,10 @@ export function holdDirectory(path: string): HeldDirectory {
     closeSync(fd);
     throw error;
   }
+}
+
+function isUnseen(path: string, after: readonly string[], { mounts }: Trust): boolean {
+  return after.length === 0 && mounts?.has(path) === true;
 }
 
 /** Undefined for what is not there, or cannot be looked at: a dead mount, which nobody can swap. */

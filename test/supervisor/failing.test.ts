@@ -8,6 +8,8 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { it } from 'node:test';
+import { type KeptSettings, keepSettings } from '../../src/cli/kept-settings.js';
+import { cloudOf, loadSettings } from '../../src/cli/settings.js';
 import { startDevcloud } from '../../src/devcloud/devcloud.js';
 import { EXIT } from '../../src/errors.js';
 import type { ToEngine, ToSupervisor } from '../../src/supervisor/messages.js';
@@ -27,18 +29,18 @@ it('an engine that fails ends with its status, and not before its threads have l
   await mkdir(path.join(dir, 'images'));
   const cloud = await startDevcloud({ dir: path.join(dir, 'cloud') });
   undo.after(() => cloud.close());
-  const engine = fork(
-    LAUNCHER,
-    ['engine', path.join(dir, 'images'), `--state-dir=${dir}/state`, `--run-dir=${dir}/run`],
-    {
-      env: { ...process.env, ...cloud.env, OS_PASSWORD: 'mistyped' },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    },
-  );
+  const engine = fork(LAUNCHER, ['engine', path.join(dir, 'images')], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   undo.after(() => Promise.resolve(engine.kill('SIGKILL')));
   let talk = '';
   engine.stderr?.on('data', (text: Buffer) => (talk += text.toString()));
   const said: ToSupervisor[] = [];
+  const flags = { 'state-dir': `${dir}/state`, 'run-dir': `${dir}/run` };
+  engine.send({
+    kind: 'settings',
+    settings: settingsFor(dir, flags, { ...cloud.env, OS_PASSWORD: 'mistyped' }),
+  });
   engine.on('message', (message: ToSupervisor) => {
     said.push(message);
     if (message.kind === 'warm') engine.send(BEGIN);
@@ -52,3 +54,11 @@ it('an engine that fails ends with its status, and not before its threads have l
   const kinds = said.map(({ kind }) => kind);
   assert.ok(kinds.includes('failed') && kinds.includes('hot'), `it said ${kinds.join(', ')}`);
 });
+
+/** What a supervisor keeps for its engines. */
+function settingsFor(directory: string, flags: Record<string, string>, env: NodeJS.ProcessEnv): KeptSettings {
+  const say = (): void => undefined;
+  const loaded = loadSettings({ flags, env, directory });
+  const cloud = cloudOf(loaded, { env, directory });
+  return keepSettings({ words: [], flags, env, stdout: say, stderr: say }, { loaded, cloud, directory });
+}
