@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
+import { buildImageTree, nodeIdOf } from '../../../src/fs/image-tree.js';
 import { ROOT_NODE } from '../../../src/fs/filesystem.js';
 import { Backings } from '../../../src/fs/fuse/backings.js';
 import { Descriptors } from '../../../src/fs/fuse/descriptors.js';
@@ -16,6 +17,7 @@ import { agree, decodeOffer, encodeAgreement } from '../../../src/fs/fuse/negoti
 import { OpenFiles } from '../../../src/fs/fuse/open-files.js';
 import { MAX_READ, Opcode } from '../../../src/fs/fuse/protocol.js';
 import { decodeRequest } from '../../../src/fs/fuse/request.js';
+import { handleNumber } from '../../../src/fs/fuse/shared-handles.js';
 import { SharedExports } from '../../../src/fs/fuse/shared-exports.js';
 import { SharedImages } from '../../../src/fs/fuse/shared-images.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
@@ -27,7 +29,21 @@ import { SEPARATOR } from '../edit.js';
 import { attempt, watchedLog, type Target } from '../target.js';
 
 const ID = 'aaaaaaaa-0000-4000-8000-000000000001';
+const image = fakeImage({ id: ID, name: 'debian/12', size: 90_000 });
+/** What else is in the volume. */
+const BEHIND = 'OF ANOTHER TENANT';
+/** As the kernel learns them by LOOKUP and OPEN: seeds must name what there is. */
+const NODE = nodeOf(ID);
+const BY_NAME = nodeOf('by-name');
+const FH = handleNumber(1, 1);
 let unique = 0n;
+
+function nodeOf(name: string): number {
+  const snapshot = new FakeCatalog([image]).snapshot;
+  const entry = buildImageTree(snapshot, { uid: 0, gid: 0, fileMode: 0o440 }).root.children.get(name);
+  if (entry === undefined) throw new Error(`nothing is called ${name}`);
+  return nodeIdOf(entry);
+}
 
 function request(opcode: number, node: number, ...body: readonly Buffer[]): Buffer {
   const bytes = Buffer.concat(body);
@@ -65,23 +81,24 @@ function seeds(): readonly Buffer[] {
   return [
     together(
       request(Opcode.LOOKUP, ROOT_NODE, named(ID)),
-      request(Opcode.OPEN, 2, wire.OPEN_IN.encode({})),
-      request(Opcode.READ, 2, read(1)),
-      request(Opcode.LSEEK, 2, wire.LSEEK_IN.encode({ fh: 1, whence: 3 })),
-      request(Opcode.RELEASE, 2, release),
-      request(Opcode.FORGET, 2, wire.FORGET_IN.encode({ nlookup: 1 })),
+      request(Opcode.OPEN, NODE, wire.OPEN_IN.encode({})),
+      request(Opcode.READ, NODE, read(FH)),
+      request(Opcode.LSEEK, NODE, wire.LSEEK_IN.encode({ fh: FH, whence: 3 })),
+      request(Opcode.RELEASE, NODE, wire.RELEASE_IN.encode({ fh: FH })),
+      request(Opcode.FORGET, NODE, wire.FORGET_IN.encode({ nlookup: 1 })),
     ),
     together(
       request(Opcode.LOOKUP, ROOT_NODE, named('by-name')),
+      request(Opcode.LOOKUP, BY_NAME, named('debian%2F12')),
       request(Opcode.OPENDIR, ROOT_NODE, wire.OPEN_IN.encode({})),
       request(Opcode.READDIRPLUS, ROOT_NODE, read(1)),
       request(Opcode.READDIR, ROOT_NODE, read(1)),
       request(Opcode.RELEASEDIR, ROOT_NODE, release),
     ),
     together(
-      request(Opcode.GETXATTR, 2, size, named('user.cinderfs.state')),
-      request(Opcode.LISTXATTR, 2, size),
-      request(Opcode.GETATTR, 2, Buffer.alloc(16)),
+      request(Opcode.GETXATTR, NODE, size, named('user.cinderfs.state')),
+      request(Opcode.LISTXATTR, NODE, size),
+      request(Opcode.GETATTR, NODE, Buffer.alloc(16)),
       request(Opcode.STATFS, ROOT_NODE),
       request(Opcode.ACCESS, 2, Buffer.alloc(8)),
       request(Opcode.SETATTR, 2, Buffer.alloc(88)),
@@ -93,7 +110,7 @@ function seeds(): readonly Buffer[] {
         Opcode.BATCH_FORGET,
         0,
         wire.BATCH_FORGET_IN.encode({ count: 2 }),
-        wire.FORGET_ONE.encode({ nodeid: 2, nlookup: 1 }),
+        wire.FORGET_ONE.encode({ nodeid: NODE, nlookup: 1 }),
         wire.FORGET_ONE.encode({ nodeid: 3, nlookup: 1 }),
       ),
       request(Opcode.IOCTL, 2, Buffer.alloc(32)),
@@ -117,14 +134,15 @@ function withLength(bytes: Buffer): Buffer {
 
 async function open(undo: Undo): Promise<(input: Buffer) => Promise<void>> {
   const file = path.join(await temporaryFolder(undo), 'volume');
-  writeFileSync(file, Buffer.alloc(100_000, 'image'));
+  writeFileSync(file, Buffer.concat([Buffer.alloc(image.size, 'image'), Buffer.alloc(10_000, BEHIND)]));
   return async (input) => {
     const world = engine(file);
     const requests = split(input);
     for (const bytes of requests) {
       negotiated(bytes);
       world.dispatcher.dispatch(bytes);
-      await turn();
+      // Some requests come while others wait, most when they were answered.
+      for (let turns = 0; turns < 100 && world.dispatcher.pending > 0; turns += 1) await turn();
     }
     world.dispatcher.abandon();
     // What waits for the disk of this host is waited for; nothing else is there to wait for.
@@ -146,7 +164,7 @@ function engine(file: string) {
   const clock = new ManualClock();
   const { log, check } = watchedLog();
   const pool = new FakePool(() => ({ kind: 'file', path: file }));
-  const catalog = new FakeCatalog([fakeImage({ id: ID, name: 'debian/12', size: 90_000 })]);
+  const catalog = new FakeCatalog([image]);
   const filesystem = createImageFs({ catalog, pool, clock, log, status: () => '{}' });
   const files = new OpenFiles({
     descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
@@ -175,6 +193,7 @@ function engine(file: string) {
       reply(unique, payload) {
         const bytes = payload.reduce((sum, { length }) => sum + length, 0);
         if (bytes > MAX_READ) throw new Error(`an answer of ${bytes} bytes`);
+        if (payload.some((part) => part.includes(BEHIND))) throw new Error('bytes from behind the image');
         answers.push(unique);
         return true;
       },
@@ -198,7 +217,7 @@ function engine(file: string) {
       }
     },
     async close(): Promise<void> {
-      for (const fh of [...Array(64).keys()]) {
+      for (const fh of files.numbers()) {
         const opened = files.remove(fh);
         if (opened !== undefined) filesystem.release(opened.handle);
       }
