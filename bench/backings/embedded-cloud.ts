@@ -13,7 +13,8 @@ export async function startEmbeddedCloud(images: readonly Image[], workbench: Wo
   const ids = new Map<Image, string>();
   for (const image of images) ids.set(image, await addImage(devcloud, image));
   return {
-    environment: devcloud.env,
+    // The images lie in the bench's own directory, beside the cloud's.
+    environment: { ...devcloud.env, CINDERFS_LOCAL_DIRECTORIES: workbench.directory },
     connector: 'local',
     fileName: (image) => ids.get(image) ?? image.name,
   };
