@@ -2,7 +2,7 @@ import type { Clock } from '../async/clock.js';
 import type { Slots } from '../async/slots.js';
 import type { Attachments, Clones, ConnectorProperties, Volumes } from '../cinder/types.js';
 import type { Log } from '../log.js';
-import type { Connector } from './connector.js';
+import type { Connector } from './connectors/connector.js';
 import type { HostCalls } from './host-calls.js';
 import type { AttachCounters } from './figures.js';
 import type { ImageHeads } from './head/image-heads.js';

@@ -1,5 +1,5 @@
 import type { CatalogImage } from '../cinder/types.js';
-import type { Source } from './source.js';
+import type { Source } from '../sources/source.js';
 
 /** What the pool has to know of an image to attach its volume. */
 export type AttachableImage = Pick<

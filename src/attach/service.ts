@@ -4,22 +4,22 @@ import type { Attachments, CatalogSnapshot, Clones, ImageLookup, Volumes } from 
 import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Log } from '../log.js';
 import { unusable } from '../sys/kept-directory.js';
-import type { KernelOptions } from './brick/kernel.js';
-import type { Connector } from './connector.js';
+import type { KernelOptions } from './connectors/brick/kernel.js';
+import type { Connector } from './connectors/connector.js';
 import type { AttachContext, AttachTimes } from './context.js';
 import type { AttachFigures } from './figures.js';
 import type { ImageSafety } from './head/image-heads.js';
-import { contextOf } from './host-context.js';
-import type { HostIdentity } from './host-properties.js';
+import { contextOf } from './connectors/host-context.js';
+import type { HostIdentity } from './connectors/host-properties.js';
 import type { Journal } from './journal/journal.js';
 import { OwnerLock } from './journal/owner-lock.js';
 import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
 import type { Ceilings } from './lifecycle/ceilings.js';
 import { Pool } from './lifecycle/pool.js';
-import { type Leftover, reap, type ReapOptions, sweepClones } from './lifecycle/reap.js';
+import { type Leftover, reap, type ReapOptions, sweepClones } from './cleanup/reap.js';
 import { sweepPins } from './lifecycle/stale-pins.js';
 import { Watcher } from './lifecycle/watcher.js';
-import type { RbdLimits } from './rbd/rbd-limits.js';
+import type { RbdLimits } from './connectors/rbd/rbd-limits.js';
 
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
   readonly attachments: Attachments;

@@ -3,16 +3,16 @@ import { systemClock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import type { Log } from '../log.js';
-import { AttachmentsClient } from './attachments.js';
-import { ImageCatalog } from './catalog.js';
-import { ClonesClient } from './clones.js';
-import { Http } from './http.js';
-import { Images, type ListedImage } from './images.js';
-import { VolumeEndpoint } from './microversion.js';
-import { Session } from './session.js';
+import { AttachmentsClient } from './volumes/attachments.js';
+import { ImageCatalog } from './catalog/catalog.js';
+import { ClonesClient } from './volumes/clones.js';
+import { Http } from './http/http.js';
+import { Images, type ListedImage } from './glance/images.js';
+import { VolumeEndpoint } from './http/microversion.js';
+import { Session } from './keystone/session.js';
 import type { Attachments, Clones } from './types.js';
-import { isServed, type Visibility } from './visibility.js';
-import { VolumesClient } from './volumes.js';
+import { isServed, type Visibility } from './glance/visibility.js';
+import { VolumesClient } from './volumes/volumes.js';
 
 export interface OpenstackOptions {
   readonly cloud: CloudConfig;

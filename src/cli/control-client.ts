@@ -55,7 +55,7 @@ export class ControlClient {
     this.#place = place;
   }
 
-  /** The daemon that serves `mountpoint` (as fs/mount-name.ts names it), whether it runs or not. */
+  /** The daemon that serves `mountpoint` (as fs/mount/mount-name.ts names it), whether it runs or not. */
   static forMountpoint(runDir: string, mountpoint: string): ControlClient {
     return new ControlClient(controlSocketPath(runDir, mountpoint), { runDir, mountpoint });
   }

@@ -2,8 +2,8 @@ import { sleep, systemClock } from '../async/clock.js';
 import type { Config } from '../config/options.js';
 import { runDirOf } from '../daemon/run-dir.js';
 import { CinderfsError } from '../errors.js';
-import { describeHolder, findHolders } from '../fs/holders.js';
-import { unmount } from '../fs/mountpoint.js';
+import { describeHolder, findHolders } from '../fs/mount/holders.js';
+import { unmount } from '../fs/mount/mountpoint.js';
 import { signalProcess, isAlive } from '../supervisor/process-name.js';
 import { SupervisorFile } from '../supervisor/supervisor-file.js';
 

@@ -1,5 +1,5 @@
 /** The mount that a word of a command line names. */
-import { mountCalled, nameOfMount, type MountName } from '../fs/mount-name.js';
+import { mountCalled, nameOfMount, type MountName } from '../fs/mount/mount-name.js';
 import { ControlClient } from './control-client.js';
 import { settingsOf } from './settings.js';
 import type { Invocation } from './verb.js';

@@ -1,7 +1,7 @@
 import { startDaemon, type Daemon } from '../daemon/daemon.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import { WORKERS } from '../fs/fuse/session.js';
-import { WorkerThreads } from '../fs/fuse/worker-threads.js';
+import { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import type { Log } from '../log.js';
 import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';

@@ -1,10 +1,10 @@
 import { systemClock } from '../async/clock.js';
 import { SURVIVAL_FILES, runDirOf } from '../daemon/run-dir.js';
 import { CinderfsError, EXIT } from '../errors.js';
-import { Answerer } from '../fs/fuse/answerer.js';
-import { FuseDevice } from '../fs/fuse/device.js';
-import { HeldSince } from '../fs/fuse/held-since.js';
-import { openInFlight } from '../fs/fuse/survival.js';
+import { Answerer } from '../fs/fuse/recovery/answerer.js';
+import { FuseDevice } from '../fs/fuse/channel/device.js';
+import { HeldSince } from '../fs/fuse/recovery/held-since.js';
+import { openInFlight } from '../fs/fuse/recovery/survival.js';
 import type { SupervisorLink } from '../supervisor/link.js';
 import { keptConfig, type KeptSettings } from './kept-settings.js';
 import { logFor } from './settings.js';

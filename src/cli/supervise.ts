@@ -1,7 +1,7 @@
 import { systemClock } from '../async/clock.js';
 import { runDirOf } from '../daemon/run-dir.js';
 import { CinderfsError, EXIT, reasonOf } from '../errors.js';
-import { trustedMountpoint } from '../fs/mountpoint.js';
+import { trustedMountpoint } from '../fs/mount/mountpoint.js';
 import type { Log } from '../log.js';
 import { openFuseChannel } from '../supervisor/fuse-channel.js';
 import type { Ending } from '../supervisor/engine-process.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import type { Leftover, ReapOptions } from '../attach/lifecycle/reap.js';
+import type { Leftover, ReapOptions } from '../attach/cleanup/reap.js';
 import { createAttachmentPool, type PoolService } from '../attach/service.js';
 import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Openstack } from '../cinder/openstack.js';

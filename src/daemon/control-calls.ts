@@ -2,8 +2,8 @@ import path from 'node:path';
 import type { PoolService } from '../attach/service.js';
 import type { CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
-import { assignFileNames } from '../fs/file-names.js';
-import { describeHolder, findHolders } from '../fs/holders.js';
+import { assignFileNames } from '../fs/tree/file-names.js';
+import { describeHolder, findHolders } from '../fs/mount/holders.js';
 import type { ControlHandlers } from '../ops/control-server.js';
 
 /** What the calls about attachments work on. */

@@ -3,7 +3,7 @@ import { systemClock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
-import { prepareMountpoint } from '../fs/mountpoint.js';
+import { prepareMountpoint } from '../fs/mount/mountpoint.js';
 import type { Log } from '../log.js';
 import { controlSocketPath } from '../ops/control-socket.js';
 import { attachmentCalls } from './control-calls.js';

@@ -2,7 +2,7 @@ import { rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { CatalogSnapshot } from '../cinder/types.js';
 import { reasonOf } from '../errors.js';
-import { keptImage } from '../fs/kept-image.js';
+import { keptImage } from '../fs/tree/kept-image.js';
 import type { Log } from '../log.js';
 import { keepDirectory } from '../sys/kept-directory.js';
 import { readKeptSync, replaceKeptSync } from '../sys/kept-file.js';

@@ -1,7 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
-import { probeMount } from '../fs/mount-probe.js';
+import { probeMount } from '../fs/mount/mount-probe.js';
 
 const DEADLINE_MS = 10_000;
 

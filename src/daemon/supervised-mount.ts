@@ -3,10 +3,10 @@ import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
 import type { Filesystem } from '../fs/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
-import { raiseReadAhead } from '../fs/fuse/kernel-tuning.js';
-import type { Survival } from '../fs/fuse/survival.js';
-import type { WorkerThreads } from '../fs/fuse/worker-threads.js';
-import { unmount } from '../fs/mountpoint.js';
+import { raiseReadAhead } from '../fs/mount/kernel-tuning.js';
+import type { Survival } from '../fs/fuse/recovery/survival.js';
+import type { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
+import { unmount } from '../fs/mount/mountpoint.js';
 import type { MountedTransport, TransportOptions } from '../fs/transport.js';
 import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CinderfsError } from '../errors.js';
-import { findMount, isMountOfOurs } from '../fs/mount-table.js';
+import { findMount, isMountOfOurs } from '../fs/mount/mount-table.js';
 import { controlSocketPath } from '../ops/control-socket.js';
 import { listeningSockets, processWith } from '../sys/socket-table.js';
 import { distrust } from '../sys/trusted-path.js';

@@ -6,16 +6,16 @@ import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/types.js';
 import type { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
-import type { Ownership } from './attributes.js';
-import { BlockCache } from './block-cache.js';
-import { openFileReader } from './file-reader.js';
-import type { SeekFile } from './file-reader.js';
+import type { Ownership } from './tree/attributes.js';
+import { BlockCache } from '../sources/cache/block-cache.js';
+import { openFileReader } from '../sources/file/file-reader.js';
+import type { SeekFile } from '../sources/file/file-reader.js';
 import { ImageFs } from './image-fs.js';
-import { openNbdReader } from './nbd-reader.js';
+import { openNbdReader } from '../sources/nbd/nbd-reader.js';
 import { OpenFiles } from './open-files.js';
-import { openRbdReader } from './rbd-reader.js';
-import { ReaderPool } from './reader-pool.js';
-import type { SourceReader } from './reader.js';
+import { openRbdReader } from '../sources/rbd/rbd-reader.js';
+import { ReaderPool } from '../sources/reader-pool.js';
+import type { SourceReader } from '../sources/reader.js';
 
 export interface ImageFsOptions extends Ownership {
   /** Milliseconds a read may take before its reader gets ETIMEDOUT. */

@@ -1,7 +1,7 @@
 import type { CatalogImage } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes, FileMemo } from './filesystem.js';
-import { keptImage } from './kept-image.js';
+import { keptImage } from './tree/kept-image.js';
 
 /** What is remembered of an open file: what its handle shows for its whole life. */
 export type RememberedFile =

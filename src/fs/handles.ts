@@ -3,8 +3,8 @@ import type { Lease } from '../attach/lease.js';
 import type { CatalogImage } from '../cinder/types.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes } from './filesystem.js';
-import type { ReaderClaim } from './reader-pool.js';
-import type { Cursor } from './reader.js';
+import type { ReaderClaim } from '../sources/reader-pool.js';
+import type { Cursor } from '../sources/reader.js';
 
 export type Handle = ImageHandle | TextHandle;
 

@@ -6,9 +6,9 @@ import { withDeadline } from '../async/deadline.js';
 import type { Catalog, CatalogImage, WantedImage } from '../cinder/types.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
-import { IO_SIZE } from './attributes.js';
-import type { Ownership } from './attributes.js';
-import { NAME_MAX } from './file-names.js';
+import { IO_SIZE } from './tree/attributes.js';
+import type { Ownership } from './tree/attributes.js';
+import { NAME_MAX } from './tree/file-names.js';
 import type {
   Attributes,
   CallContext,
@@ -19,13 +19,13 @@ import type {
   InvalidatedEntry,
   OpenFile,
 } from './filesystem.js';
-import { parentOf } from './image-tree.js';
-import type { DirectoryNode, TreeNode } from './image-tree.js';
-import { wantedBy } from './image-wanted.js';
-import { LiveTree } from './live-tree.js';
+import { parentOf } from './tree/image-tree.js';
+import type { DirectoryNode, TreeNode } from './tree/image-tree.js';
+import { wantedBy } from './tree/image-wanted.js';
+import { LiveTree } from './tree/live-tree.js';
 import type { OpenFiles } from './open-files.js';
-import { StatusFile } from './status-file.js';
-import { imageXattrs, UNLISTED_XATTRS } from './xattrs.js';
+import { StatusFile } from './tree/status-file.js';
+import { imageXattrs, UNLISTED_XATTRS } from './tree/xattrs.js';
 
 export interface ImageFsParts {
   readonly catalog: Catalog;

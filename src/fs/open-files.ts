@@ -10,7 +10,7 @@ import type { Attributes, CallContext, FileMemo, OpenFile } from './filesystem.j
 import { Handles } from './handles.js';
 import type { Handle, ImageHandle, Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
-import type { ReaderClaim, ReaderPool } from './reader-pool.js';
+import type { ReaderClaim, ReaderPool } from '../sources/reader-pool.js';
 
 export interface OpenFilesParts {
   readonly pool: AttachmentPool;

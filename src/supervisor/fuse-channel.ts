@@ -1,13 +1,13 @@
 import { closeSync } from 'node:fs';
 import { CinderfsError } from '../errors.js';
-import type { MountRequest } from '../fs/fuse/mount-command.js';
+import type { MountRequest } from '../fs/mount/mount-command.js';
 import {
   descriptorSockets,
   mountOn,
   mountThrough,
   openDevice,
   receiveDevice,
-} from '../fs/fuse/mount-command.js';
+} from '../fs/mount/mount-command.js';
 
 /**
  * The descriptor that keeps the mount alive: the kernel ends a FUSE connection when the last process that has it open

@@ -3,7 +3,7 @@ import { EngineProcess } from './engine-process.js';
 import type { ToEngine } from './messages.js';
 
 export interface InterimParts {
-  /** Arguments to Node that start an answerer (fs/fuse/answerer.ts). */
+  /** Arguments to Node that start an answerer (fs/fuse/recovery/answerer.ts). */
   readonly command: readonly string[];
   /** Told first of all. */
   readonly told: ToEngine;

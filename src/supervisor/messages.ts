@@ -1,8 +1,8 @@
 /** What the supervisor and an engine tell each other, over the IPC channel of the engine's process. */
 import type { ErrorCode } from '../errors.js';
-import type { MountRequest } from '../fs/fuse/mount-command.js';
-import type { Agreement } from '../fs/fuse/negotiation.js';
-import type { MountEntry } from '../fs/mount-table.js';
+import type { MountRequest } from '../fs/mount/mount-command.js';
+import type { Agreement } from '../fs/fuse/protocol/negotiation.js';
+import type { MountEntry } from '../fs/mount/mount-table.js';
 import type { UpgradeReport } from '../ops/status.js';
 import type { ProcessName } from './process-name.js';
 

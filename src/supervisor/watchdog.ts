@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../async/clock.js';
-import { type MountProbe, probeMount } from '../fs/mount-probe.js';
+import { type MountProbe, probeMount } from '../fs/mount/mount-probe.js';
 import type { ServiceManager } from './service-manager.js';
 
 export interface WatchdogParts {

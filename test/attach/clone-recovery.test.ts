@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
-import { reap, sweepClones } from '../../src/attach/lifecycle/reap.js';
+import { reap, sweepClones } from '../../src/attach/cleanup/reap.js';
 import type { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
 import { clonesOf, cloneScene, MOUNT, patiently } from './clone-scene.js';

@@ -6,12 +6,12 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { Connector } from '../../src/attach/connector.js';
-import { NfsConnector } from '../../src/attach/nfs/nfs-connector.js';
-import { NfsMounts } from '../../src/attach/nfs/nfs-mounts.js';
-import { Decoder } from '../../src/attach/qemu/decoder.js';
-import { NbdClient } from '../../src/attach/qemu/nbd-client.js';
-import { QemuConnector } from '../../src/attach/qemu/qemu-connector.js';
+import type { Connector } from '../../src/attach/connectors/connector.js';
+import { NfsConnector } from '../../src/attach/connectors/nfs/nfs-connector.js';
+import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
+import { Decoder } from '../../src/attach/connectors/qemu/decoder.js';
+import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';

@@ -1,5 +1,5 @@
 import { systemClock } from '../../src/async/clock.js';
-import { QemuConnector } from '../../src/attach/qemu/qemu-connector.js';
+import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 
 /** The qemu connector for the embedded cloud, whose volumes are files: real processes without a storage backend. */
 export class FileQemuConnector extends QemuConnector {

@@ -9,7 +9,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { QemuConnector } from '../../src/attach/qemu/qemu-connector.js';
+import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

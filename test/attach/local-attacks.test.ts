@@ -4,10 +4,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { LocalConnector } from '../../src/attach/local-connector.js';
-import { qemuBlocks } from '../../src/attach/qemu/qemu-block.js';
+import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
+import { qemuBlocks } from '../../src/attach/connectors/qemu/qemu-block.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
-import { openFileReader } from '../../src/fs/file-reader.js';
+import { openFileReader } from '../../src/sources/file/file-reader.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 

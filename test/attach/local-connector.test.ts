@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { hold, proveHeld } from '../../src/attach/lifecycle/held.js';
-import { LocalConnector } from '../../src/attach/local-connector.js';
+import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 
 const never = new AbortController().signal;

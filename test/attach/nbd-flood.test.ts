@@ -4,7 +4,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import assert from 'node:assert/strict';
 import { systemClock } from '../../src/async/clock.js';
-import { NbdClient } from '../../src/attach/qemu/nbd-client.js';
+import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
 import { PLAIN } from '../fuzz/targets/nbd-answers.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

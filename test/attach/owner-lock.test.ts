@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
-import { startTimeOf } from '../../src/attach/processes.js';
+import { startTimeOf } from '../../src/sys/processes.js';
 import { CinderfsError } from '../../src/errors.js';
 import { lockByCommand, lockFile, unlockFile } from '../../src/sys/file-lock.js';
 import { Undo } from '../support/undo.js';

@@ -1,10 +1,10 @@
 /** What Cinder says is a key from outside: no connector may find more than its own entries by it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brickPlan, brickSpeaks } from '../../src/attach/brick/brick-plan.js';
-import { LocalConnector } from '../../src/attach/local-connector.js';
-import { qemuBlocks, qemuSpeaks } from '../../src/attach/qemu/qemu-block.js';
-import { formatOf } from '../../src/attach/volume-format.js';
+import { brickPlan, brickSpeaks } from '../../src/attach/connectors/brick/brick-plan.js';
+import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
+import { qemuBlocks, qemuSpeaks } from '../../src/attach/connectors/qemu/qemu-block.js';
+import { formatOf } from '../../src/attach/connectors/volume-format.js';
 
 const HOST = { initiator: '', cephDirectory: '' };
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { qemuBlocks, type QemuHost } from '../../src/attach/qemu/qemu-block.js';
+import { qemuBlocks, type QemuHost } from '../../src/attach/connectors/qemu/qemu-block.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 
 const RBD: ConnectionInfo = {

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { NbdClient } from '../../src/attach/qemu/nbd-client.js';
-import { endProcess, findProcesses, startTimeOf } from '../../src/attach/processes.js';
-import { QemuConnector } from '../../src/attach/qemu/qemu-connector.js';
-import type { Source } from '../../src/attach/source.js';
+import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes.js';
+import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
+import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const VOLUME = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { directoryOfShare } from '../../src/attach/local/shares.js';
+import { directoryOfShare } from '../../src/attach/connectors/local/shares.js';
 import { mountLines } from '../../src/sys/mount-info.js';
 import { temporaryFolder } from '../support/temporary.js';
 

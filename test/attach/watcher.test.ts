@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { reap } from '../../src/attach/lifecycle/reap.js';
+import { reap } from '../../src/attach/cleanup/reap.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';

@@ -5,7 +5,7 @@ import {
   deviceIdentity,
   judgeDevice,
   spokenName,
-} from '../../src/attach/brick/brick-identity.js';
+} from '../../src/attach/connectors/brick/brick-identity.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const DEVICE: BrickDevice = {

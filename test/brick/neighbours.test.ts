@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { neighbourLocks, novaHabits } from '../../src/attach/brick/neighbours.js';
+import { neighbourLocks, novaHabits } from '../../src/attach/connectors/brick/neighbours.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const NOVA = `[DEFAULT]

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brickPlan, withSecrets } from '../../src/attach/brick/brick-plan.js';
+import { brickPlan, withSecrets } from '../../src/attach/connectors/brick/brick-plan.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 

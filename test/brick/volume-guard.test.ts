@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { locksOf, VolumeGuard } from '../../src/attach/brick/volume-guard.js';
+import { locksOf, VolumeGuard } from '../../src/attach/connectors/brick/volume-guard.js';
 import { CinderfsError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Contender, FASTENERS } from './contender.js';

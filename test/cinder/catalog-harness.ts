@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { ImageCatalog } from '../../src/cinder/catalog.js';
-import { imageOf, type ListedImage } from '../../src/cinder/images.js';
-import type { VolumeLocation } from '../../src/cinder/location.js';
+import { ImageCatalog } from '../../src/cinder/catalog/catalog.js';
+import { imageOf, type ListedImage } from '../../src/cinder/glance/images.js';
+import type { VolumeLocation } from '../../src/cinder/glance/location.js';
 import type { CatalogSnapshot, Volume } from '../../src/cinder/types.js';
-import { volumeOf } from '../../src/cinder/volumes.js';
+import { volumeOf } from '../../src/cinder/volumes/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog, type Log } from '../../src/log.js';
 import { ManualClock, settled } from './manual-clock.js';

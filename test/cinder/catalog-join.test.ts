@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { joinCatalog, unplaced } from '../../src/cinder/catalog-join.js';
-import { imageOf, type ListedImage } from '../../src/cinder/images.js';
-import { parseLocation } from '../../src/cinder/location.js';
+import { joinCatalog, unplaced } from '../../src/cinder/catalog/catalog-join.js';
+import { imageOf, type ListedImage } from '../../src/cinder/glance/images.js';
+import { parseLocation } from '../../src/cinder/glance/location.js';
 import type { Volume } from '../../src/cinder/types.js';
-import { volumeOf } from '../../src/cinder/volumes.js';
+import { volumeOf } from '../../src/cinder/volumes/volumes.js';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
 const IMAGE = uuid(1);

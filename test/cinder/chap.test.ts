@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
-import { qemuBlocks } from '../../src/attach/qemu/qemu-block.js';
-import { brickPlan, withSecrets } from '../../src/attach/brick/brick-plan.js';
-import { AttachmentsClient } from '../../src/cinder/attachments.js';
-import { VolumeEndpoint } from '../../src/cinder/microversion.js';
+import { qemuBlocks } from '../../src/attach/connectors/qemu/qemu-block.js';
+import { brickPlan, withSecrets } from '../../src/attach/connectors/brick/brick-plan.js';
+import { AttachmentsClient } from '../../src/cinder/volumes/attachments.js';
+import { VolumeEndpoint } from '../../src/cinder/http/microversion.js';
 import { knownSecrets } from '../../src/known-secrets.js';
 import { harness, token } from './session-harness.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { LoginFailure } from '../../src/cinder/session.js';
+import type { LoginFailure } from '../../src/cinder/keystone/session.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { FakeAnswer, Reply } from './fake-service.js';
 import { harness, HOUR, token } from './session-harness.js';

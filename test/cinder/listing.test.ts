@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Images } from '../../src/cinder/images.js';
-import { VolumesClient } from '../../src/cinder/volumes.js';
+import { Images } from '../../src/cinder/glance/images.js';
+import { VolumesClient } from '../../src/cinder/volumes/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { allPages, type Listed, type ListingLimits, type Page } from '../../src/cinder/paging.js';
+import { allPages, type Listed, type ListingLimits, type Page } from '../../src/cinder/http/paging.js';
 import { CinderfsError } from '../../src/errors.js';
 
 interface Item {

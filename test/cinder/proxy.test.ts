@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { Http } from '../../src/cinder/http.js';
+import { Http } from '../../src/cinder/http/http.js';
 import { proxiesOf } from '../../src/config/proxies.js';
 import { silentLog } from '../../src/log.js';
 import { CERTIFICATE, KEY } from './certificate.js';

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
-import { Http } from '../../src/cinder/http.js';
-import { Session } from '../../src/cinder/session.js';
+import { Http } from '../../src/cinder/http/http.js';
+import { Session } from '../../src/cinder/keystone/session.js';
 import type { CloudConfig, ServiceConfig } from '../../src/config/cloud-config.js';
 import { NO_PROXIES } from '../../src/config/proxies.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -1,8 +1,8 @@
 /** Texts that make a careless pattern try every end for every beginning: minutes of the main thread for one answer. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { errorOfAnswer } from '../../src/cinder/http-error.js';
-import { endpointsOf, selectEndpoint } from '../../src/cinder/service-catalog.js';
+import { errorOfAnswer } from '../../src/cinder/http/http-error.js';
+import { endpointsOf, selectEndpoint } from '../../src/cinder/keystone/service-catalog.js';
 
 /** As much as is read of an error (http.ts). */
 const BYTES = 64 * 1024;

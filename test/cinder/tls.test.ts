@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { Http } from '../../src/cinder/http.js';
+import { Http } from '../../src/cinder/http/http.js';
 import type { TlsConfig } from '../../src/config/cloud-config.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
@@ -92,7 +92,7 @@ describe('a certificate', () => {
     const { url } = await httpsService(t);
     const bundle = join(await temporaryFolder(t), 'bundle.crt');
     await writeFile(bundle, CERTIFICATE);
-    const http = fileURLToPath(new URL('../../src/cinder/http.js', import.meta.url));
+    const http = fileURLToPath(new URL('../../src/cinder/http/http.js', import.meta.url));
     const clock = fileURLToPath(new URL('../../src/async/clock.js', import.meta.url));
     const script = `
       const { Http } = await import(${JSON.stringify(http)});

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { Source } from '../../src/attach/source.js';
+import type { Source } from '../../src/sources/source.js';
 import { Cleanup } from '../../src/async/cleanup.js';
 import type { Clock } from '../../src/async/clock.js';
 import { systemClock } from '../../src/async/clock.js';

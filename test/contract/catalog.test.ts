@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { parseLocation } from '../../src/cinder/location.js';
+import { parseLocation } from '../../src/cinder/glance/location.js';
 import { CinderfsError } from '../../src/errors.js';
 import { cloudForSuite, connect } from './cloud-under-test.js';
 

@@ -1,5 +1,5 @@
 import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../../src/attach/lease.js';
-import type { Source } from '../../src/attach/source.js';
+import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
 
 interface FakeAttachment {

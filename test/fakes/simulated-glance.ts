@@ -1,5 +1,5 @@
-import type { ListedImage } from '../../src/cinder/images.js';
-import type { VolumeLocation } from '../../src/cinder/location.js';
+import type { ListedImage } from '../../src/cinder/glance/images.js';
+import type { VolumeLocation } from '../../src/cinder/glance/location.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { BlockCache } from '../../src/fs/block-cache.js';
-import type { BlockSource } from '../../src/fs/block-cache.js';
-import { blockLength } from '../../src/fs/blocks.js';
+import { BlockCache } from '../../src/sources/cache/block-cache.js';
+import type { BlockSource } from '../../src/sources/cache/block-cache.js';
+import { blockLength } from '../../src/sources/cache/blocks.js';
 
 const BLOCK = 10;
 const DATA = Buffer.from('the quick brown fox jumps over the lazy dog, twice');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { assignFileNames, encodeName, NAME_MAX } from '../../src/fs/file-names.js';
-import type { Named } from '../../src/fs/file-names.js';
+import { assignFileNames, encodeName, NAME_MAX } from '../../src/fs/tree/file-names.js';
+import type { Named } from '../../src/fs/tree/file-names.js';
 
 const A = '0a1b2c3d-0000-4000-8000-000000000001';
 const B = '0a1b2c3d-0000-4000-8000-000000000002';

@@ -3,8 +3,8 @@ import { readdir, readlink, writeFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Slots } from '../../src/async/slots.js';
-import { openFileReader, type SeekFile } from '../../src/fs/file-reader.js';
-import type { SourceReader } from '../../src/fs/reader.js';
+import { openFileReader, type SeekFile } from '../../src/sources/file/file-reader.js';
+import type { SourceReader } from '../../src/sources/reader.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const SIZE = 4096;

@@ -1,11 +1,11 @@
 /** Thousands of handles that anybody may hold: what each open costs must not grow with them. Operations are counted, not time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DirectorySnapshots } from '../../src/fs/fuse/directory-snapshots.js';
-import { DirectoryStream } from '../../src/fs/fuse/directory-stream.js';
+import { DirectorySnapshots } from '../../src/fs/fuse/operations/directory-snapshots.js';
+import { DirectoryStream } from '../../src/fs/fuse/operations/directory-stream.js';
 import type { DirectoryEntry } from '../../src/fs/filesystem.js';
 import { Handles } from '../../src/fs/handles.js';
-import { StatusFile } from '../../src/fs/status-file.js';
+import { StatusFile } from '../../src/fs/tree/status-file.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 
 const OWNER = { uid: 0, gid: 0, fileMode: 0o440 };

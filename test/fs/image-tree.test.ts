@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { buildImageTree } from '../../src/fs/image-tree.js';
-import type { ImageTree } from '../../src/fs/image-tree.js';
-import { assignNodeIds, hashToNode } from '../../src/fs/node-ids.js';
-import { changedEntries } from '../../src/fs/tree-changes.js';
+import { buildImageTree } from '../../src/fs/tree/image-tree.js';
+import type { ImageTree } from '../../src/fs/tree/image-tree.js';
+import { assignNodeIds, hashToNode } from '../../src/fs/tree/node-ids.js';
+import { changedEntries } from '../../src/fs/tree/tree-changes.js';
 import type { CatalogImage } from '../../src/cinder/types.js';
 import { fakeImage } from '../fakes/fs-catalog.js';
 

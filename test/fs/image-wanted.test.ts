@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { nameOf, encodeName } from '../../src/fs/file-names.js';
+import { nameOf, encodeName } from '../../src/fs/tree/file-names.js';
 import { ROOT_NODE } from '../../src/fs/filesystem.js';
-import { buildImageTree, nodeIdOf } from '../../src/fs/image-tree.js';
-import { wantedBy } from '../../src/fs/image-wanted.js';
+import { buildImageTree, nodeIdOf } from '../../src/fs/tree/image-tree.js';
+import { wantedBy } from '../../src/fs/tree/image-wanted.js';
 import { fakeImage } from '../fakes/fs-catalog.js';
 
 const ID = 'c0ffee00-0000-4000-8000-00000000beef';

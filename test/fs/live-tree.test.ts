@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LiveTree } from '../../src/fs/live-tree.js';
+import { LiveTree } from '../../src/fs/tree/live-tree.js';
 import { FakeCatalog, fakeImage } from '../fakes/fs-catalog.js';
 
 const OWNER = { uid: 0, gid: 0, fileMode: 0o440 };

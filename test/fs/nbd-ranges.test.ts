@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { Ranges } from '../../src/fs/nbd/ranges.js';
+import { Ranges } from '../../src/nbd/ranges.js';
 
 it('ranges take each byte once', () => {
   const range = fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 20 }));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { NbdClient } from '../../src/fs/nbd/client.js';
-import { seekInExtents } from '../../src/fs/nbd/seek.js';
+import type { NbdClient } from '../../src/nbd/client.js';
+import { seekInExtents } from '../../src/nbd/seek.js';
 
 const TERABYTE = 2 ** 40;
 

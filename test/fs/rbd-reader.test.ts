@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { RbdSource } from '../../src/attach/source.js';
+import type { RbdSource } from '../../src/sources/source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
-import { BlockCache } from '../../src/fs/block-cache.js';
-import { openRbdReader } from '../../src/fs/rbd-reader.js';
-import type { SourceReader } from '../../src/fs/reader.js';
+import { BlockCache } from '../../src/sources/cache/block-cache.js';
+import { openRbdReader } from '../../src/sources/rbd/rbd-reader.js';
+import type { SourceReader } from '../../src/sources/reader.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 
 const SIZE = 20_000;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ReadBudget } from '../../src/fs/read-budget.js';
+import { ReadBudget } from '../../src/sources/cache/read-budget.js';
 
 describe('the read budget', () => {
   it('holds one volume to its own limit', async () => {

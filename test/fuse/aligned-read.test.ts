@@ -5,9 +5,9 @@ import path from 'node:path';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { CinderfsError } from '../../src/errors.js';
-import { AlignedReader } from '../../src/fs/fuse/aligned-read.js';
-import { systemCalls } from '../../src/fs/fuse/ioctl.js';
-import { MAX_READ } from '../../src/fs/fuse/protocol.js';
+import { AlignedReader } from '../../src/fs/fuse/worker/aligned-read.js';
+import { systemCalls } from '../../src/sys/system-calls.js';
+import { MAX_READ } from '../../src/fs/fuse/protocol/opcodes.js';
 import { undoneAfter } from '../conformance/world.js';
 import { temporaryFolder } from '../support/temporary.js';
 

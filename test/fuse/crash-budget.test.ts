@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CrashBudget } from '../../src/fs/fuse/crash-budget.js';
+import { CrashBudget } from '../../src/fs/fuse/pool/crash-budget.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 
 describe('the crash budget', () => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { fstatSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { type Descriptor, Descriptors } from '../../src/fs/fuse/descriptors.js';
-import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared-images.js';
+import { type Descriptor, Descriptors } from '../../src/fs/fuse/files/descriptors.js';
+import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
 

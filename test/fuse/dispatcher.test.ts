@@ -4,13 +4,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { systemClock, type Clock } from '../../src/async/clock.js';
 import { ROOT_NODE } from '../../src/fs/filesystem.js';
-import { Backings } from '../../src/fs/fuse/backings.js';
-import { Descriptors } from '../../src/fs/fuse/descriptors.js';
-import { DirectorySnapshots } from '../../src/fs/fuse/directory-snapshots.js';
-import { HandleQuota } from '../../src/fs/fuse/handle-quota.js';
-import { Dispatcher } from '../../src/fs/fuse/dispatcher.js';
-import { EarlierFiles } from '../../src/fs/fuse/earlier-files.js';
-import { KnownNodes } from '../../src/fs/fuse/known-nodes.js';
+import { Backings } from '../../src/fs/fuse/files/backings.js';
+import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
+import { DirectorySnapshots } from '../../src/fs/fuse/operations/directory-snapshots.js';
+import { HandleQuota } from '../../src/fs/fuse/files/handle-quota.js';
+import { Dispatcher } from '../../src/fs/fuse/operations/dispatcher.js';
+import { EarlierFiles } from '../../src/fs/fuse/files/earlier-files.js';
+import { KnownNodes } from '../../src/fs/fuse/operations/known-nodes.js';
 import {
   BATCH_FORGET_IN,
   ENTRY_OUT,
@@ -24,11 +24,11 @@ import {
   OPEN_OUT,
   READ_IN,
   RELEASE_IN,
-} from '../../src/fs/fuse/messages.js';
-import { OpenFiles } from '../../src/fs/fuse/open-files.js';
-import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared-images.js';
-import { Opcode } from '../../src/fs/fuse/protocol.js';
+} from '../../src/fs/fuse/protocol/messages.js';
+import { OpenFiles } from '../../src/fs/fuse/files/open-files.js';
+import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 import { eventually } from '../support/eventually.js';

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { HeldSince } from '../../src/fs/fuse/held-since.js';
-import { RESENT } from '../../src/fs/fuse/protocol.js';
+import { HeldSince } from '../../src/fs/fuse/recovery/held-since.js';
+import { RESENT } from '../../src/fs/fuse/protocol/opcodes.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 async function world(t: TestContext) {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { INIT_IN, INIT_IN_SHORT, INIT_OUT } from '../../src/fs/fuse/messages.js';
+import { INIT_IN, INIT_IN_SHORT, INIT_OUT } from '../../src/fs/fuse/protocol/messages.js';
 import {
   agree,
   decodeOffer,
   encodeAgreement,
   hasPassthrough,
   hasResend,
-} from '../../src/fs/fuse/negotiation.js';
-import { InitFlag } from '../../src/fs/fuse/protocol.js';
+} from '../../src/fs/fuse/protocol/negotiation.js';
+import { InitFlag } from '../../src/fs/fuse/protocol/opcodes.js';
 
 const EVERYTHING = 0xffff_ffff;
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { it } from 'node:test';
-import { Backings } from '../../src/fs/fuse/backings.js';
-import { Descriptors } from '../../src/fs/fuse/descriptors.js';
-import { OpenFiles } from '../../src/fs/fuse/open-files.js';
-import { SharedExports } from '../../src/fs/fuse/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared-images.js';
+import { Backings } from '../../src/fs/fuse/files/backings.js';
+import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
+import { OpenFiles } from '../../src/fs/fuse/files/open-files.js';
+import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
+import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
 import { silentLog } from '../../src/log.js';
 
 it('a file that is closed leaves nothing behind on the signal that it shares with others', async () => {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { PIECE, pieceAround } from '../../src/fs/fuse/pieces.js';
-import { SharedPieces } from '../../src/fs/fuse/shared-pieces.js';
+import { PIECE, pieceAround } from '../../src/fs/fuse/shared/pieces.js';
+import { SharedPieces } from '../../src/fs/fuse/shared/shared-pieces.js';
 import { contentOf, type Copies, type PieceUserStart } from './piece-user.js';
 
 const THREADS = 3;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ReadAges } from '../../src/fs/fuse/read-ages.js';
+import { ReadAges } from '../../src/fs/fuse/recovery/read-ages.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 
 const READ = { pid: 7, fh: 3, uncached: false };

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { systemCalls } from '../../src/fs/fuse/ioctl.js';
-import { OUT_HEADER } from '../../src/fs/fuse/messages.js';
-import { MAX_PAGES, PAGE_SIZE } from '../../src/fs/fuse/protocol.js';
-import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/reply-pipe.js';
+import { systemCalls } from '../../src/sys/system-calls.js';
+import { OUT_HEADER } from '../../src/fs/fuse/protocol/messages.js';
+import { MAX_PAGES, PAGE_SIZE } from '../../src/fs/fuse/protocol/opcodes.js';
+import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/channel/reply-pipe.js';
 import { undoneAfter } from '../conformance/world.js';
 import { temporaryFolder } from '../support/temporary.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import * as messages from '../../src/fs/fuse/messages.js';
-import type { Fields, FieldType, Struct, Values } from '../../src/fs/fuse/struct.js';
-import { struct } from '../../src/fs/fuse/struct.js';
+import * as messages from '../../src/fs/fuse/protocol/messages.js';
+import type { Fields, FieldType, Struct, Values } from '../../src/sys/struct.js';
+import { struct } from '../../src/sys/struct.js';
 
 const VALUES: Record<FieldType, fc.Arbitrary<number | bigint>> = {
   u16: fc.integer({ min: 0, max: 2 ** 16 - 1 }),

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
-import { Claims } from '../../src/fs/fuse/claims.js';
-import { IN_HEADER, READ_IN } from '../../src/fs/fuse/messages.js';
-import { Opcode } from '../../src/fs/fuse/protocol.js';
-import type { FromWorker, ReadJob, ToWorker, WorkerStart } from '../../src/fs/fuse/worker-messages.js';
+import { Claims } from '../../src/fs/fuse/shared/claims.js';
+import { IN_HEADER, READ_IN } from '../../src/fs/fuse/protocol/messages.js';
+import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
+import type { FromWorker, ReadJob, ToWorker, WorkerStart } from '../../src/fs/fuse/worker/messages.js';
 import type { WorkerWorld } from './worker-world.js';
 
 /** A worker thread, step by step as worker.ts and worker-reads.ts. */

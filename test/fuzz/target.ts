@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { CinderfsError, ERROR_KINDS } from '../../src/errors.js';
-import { ConnectionLost } from '../../src/fs/nbd/pending.js';
+import { ConnectionLost } from '../../src/nbd/pending.js';
 import { silentLog, type Log } from '../../src/log.js';
 import type { Undo } from '../support/undo.js';
 

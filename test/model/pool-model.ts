@@ -1,6 +1,6 @@
 import type fc from 'fast-check';
-import { boundedConnector } from '../../src/attach/bounded-connector.js';
-import type { Connector } from '../../src/attach/connector.js';
+import { boundedConnector } from '../../src/attach/connectors/bounded-connector.js';
+import type { Connector } from '../../src/attach/connectors/connector.js';
 import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
 import type { Lease } from '../../src/attach/lease.js';
@@ -8,7 +8,7 @@ import { defaultHeads } from '../fakes/image-heads.js';
 import { GlanceHashes } from '../../src/attach/lifecycle/glance-hashes.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
-import { ImageCatalog } from '../../src/cinder/catalog.js';
+import { ImageCatalog } from '../../src/cinder/catalog/catalog.js';
 import { CinderfsError } from '../../src/errors.js';
 import { newCounters } from '../../src/attach/figures.js';
 import { Slots } from '../../src/async/slots.js';

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { CinderfsError } from '../../src/errors.js';
 import { serve } from '../../src/fs/fuse/engine.js';
-import { mountAsRoot } from '../../src/fs/fuse/mount-command.js';
+import { mountAsRoot } from '../../src/fs/mount/mount-command.js';
 import { silentLog } from '../../src/log.js';
 import { undoneAfter } from '../conformance/world.js';
 import { cannotMount } from '../fuse/engine-mount.js';

@@ -10,7 +10,7 @@ import { cannotMount } from '../fuse/engine-mount.js';
 import { run } from '../support/program.js';
 
 const NOBODY = 65_534;
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** The program as another user can read it: a checkout may lie below a home that is closed to others. */
 async function copyProgram(to: string): Promise<string> {

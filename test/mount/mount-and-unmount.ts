@@ -1,7 +1,7 @@
 /** Mounts on the directory named, as whoever runs it, takes the mount down, and says what it saw. */
-import { mountAsUser } from '../../src/fs/fuse/mount-command.js';
-import { findMount } from '../../src/fs/mount-table.js';
-import { unmount } from '../../src/fs/mountpoint.js';
+import { mountAsUser } from '../../src/fs/mount/mount-command.js';
+import { findMount } from '../../src/fs/mount/mount-table.js';
+import { unmount } from '../../src/fs/mount/mountpoint.js';
 
 const [mountpoint = ''] = process.argv.slice(2);
 const device = await mountAsUser({ mountpoint, fsname: 'cinderfs:test', allowOther: false });

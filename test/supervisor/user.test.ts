@@ -17,7 +17,7 @@ import { endsClean, supervisedWorld } from './world.js';
 const NOBODY = 65_534;
 const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 const KILLS = 5;
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const cannot =
   process.getuid?.() !== 0
     ? 'becoming another user needs root'

@@ -1,7 +1,7 @@
 /** What feeds the service manager's watchdog, on a clock that a test moves. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { MountProbe } from '../../src/fs/mount-probe.js';
+import type { MountProbe } from '../../src/fs/mount/mount-probe.js';
 import { Watchdog } from '../../src/supervisor/watchdog.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 

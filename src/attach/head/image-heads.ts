@@ -2,7 +2,7 @@ import { withDeadline } from '../../async/deadline.js';
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Log } from '../../log.js';
-import type { Connected } from '../connector.js';
+import type { Connected } from '../connectors/connector.js';
 import type { AttachableImage } from '../lease.js';
 import { readHead } from './head-bytes.js';
 import { judgeHead, type Verdict } from './verdict.js';

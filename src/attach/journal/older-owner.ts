@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { listeningSockets, processWith } from '../../sys/socket-table.js';
-import { startTimeOf } from '../processes.js';
+import { startTimeOf } from '../../sys/processes.js';
 import type { Owner } from './owner.js';
 
 /**

@@ -7,7 +7,7 @@ import { printableLine } from '../../printable.js';
 import { lockFile, unlockFile } from '../../sys/file-lock.js';
 import { keepDirectory, unusable } from '../../sys/kept-directory.js';
 import { removeKept, replaceKept } from '../../sys/kept-file.js';
-import { startTimeOf } from '../processes.js';
+import { startTimeOf } from '../../sys/processes.js';
 import { olderOwner } from './older-owner.js';
 import { readOwner, type Owner } from './owner.js';
 

@@ -1,6 +1,6 @@
 import type { AttachmentRecord } from '../journal/record.js';
 import type { AttachableImage, AttachmentReport } from '../lease.js';
-import { describeSource, type Source } from '../source.js';
+import { describeSource, type Source } from '../../sources/source.js';
 
 type Moment = Pick<AttachmentReport, 'state' | 'leases' | 'lingerLeftMs' | 'ageMs' | 'lastError'> & {
   readonly source: Source | undefined;

@@ -2,7 +2,7 @@ import type { ConnectionInfo } from '../../cinder/types.js';
 import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachmentRecord } from '../journal/record.js';
-import { hasFormat } from '../volume-format.js';
+import { hasFormat } from '../connectors/volume-format.js';
 import { refused } from './refusal.js';
 
 /**

@@ -1,6 +1,6 @@
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
-import type { Connected, Connector } from '../connector.js';
+import type { Connected, Connector } from '../connectors/connector.js';
 import type { AttachContext } from '../context.js';
 import { prove, samePin, type Subject } from './identity.js';
 import type { AttachmentRecord } from '../journal/record.js';

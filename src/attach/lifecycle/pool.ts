@@ -9,7 +9,7 @@
  *     for it (waiters.ts), prove it again if it was there before, at most twice.
  *  4. Nothing is held: attach-sequence.ts. reserve.ts takes a slot and reserves in Cinder (orphan.ts finds what an
  *     unanswered request made), clone.ts makes a clone where the volume must not be locked, export-volume.ts names this
- *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/bounded-connector.ts),
+ *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/connectors/bounded-connector.ts),
  *     connect-proven.ts and identity.ts prove. outage.ts waits for a Cinder that is away, refusal.ts words its answers.
  *     Each step is in the journal (attach/journal/) before it is taken.
  *  5. Held (held.ts): lease-on.ts makes the lease. Its `fenced` aborts when the bytes may be another's.

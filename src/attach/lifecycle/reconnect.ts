@@ -1,6 +1,6 @@
 import { CinderfsError } from '../../errors.js';
 import { targetOf } from '../journal/record.js';
-import type { ConnectRequest } from '../connector.js';
+import type { ConnectRequest } from '../connectors/connector.js';
 import type { AttachContext } from '../context.js';
 import { connectProven } from './connect-proven.js';
 import type { Held } from './held.js';

@@ -3,7 +3,7 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import { type AttachmentRecord, targetOf } from '../journal/record.js';
-import { findOrphan } from './orphan.js';
+import { findOrphan } from '../cleanup/orphan.js';
 import { type Budget, isOutage, pauseWithin, throughOutage } from './outage.js';
 import { refused } from './refusal.js';
 

@@ -1,6 +1,6 @@
 import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
-import { healMountpoint, isServed } from '../../fs/mountpoint.js';
+import { healMountpoint, isServed } from '../../fs/mount/mountpoint.js';
 import { awake } from '../../async/awake.js';
 import { describeLeftBehind, leftBehind } from '../../attach/journal/left-behind.js';
 import type { Config } from '../../config/options.js';

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { blocksOf, IO_SIZE } from '../attributes.js';
+import { blocksOf, IO_SIZE } from '../tree/attributes.js';
 import type { Attributes, NodeKind } from '../filesystem.js';
 import type { NativeStat } from './binding.js';
 

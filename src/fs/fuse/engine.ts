@@ -2,22 +2,22 @@ import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import { systemClock } from '../../async/clock.js';
 import type { Filesystem } from '../filesystem.js';
-import { findMount } from '../mount-table.js';
-import { prepareMountpoint, unmount } from '../mountpoint.js';
-import { cutOff } from '../fuse-connection.js';
+import { findMount } from '../mount/mount-table.js';
+import { prepareMountpoint, unmount } from '../mount/mountpoint.js';
+import { cutOff } from '../mount/fuse-connection.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../transport.js';
-import { FuseDevice } from './device.js';
-import { systemCalls } from './ioctl.js';
-import { raiseReadAhead } from './kernel-tuning.js';
-import { mountAsRoot, mountAsUser } from './mount-command.js';
-import type { Agreement } from './negotiation.js';
-import { agree, decodeOffer, encodeAgreement, hasResend } from './negotiation.js';
-import { InitFlag, Opcode } from './protocol.js';
-import { pagesPerReply } from './reply-pipe.js';
-import { decodeRequest } from './request.js';
+import { FuseDevice } from './channel/device.js';
+import { systemCalls } from '../../sys/system-calls.js';
+import { raiseReadAhead } from '../mount/kernel-tuning.js';
+import { mountAsRoot, mountAsUser } from '../mount/mount-command.js';
+import type { Agreement } from './protocol/negotiation.js';
+import { agree, decodeOffer, encodeAgreement, hasResend } from './protocol/negotiation.js';
+import { InitFlag, Opcode } from './protocol/opcodes.js';
+import { pagesPerReply } from './channel/reply-pipe.js';
+import { decodeRequest } from './protocol/request.js';
 import { Session, WORKER_SEATS } from './session.js';
-import { openInFlight, type Survival } from './survival.js';
-import type { WorkerThreads } from './worker-threads.js';
+import { openInFlight, type Survival } from './recovery/survival.js';
+import type { WorkerThreads } from './pool/worker-threads.js';
 
 /**
  * Mounts with our own engine: no libfuse, no native addon. The default on Linux.

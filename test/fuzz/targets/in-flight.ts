@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { IN_FLIGHT_BYTES, InFlightSlots, SLOT_BYTES } from '../../../src/fs/fuse/in-flight-slots.js';
-import { InFlight } from '../../../src/fs/fuse/in-flight.js';
-import { systemCalls } from '../../../src/fs/fuse/ioctl.js';
-import { IN_HEADER } from '../../../src/fs/fuse/messages.js';
-import { Opcode } from '../../../src/fs/fuse/protocol.js';
-import { decodeRequest } from '../../../src/fs/fuse/request.js';
+import { IN_FLIGHT_BYTES, InFlightSlots, SLOT_BYTES } from '../../../src/fs/fuse/shared/in-flight-slots.js';
+import { InFlight } from '../../../src/fs/fuse/recovery/in-flight.js';
+import { systemCalls } from '../../../src/sys/system-calls.js';
+import { IN_HEADER } from '../../../src/fs/fuse/protocol/messages.js';
+import { Opcode } from '../../../src/fs/fuse/protocol/opcodes.js';
+import { decodeRequest } from '../../../src/fs/fuse/protocol/request.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { watchedLog, type Target } from '../target.js';
 

@@ -6,7 +6,7 @@ import {
   STRUCTURED_REPLY_MAGIC,
   uint16,
   uint32,
-} from '../../../src/fs/nbd/protocol.js';
+} from '../../../src/nbd/protocol.js';
 
 /** What a server says, for seeds: the client sends the same in every run, so an answer need not wait for its question. */
 export const SIZE = 256 * 1024;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { NbdClient } from '../../../src/attach/qemu/nbd-client.js';
+import { NbdClient } from '../../../src/attach/connectors/qemu/nbd-client.js';
 import { fastClock } from '../../fakes/fast-clock.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';

@@ -1,4 +1,4 @@
-import { judgeQcow2 } from '../../../src/attach/qemu/qcow2-header.js';
+import { judgeQcow2 } from '../../../src/attach/connectors/qemu/qcow2-header.js';
 import { dangersOfQcow2 } from '../../../src/attach/head/qcow2.js';
 import { qcow2 } from '../../head/crafted-images.js';
 import { attempt, type Target } from '../target.js';

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readOwner } from '../../../src/attach/journal/owner.js';
-import { HeldSince } from '../../../src/fs/fuse/held-since.js';
+import { HeldSince } from '../../../src/fs/fuse/recovery/held-since.js';
 import { nameProcess } from '../../../src/supervisor/process-name.js';
 import { SupervisorFile } from '../../../src/supervisor/supervisor-file.js';
 import { temporaryFolder } from '../../support/temporary.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { startConnector } from '../support/connector.js';
 import { writeContent } from '../support/content.js';
 import { describeLife, type Volume } from '../support/lifecycle.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { CinderfsError } from '../../../src/errors.js';
 import { eventually } from '../../support/eventually.js';
 import { sh } from '../support/command.js';

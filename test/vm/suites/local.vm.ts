@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe } from 'node:test';
 import { systemClock } from '../../../src/async/clock.js';
-import { LocalConnector } from '../../../src/attach/local-connector.js';
-import { NfsConnector } from '../../../src/attach/nfs/nfs-connector.js';
-import { NfsMounts } from '../../../src/attach/nfs/nfs-mounts.js';
-import { QemuConnector } from '../../../src/attach/qemu/qemu-connector.js';
+import { LocalConnector } from '../../../src/attach/connectors/local/local-connector.js';
+import { NfsConnector } from '../../../src/attach/connectors/nfs/nfs-connector.js';
+import { NfsMounts } from '../../../src/attach/connectors/nfs/nfs-mounts.js';
+import { QemuConnector } from '../../../src/attach/connectors/qemu/qemu-connector.js';
 import { loadModules, sh } from '../support/command.js';
 import { writeContent } from '../support/content.js';
 import { describeMounted, type Volume } from '../support/lifecycle.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { PosixClient, PosixError } from '../../conformance/posix-client.js';
 import { eventually } from '../../support/eventually.js';
 import { startConnector } from '../support/connector.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { eventually } from '../../support/eventually.js';
 import { sh } from '../support/command.js';
 import { startConnector } from '../support/connector.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import type { BrickConnector } from '../../../src/attach/brick/brick-connector.js';
+import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { eventually } from '../../support/eventually.js';
 import { loadModules } from '../support/command.js';
 import { startConnector } from '../support/connector.js';

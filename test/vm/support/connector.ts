@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { access, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { BrickConnector, type BrickOptions } from '../../../src/attach/brick/brick-connector.js';
+import { BrickConnector, type BrickOptions } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { eventually } from '../../support/eventually.js';
 
 const BRICK = fileURLToPath(new URL('../../../../bin/cinderfs-brick', import.meta.url));

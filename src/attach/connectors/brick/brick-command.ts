@@ -1,0 +1,81 @@
+import { fileURLToPath } from 'node:url';
+import { CinderfsError, type ErrorCode, reasonOf } from '../../../errors.js';
+import { hold, run } from '../../../sys/run-command.js';
+
+export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
+
+/** Errors of cinderfs-brick that are not `connector_failed`, and what to do about those that are. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  os_brick_missing: 'connector_missing',
+  protocol_unknown: 'protocol_unsupported',
+  identity_differs: 'identity_mismatch',
+};
+const REMEDIES: Readonly<Record<string, string>> = {
+  os_brick_missing: 'Install the package python3-os-brick.',
+  no_multipath: 'Install and start multipath-tools, or switch enforce_multipath off.',
+  no_initiator: 'This host has no Fibre Channel adapter that is online.',
+  busy: 'Another service attaches or detaches a volume on this host; see who holds the lock file.',
+  in_use: 'Stop the program that has the device open; the removal is tried again.',
+  left_behind:
+    'See `multipath -ll`, `iscsiadm -m session` and `nvme list-subsys`; the removal is tried again.',
+};
+
+const PROGRAM = fileURLToPath(new URL('../../../../../bin/cinderfs-brick', import.meta.url));
+
+/**
+ * One step of cinderfs-brick: `request` on its stdin, its answer from its stdout. Its error codes become ours. Whatever it
+ * started ends with it, at the deadline or when the signal aborts; what was begun then has to be undone.
+ */
+export async function brick(
+  verb: BrickVerb,
+  request: object,
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+    readonly program?: string | undefined;
+  },
+): Promise<unknown> {
+  const command = { program: options.program ?? PROGRAM, args: [verb], package: 'cinderfs' };
+  const { timeoutMs, signal } = options;
+  try {
+    return JSON.parse(await run(command, { timeoutMs, signal, input: JSON.stringify(request) })) as unknown;
+  } catch (thrown) {
+    throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
+  }
+}
+
+/** Holds the locks of `request` (lock_names, lock_directories, lock_seconds) until the answer is called, or this process ends. */
+export async function guard(
+  request: object,
+  options: { readonly timeoutMs: number; readonly program?: string | undefined },
+): Promise<() => Promise<void>> {
+  const command = { program: options.program ?? PROGRAM, args: ['guard'], package: 'cinderfs' };
+  try {
+    return await hold(command, { timeoutMs: options.timeoutMs, input: JSON.stringify(request) });
+  } catch (thrown) {
+    throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
+  }
+}
+
+/** Whether cinderfs-brick answered that there is no such disk; one that is there and silent may speak again. */
+export function isGone(thrown: unknown): boolean {
+  const cause = CinderfsError.is(thrown) ? thrown.context.cause : undefined;
+  return (cause as { code?: unknown } | undefined)?.code === 'disk_gone';
+}
+
+/** What cinderfs-brick itself said: it answers a failure in JSON and ends with status 1. */
+function refusedIn(thrown: unknown): CinderfsError | undefined {
+  const stdout = CinderfsError.is(thrown)
+    ? (thrown.context.cause as { stdout?: unknown } | undefined)?.stdout
+    : undefined;
+  if (typeof stdout !== 'string' || !stdout.startsWith('{"error"')) return undefined;
+  try {
+    const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+    return new CinderfsError(CODES[error.code] ?? 'connector_failed', `os-brick: ${error.message}`, {
+      remedy: REMEDIES[error.code],
+      cause: error,
+    });
+  } catch (cause) {
+    return new CinderfsError('connector_failed', `cinderfs-brick was cut short: ${reasonOf(cause)}`);
+  }
+}

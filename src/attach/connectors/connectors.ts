@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import type { Clock } from '../../async/clock.js';
+import { cephLibrary } from '../../ceph/library.js';
+import { RbdImages } from '../../ceph/rbd-images.js';
+import type { Connector } from './connector.js';
+import { KrbdConnector } from './krbd/krbd-connector.js';
+import { LocalConnector } from './local/local-connector.js';
+import { NfsConnector } from './nfs/nfs-connector.js';
+import { NfsMounts } from './nfs/nfs-mounts.js';
+import { QemuConnector } from './qemu/qemu-connector.js';
+import { RbdConnector } from './rbd/rbd-connector.js';
+import type { PoolOptions } from '../service.js';
+
+/** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
+const KERNEL = ['brick', 'nfs', 'krbd'];
+
+/** Where nobody reads, volumes are only proven. */
+const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
+
+interface Host {
+  readonly clock: Clock;
+  readonly initiator: string;
+  readonly connectMs: number;
+}
+
+/** All connectors there are, in order of preference. */
+export function connectorsOf(
+  options: PoolOptions,
+  brick: Connector,
+  { clock, initiator, connectMs }: Host,
+): readonly Connector[] {
+  const { connectors, runDir, cephDirectory = '/etc/ceph', rbdLimits, log } = options;
+  const ceph = { cephDirectory, rbdLimits };
+  if (connectors !== undefined) return connectors;
+  const images = options.rbdImages ?? new RbdImages({ library: cephLibrary, ...OWN_IMAGES });
+  const rbd = new RbdConnector({ ...ceph, images, clock, connectMs });
+  const directory = join(runDir, 'nbd');
+  const shares = join(runDir, 'nfs');
+  const { localDirectories } = options;
+  const qemu = new QemuConnector({
+    ...ceph,
+    localDirectories,
+    shareMounts: shares,
+    directory,
+    initiator,
+    clock,
+    startMs: connectMs,
+    log,
+  });
+  const mounts = new NfsMounts({ directory: shares, timeoutMs: connectMs });
+  const krbd = new KrbdConnector({ ...ceph, stepMs: connectMs, fallback: qemu, clock, log });
+  return [new LocalConnector(localDirectories), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
+}
+
+/** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */
+export function choicesOf(
+  connectors: readonly Connector[],
+  { connector: wanted, connectors: given }: PoolOptions,
+): readonly Connector[] {
+  return connectors.filter(({ name }) =>
+    wanted === 'auto'
+      ? !KERNEL.includes(name) || given !== undefined
+      : name === wanted || (wanted === 'brick' && KERNEL.includes(name)),
+  );
+}

@@ -1,0 +1,56 @@
+import { type BigIntStats, constants } from 'node:fs';
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { sleep, systemClock } from '../../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../../errors.js';
+import { deviceNumber } from '../../../sys/device-number.js';
+import { mountLines } from '../../../sys/mount-info.js';
+
+/** Another one who asks as we do holds the claim for a moment. */
+const TRIES = 5;
+const PAUSE_MS = 20;
+
+/**
+ * Resolves where `path` names a block device that this host does not use itself: it is not mounted, not swap, no part of
+ * a map, an array or a volume group, and none of its partitions is. `connector_failed` otherwise.
+ */
+export async function requireFreeDisk(path: string): Promise<void> {
+  const disk = await realpath(path).catch((cause: unknown) => {
+    throw refused(path, reasonOf(cause), cause);
+  });
+  // The links of udev stay in /dev; what is mounted inside of it (shm, mqueue, pts) belongs to everybody.
+  if (!disk.startsWith('/dev/')) throw refused(path, 'it is not in /dev');
+  const [found, dev] = await Promise.all([disk, '/dev'].map((each) => stat(each, { bigint: true })));
+  if (found?.isBlockDevice() !== true || found.dev !== dev?.dev)
+    throw refused(path, 'it is no block device of this host');
+  const user = await userOf(disk, found);
+  if (user !== undefined) throw refused(path, `this host uses it itself: ${user}`);
+}
+
+async function userOf(disk: string, { rdev }: BigIntStats): Promise<string | undefined> {
+  const number = deviceNumber(rdev);
+  const holders = await readdir(`/sys/dev/block/${number}/holders`).catch(() => []);
+  if (holders.length > 0) return `by ${holders.join(', ')}`;
+  const mounted = (await mountLines()).find(({ device }) => device === number);
+  if (mounted !== undefined) return `mounted on ${mounted.directory}`;
+  const swaps = await readFile('/proc/swaps', 'utf8').catch(() => '');
+  if (swaps.split('\n').some((line) => line.split(/\s/)[0] === disk)) return 'for swap';
+  return (await isClaimed(disk)) ? 'the kernel holds it or one of its partitions' : undefined;
+}
+
+/** O_EXCL asks the kernel whether anything of it is in use, in other mount namespaces as well. */
+async function isClaimed(disk: string): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await (await open(disk, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK)).close();
+      return false;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw refused(disk, reasonOf(error), error);
+      if (tries === TRIES) return true;
+      await sleep(systemClock, PAUSE_MS);
+    }
+  }
+}
+
+function refused(path: string, why: string, cause?: unknown): CinderfsError {
+  return new CinderfsError('connector_failed', `cannot read the disk ${path}: ${why}`, { path, cause });
+}

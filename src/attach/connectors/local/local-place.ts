@@ -1,0 +1,29 @@
+import { CinderfsError } from '../../../errors.js';
+import { requireFreeDisk } from './host-disk.js';
+
+/** Where a volume is on this host: a disk, or a regular file below a directory. */
+export interface LocalPlace {
+  readonly path: string;
+  readonly beneath?: string | undefined;
+}
+
+/**
+ * What an absolute path that Cinder names may be: a file below one of `directories`, which the configuration names, or a
+ * disk that this host does not use itself. `connector_failed` otherwise. That a file is one, and no link, is for whoever
+ * opens it (sys/beneath.ts).
+ */
+export async function localPlaceOf(path: string, directories: readonly string[]): Promise<LocalPlace> {
+  const beneath = directories
+    .map((directory) => directory.replace(/\/+$/, ''))
+    .find((directory) => directory !== '' && path.startsWith(`${directory}/`));
+  if (beneath !== undefined) return { path, beneath };
+  if (path.startsWith('/dev/')) {
+    await requireFreeDisk(path);
+    return { path };
+  }
+  throw new CinderfsError('connector_failed', `${path} is not below a directory of local_directories`, {
+    path,
+    remedy:
+      'If Cinder keeps volumes as files of this host there, name the directory in local_directories; else look for who changed what Cinder says.',
+  });
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { CinderfsError } from '../../../errors.js';
+import { type MountLine, mountLines } from '../../../sys/mount-info.js';
+import { absolutePath } from '../backend-values.js';
+
+/** The file systems that the shares of a protocol are mounted as, exactly. */
+const TYPES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['nfs', ['nfs', 'nfs4']],
+  ['glusterfs', ['fuse.glusterfs']],
+  ['quobyte', ['fuse.quobyte']],
+  ['vzstorage', ['fuse.vstorage']],
+]);
+
+export function isShareProtocol(protocol: string): boolean {
+  return TYPES.has(protocol);
+}
+
+/**
+ * Where root mounted the share on this host, or where os-brick mounts it. The source of a mount is text that whoever
+ * mounts writes, and any user may mount a FUSE file system: so its type must be the protocol's, its user root.
+ */
+export async function directoryOfShare(
+  protocol: string,
+  share: string,
+  base: unknown,
+  mounts: () => Promise<readonly MountLine[]> = mountLines,
+): Promise<string> {
+  const hashed = createHash('md5').update(share).digest('hex');
+  const brick = typeof base === 'string' ? join(absolutePath(base, 'mount_point_base'), hashed) : undefined;
+  const lines = await mounts();
+  const found = lines.find(
+    (line) => (line.source === share || line.directory === brick) && isShareOf(protocol, line),
+  );
+  // What was mounted over it later hides it.
+  const top = lines.findLast(({ directory }) => directory === found?.directory);
+  if (found !== undefined && top === found) return found.directory;
+  throw new CinderfsError('protocol_unsupported', `the share ${share} is not mounted on this host`);
+}
+
+function isShareOf(protocol: string, { type, root, options }: MountLine): boolean {
+  if (root !== '/' || TYPES.get(protocol)?.includes(type) !== true) return false;
+  return !type.startsWith('fuse') || options.includes('user_id=0');
+}

@@ -1,0 +1,48 @@
+import { InFlightSlots, IN_FLIGHT_BYTES, type InFlightShare } from '../shared/in-flight-slots.js';
+import type { SystemCalls } from '../../../sys/system-calls.js';
+import { IN_HEADER } from '../protocol/messages.js';
+import { REQUEST_ROOM } from '../protocol/opcodes.js';
+import { requestRoom } from './request-room.js';
+import { LITTLE } from '../../../sys/struct.js';
+
+/** Where a worker reads requests into: memory of its own, or slots that outlive the process (InFlightSlots). */
+export class Inbox {
+  request: Buffer;
+  view: DataView;
+  readonly #slots: InFlightSlots | undefined;
+  readonly #seat: number;
+  #slot = -1;
+
+  constructor(seat: number, share: InFlightShare | undefined, calls: () => SystemCalls | undefined) {
+    this.#seat = seat;
+    this.request = share === undefined ? requestRoom(REQUEST_ROOM, calls()) : Buffer.from(new ArrayBuffer(0));
+    this.view = new DataView(this.request.buffer);
+    if (share === undefined) return;
+    const memory = calls()?.memoryAt(share.address, IN_FLIGHT_BYTES);
+    if (memory === undefined) throw new Error('the main thread has koffi');
+    this.#slots = new InFlightSlots(share, memory);
+    this.#next(this.#slots);
+  }
+
+  /** The request was answered, or wants no answer. */
+  done(): void {
+    if (this.#slots !== undefined) this.view.setUint32(IN_HEADER.offsets.len, 0, LITTLE);
+  }
+
+  /** Gives the request away by `give`, with its slot, which it stays in until it is answered. */
+  pass(give: (slot: number) => void): void {
+    const slots = this.#slots;
+    if (slots === undefined) return;
+    // Before: whoever gets the slot may free it, and another worker take it, while this one dies.
+    slots.hold(this.#seat, undefined);
+    give(this.#slot);
+    this.#next(slots);
+  }
+
+  #next(slots: InFlightSlots): void {
+    this.#slot = slots.take();
+    slots.hold(this.#seat, this.#slot);
+    this.request = slots.bytes(this.#slot);
+    this.view = new DataView(this.request.buffer, this.request.byteOffset, this.request.length);
+  }
+}

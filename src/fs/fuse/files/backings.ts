@@ -1,0 +1,86 @@
+import { reasonOf } from '../../../errors.js';
+import type { Log } from '../../../log.js';
+import type { Descriptor } from './descriptors.js';
+import type { SystemCalls } from '../../../sys/system-calls.js';
+
+/** What BACKING_OPEN needs; undefined where kernel or host do not offer passthrough. */
+export interface PassthroughPower {
+  readonly fuseFd: number;
+  readonly calls: SystemCalls;
+}
+
+interface NodeOpens {
+  opens: number;
+  readonly backingId: number | undefined;
+}
+
+/**
+ * Passthrough: which inodes the kernel reads by itself (Linux >= 6.9). All opens of an inode are served the same
+ * way, with one backing id: the kernel answers EIO when cached and passthrough opens meet.
+ */
+export class Backings {
+  readonly #power: PassthroughPower | undefined;
+  readonly #log: Log;
+  readonly #nodes = new Map<number, NodeOpens>();
+
+  constructor(power: PassthroughPower | undefined, log: Log) {
+    this.#power = power;
+    this.#log = log;
+  }
+
+  /**
+   * Counts one more open of `node`; the backing id to answer OPEN with, undefined to serve it ourselves. Every call
+   * is undone by one release().
+   */
+  acquire(node: number, size: number, descriptor: Descriptor | undefined): number | undefined {
+    const known = this.#nodes.get(node);
+    if (known !== undefined) {
+      known.opens += 1;
+      return known.backingId;
+    }
+    const backingId = this.#register(size, descriptor);
+    this.#nodes.set(node, { opens: 1, backingId });
+    return backingId;
+  }
+
+  /** Counts an open that an earlier engine answered: with this backing id, or served by itself. */
+  adopt(node: number, backingId: number | undefined): void {
+    const known = this.#nodes.get(node);
+    if (known === undefined) this.#nodes.set(node, { opens: 1, backingId });
+    else known.opens += 1;
+  }
+
+  /** The backing id that opens of `node` are answered with. */
+  of(node: number): number | undefined {
+    return this.#nodes.get(node)?.backingId;
+  }
+
+  release(node: number): void {
+    const known = this.#nodes.get(node);
+    if (known === undefined) return;
+    known.opens -= 1;
+    if (known.opens > 0) return;
+    this.#nodes.delete(node);
+    if (known.backingId !== undefined) this.#close(known.backingId);
+  }
+
+  #register(size: number, descriptor: Descriptor | undefined): number | undefined {
+    if (this.#power === undefined || descriptor?.regular !== true || descriptor.direct) return undefined;
+    // The kernel reads a backing file to its own end: one byte more than the image would be somebody else's data.
+    if (descriptor.size !== size) return undefined;
+    try {
+      return this.#power.calls.openBacking(this.#power.fuseFd, descriptor.fd);
+    } catch (error) {
+      this.#log.debug({ path: descriptor.path, reason: reasonOf(error) }, 'no passthrough for this file');
+      return undefined;
+    }
+  }
+
+  #close(backingId: number): void {
+    try {
+      this.#power?.calls.closeBacking(this.#power.fuseFd, backingId);
+    } catch (error) {
+      this.#log.debug({ backingId, reason: reasonOf(error) }, 'the kernel kept a backing file');
+    }
+  }
+}

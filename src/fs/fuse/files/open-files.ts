@@ -1,0 +1,218 @@
+import type { FileMemo, OpenFile } from '../../filesystem.js';
+import type { ServedFile } from '../../transport.js';
+import type { Backings } from './backings.js';
+import type { Descriptor, Descriptors } from './descriptors.js';
+import type { HandleQuota } from './handle-quota.js';
+import type { OpenJournal, OpenRecord } from '../recovery/open-journal.js';
+import { RESENT } from '../protocol/opcodes.js';
+import { FH_ENTRIES, HandleState, SharedHandles, entryOf, handleNumber } from '../shared/shared-handles.js';
+
+/** One open file as the kernel knows it (`fh`), and what serves it. */
+export interface Opened {
+  readonly fh: number;
+  readonly file: OpenFile;
+  readonly descriptor: Descriptor | undefined;
+  readonly backingId: number | undefined;
+  /** Who opened it. */
+  readonly uid: number;
+}
+
+export interface OpenFilesParts {
+  readonly descriptors: Descriptors;
+  readonly backings: Backings;
+  /** The bytes of `file` must leave the kernel's caches. */
+  readonly onFenced: (file: OpenFile) => void;
+  /** Gets back what open() took from it. */
+  readonly quota?: HandleQuota | undefined;
+  /** Where open files are noted for the engine that comes after this one. */
+  readonly journal?: OpenJournal | undefined;
+}
+
+/** Every open file of the mount. Owns the descriptors and the entries of SharedHandles. */
+export class OpenFiles {
+  readonly shared = new SharedHandles();
+  readonly #parts: OpenFilesParts;
+  readonly #opened = new Map<number, Opened>();
+  /** Takes back what was registered on the signal of a file, which it may share with others and which may outlive it. */
+  readonly #unfence = new Map<number, () => void>();
+  readonly #stalled = new Set<Descriptor>();
+  readonly #freeEntries: number[] = [];
+  #readable = 0;
+  #cautious = false;
+  #nextEntry = 1;
+  #generation = 0;
+
+  constructor(parts: OpenFilesParts) {
+    this.#parts = parts;
+    this.#generation = Math.floor((parts.journal?.last ?? 0) / FH_ENTRIES);
+    for (const record of parts.journal?.earlier ?? []) this.#reserve(record);
+  }
+
+  /**
+   * Prepares the file that the request `unique` opened for reading and publishes it to the workers. On failure the
+   * file is still the caller's.
+   */
+  async add(file: OpenFile, unique: bigint, uid = 0): Promise<Opened> {
+    const { node, size, memo } = file;
+    const descriptor = await this.#descriptorOf(file);
+    const backingId = this.#parts.backings.acquire(node, size, descriptor);
+    const opened = { fh: this.#number(descriptor !== undefined), file, descriptor, backingId, uid };
+    this.#publish(opened);
+    try {
+      if (memo !== undefined) this.#note(opened, unique, memo);
+      return opened;
+    } catch (error) {
+      this.#drop(opened);
+      throw error;
+    }
+  }
+
+  /** Takes `file` for what the kernel knows as `fh` since an earlier engine. On failure it is still the caller's. */
+  async rebuild({ fh, node, uid = 0 }: OpenRecord, file: OpenFile): Promise<Opened> {
+    const descriptor = await this.#descriptorOf(file);
+    const opened = { fh, file, descriptor, backingId: this.#parts.backings.of(node), uid };
+    this.#publish(opened);
+    return opened;
+  }
+
+  /** Forgets a file of an earlier engine that was closed before it was rebuilt. */
+  forget({ fh, node, uid = 0 }: OpenRecord): void {
+    this.#parts.quota?.give(uid);
+    this.#parts.backings.release(node);
+    if (entryOf(fh) !== 0) this.#freeEntries.push(entryOf(fh));
+    this.#parts.journal?.closed(fh);
+  }
+
+  get(fh: number): Opened | undefined {
+    return this.#opened.get(fh);
+  }
+
+  /** Forgets `fh` and lets go of what served it; the file, to be released by the caller. */
+  remove(fh: number): OpenFile | undefined {
+    const opened = this.#opened.get(fh);
+    if (opened === undefined) return undefined;
+    this.#parts.quota?.give(opened.uid);
+    this.#drop(opened);
+    return opened.file;
+  }
+
+  #drop(opened: Opened): void {
+    const { fh } = opened;
+    this.#opened.delete(fh);
+    this.#unfence.get(fh)?.();
+    this.#unfence.delete(fh);
+    if (opened.descriptor !== undefined) this.#readable -= 1;
+    this.#parts.backings.release(opened.file.node);
+    if (entryOf(fh) !== 0) {
+      this.shared.setState(fh, HandleState.free);
+      this.#freeEntries.push(entryOf(fh));
+    }
+    if (opened.descriptor !== undefined) this.#parts.descriptors.release(opened.descriptor);
+    this.#parts.journal?.closed(fh);
+  }
+
+  /** Whether a worker reads any of them. */
+  get watched(): boolean {
+    return this.#readable > 0;
+  }
+
+  /** Sends the reads of every file of `descriptor` to the main thread, or back to the workers. */
+  setStalled(descriptor: Descriptor, stalled: boolean): void {
+    if (stalled) this.#stalled.add(descriptor);
+    else this.#stalled.delete(descriptor);
+    this.#restate();
+  }
+
+  /** Sends all reads to the main thread, or back. */
+  setCautious(cautious: boolean): void {
+    if (cautious === this.#cautious) return;
+    this.#cautious = cautious;
+    this.#restate();
+  }
+
+  /** Numbers of all open files, for the end of the mount. */
+  numbers(): readonly number[] {
+    return [...this.#opened.keys()];
+  }
+
+  served(): readonly ServedFile[] {
+    return [...this.#opened.values()].map((opened) => ({
+      handle: opened.file.handle,
+      how: howServed(opened),
+    }));
+  }
+
+  /** For the engine that comes after this one. */
+  #note({ fh, backingId, uid, file: { node } }: Opened, unique: bigint, memo: FileMemo): void {
+    this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), uid, backingId, memo });
+  }
+
+  async #descriptorOf({ source, connection }: OpenFile): Promise<Descriptor | undefined> {
+    return source === undefined ? undefined : this.#parts.descriptors.acquire(source, connection);
+  }
+
+  /** From here on reads of it are served. */
+  #publish(opened: Opened): void {
+    const { fh, descriptor, file } = opened;
+    this.#opened.set(fh, opened);
+    if (descriptor !== undefined) this.#readable += 1;
+    if (descriptor !== undefined && entryOf(fh) !== 0) {
+      const state = this.#stateOf(descriptor);
+      this.shared.publish(fh, { ...descriptor, size: file.size }, state);
+    }
+    const onFenced = (): void => this.#fence(opened);
+    file.fenced.addEventListener('abort', onFenced, { once: true });
+    this.#unfence.set(fh, () => file.fenced.removeEventListener('abort', onFenced));
+    if (file.fenced.aborted) this.#fence(opened);
+  }
+
+  /**
+   * Keeps number and backing file of a file that an earlier engine had open, before anything new is opened: the kernel
+   * answers EIO when one inode is opened in two ways.
+   */
+  #reserve({ fh, node, backingId, uid = 0 }: OpenRecord): void {
+    this.#parts.quota?.adopt(uid);
+    this.#parts.backings.adopt(node, backingId);
+    for (; this.#nextEntry <= entryOf(fh); this.#nextEntry += 1) this.#freeEntries.push(this.#nextEntry);
+    const at = this.#freeEntries.indexOf(entryOf(fh));
+    if (at >= 0) this.#freeEntries.splice(at, 1);
+  }
+
+  #restate(): void {
+    for (const { fh, descriptor, file } of this.#opened.values())
+      if (descriptor !== undefined && entryOf(fh) !== 0 && !file.fenced.aborted)
+        this.shared.setState(fh, this.#stateOf(descriptor));
+  }
+
+  #stateOf(descriptor: Descriptor): HandleState {
+    return this.#cautious || this.#stalled.has(descriptor) ? HandleState.queued : HandleState.inline;
+  }
+
+  #fence(opened: Opened): void {
+    if (!this.#opened.has(opened.fh)) return;
+    if (entryOf(opened.fh) !== 0) this.shared.setState(opened.fh, HandleState.fenced);
+    if (opened.descriptor !== undefined) this.#parts.descriptors.fence(opened.descriptor);
+    this.#parts.onFenced(opened.file);
+  }
+
+  /** A number never used before; on entry 0, which workers never serve, without a descriptor or a free entry. */
+  #number(shared: boolean): number {
+    this.#generation += 1;
+    return handleNumber(this.#generation, shared ? this.#takeEntry() : 0);
+  }
+
+  #takeEntry(): number {
+    const free = this.#freeEntries.pop();
+    if (free !== undefined) return free;
+    if (this.#nextEntry === this.shared.entries) return 0;
+    this.#nextEntry += 1;
+    return this.#nextEntry - 1;
+  }
+}
+
+function howServed({ file, descriptor, backingId }: Opened): ServedFile['how'] {
+  if (backingId !== undefined) return 'passthrough';
+  if (descriptor !== undefined) return 'worker';
+  const kind = file.source?.kind;
+  return kind === 'nbd' || kind === 'rbd' ? kind : 'read';
+}

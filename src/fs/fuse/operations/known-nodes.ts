@@ -1,0 +1,35 @@
+import { ROOT_NODE } from '../../filesystem.js';
+
+/** How many references the kernel holds to each node: one per LOOKUP and READDIRPLUS entry, until it FORGETs them. */
+export class KnownNodes {
+  readonly #counts = new Map<number, number>();
+  readonly #inherited: boolean;
+
+  /** `inherited`: an earlier engine served this mount, and what it counted died with it. */
+  constructor(inherited = false) {
+    this.#inherited = inherited;
+  }
+
+  add(node: number): void {
+    if (node !== ROOT_NODE) this.#counts.set(node, this.count(node) + 1);
+  }
+
+  forget(node: number, lookups: number): void {
+    const left = this.count(node) - lookups;
+    if (left > 0) this.#counts.set(node, left);
+    else this.#counts.delete(node);
+  }
+
+  count(node: number): number {
+    return this.#counts.get(node) ?? 0;
+  }
+
+  /** Whether the kernel may hold it. It shrugs at being told of a node that it does not. */
+  mayKnow(node: number): boolean {
+    return this.#inherited || this.count(node) > 0;
+  }
+
+  get size(): number {
+    return this.#counts.size;
+  }
+}

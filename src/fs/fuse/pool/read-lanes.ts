@@ -1,0 +1,228 @@
+import type { Clock } from '../../../async/clock.js';
+import type { Log } from '../../../log.js';
+import { followCaller } from '../protocol/caller-signals.js';
+import type { Descriptor, Descriptors } from '../files/descriptors.js';
+import type { ReplyErrno } from '../protocol/errno.js';
+import type { OpenFiles } from '../files/open-files.js';
+import type { Lane, QueuedRead, Seat } from './seat.js';
+import type { ReadJob } from '../worker/messages.js';
+import type { WorkerPool } from './worker-pool.js';
+
+export interface ReadLanesParts {
+  readonly pool: WorkerPool;
+  readonly files: Pick<OpenFiles, 'get' | 'setStalled' | 'setCautious'>;
+  readonly descriptors: Pick<Descriptors, 'hold' | 'release'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly readTimeoutMs: number;
+  readonly answer: (read: ReadJob, errno: ReplyErrno, since: number) => void;
+  /** Serves a read on the main thread: its source is well again and no worker is left for it. */
+  readonly onOrphan: (read: QueuedRead) => void;
+}
+
+/**
+ * Isolation. Workers read optimistically, so a source that stops answering takes the workers that meet it. Then its
+ * further reads queue here, where they cost no thread, and replacements are started for the workers inside. A worker
+ * that comes back serves the queue, one read at a time; when none is missing any more, the source is normal again.
+ */
+export class ReadLanes {
+  readonly #parts: ReadLanesParts;
+  readonly #lanes = new Map<Descriptor, Lane>();
+  /** Lanes of sources that answer again, whose queue is not empty yet. */
+  readonly #recovered = new Set<Lane>();
+
+  constructor(parts: ReadLanesParts) {
+    this.#parts = parts;
+  }
+
+  /** Stalled sources, and those that are well again with reads still queued. */
+  get size(): number {
+    return this.#lanes.size + this.#recovered.size;
+  }
+
+  /** A worker does not come back from a read of `fh`. */
+  stalled(seat: Seat, fh: number): void {
+    const { files, log, pool } = this.#parts;
+    const descriptor = files.get(fh)?.descriptor;
+    const lane = this.#laneFor(seat, descriptor);
+    lane.stalled.add(seat);
+    if (descriptor !== undefined) files.setStalled(descriptor, true);
+    log.warn(
+      { path: descriptor?.path, worker: seat.index },
+      'storage not responding; queueing reads of this volume',
+    );
+    pool.refill();
+    this.#guard();
+  }
+
+  /** A worker is gone. What it was handed and had not begun is read by others, and nothing waits for it any more. */
+  left(seat: Seat): void {
+    const { lane, handed } = seat;
+    const begun = this.#parts.pool.claims.read(seat.index).unique === handed?.job.unique;
+    if (handed !== undefined && !begun) this.#parts.onOrphan(handed);
+    if (lane === undefined) return;
+    this.#leave(seat, lane);
+    this.#pump(lane);
+  }
+
+  /**
+   * A worker may stall in a read it was handed by a lane that has recovered since: then what is left of that lane joins
+   * the one that reads of the source are queued in now.
+   */
+  #laneFor(seat: Seat, descriptor: Descriptor | undefined): Lane {
+    const before = seat.lane;
+    const lane = descriptor === undefined && before !== undefined ? before : this.#laneOf(descriptor);
+    if (before !== undefined && before !== lane) {
+      this.#leave(seat, before);
+      lane.queue.push(...before.queue.splice(0));
+      this.#pump(before);
+    }
+    lane.handed.delete(seat);
+    seat.lane = lane;
+    return lane;
+  }
+
+  /** A stalled worker answered by itself and is at /dev/fuse again. */
+  back(seat: Seat): void {
+    const { lane } = seat;
+    seat.state = 'serving';
+    seat.lane = undefined;
+    seat.watch = undefined;
+    if (lane === undefined) return;
+    this.#leave(seat, lane);
+    this.#pump(lane);
+  }
+
+  /** A worker is back from a stalled read, or done with one it was handed, and waits for a message. */
+  waiting(seat: Seat): void {
+    const { lane } = seat;
+    seat.watch = undefined;
+    seat.handed = undefined;
+    seat.state = 'waiting';
+    if (lane === undefined) {
+      this.#parts.pool.dismiss(seat);
+      return;
+    }
+    this.#leave(seat, lane);
+    lane.waiting.add(seat);
+    this.#pump(lane);
+  }
+
+  /** Queues a read of a source that does not answer. False: it does; the read is still the caller's. */
+  enqueue(descriptor: Descriptor, read: QueuedRead): boolean {
+    const lane = this.#lanes.get(descriptor);
+    if (lane === undefined) return false;
+    lane.queue.push(read);
+    this.#pump(lane);
+    return true;
+  }
+
+  /** The caller of a queued read was interrupted: ends it if the caller means to leave. False: it is not queued. */
+  interrupt(unique: bigint): boolean {
+    const read = this.#queued(unique);
+    if (read === undefined) return false;
+    followCaller(read.job.pid, {
+      clock: this.#parts.clock,
+      patienceMs: 0,
+      waits: () => this.#queued(unique) !== undefined,
+      leaves: () => this.#drop(({ job }) => job.unique === unique, 'EINTR'),
+    });
+    return true;
+  }
+
+  /** Ends the queued reads whose deadline has passed. */
+  expire(now: number): void {
+    this.#drop(({ since }) => now - since >= this.#parts.readTimeoutMs, 'ETIMEDOUT');
+    // Workers may have died, or come home, since it was looked at.
+    this.#guard();
+  }
+
+  #queued(unique: bigint): QueuedRead | undefined {
+    return this.#all()
+      .flatMap(({ queue }) => queue)
+      .find(({ job }) => job.unique === unique);
+  }
+
+  #drop(which: (read: QueuedRead) => boolean, errno: ReplyErrno): void {
+    for (const { queue } of this.#all()) {
+      const gone = queue.filter(which);
+      if (gone.length === 0) continue;
+      queue.splice(0, queue.length, ...queue.filter((read) => !which(read)));
+      for (const { job, since } of gone) this.#parts.answer(job, errno, since);
+    }
+    for (const lane of this.#recovered) if (lane.queue.length === 0) this.#recovered.delete(lane);
+  }
+
+  #all(): Lane[] {
+    return [...this.#lanes.values(), ...this.#recovered];
+  }
+
+  #leave(seat: Seat, lane: Lane): void {
+    lane.stalled.delete(seat);
+    lane.waiting.delete(seat);
+    lane.handed.delete(seat);
+  }
+
+  /**
+   * The lane of a source. It holds the descriptor: whoever closes and opens a dead source again must meet the same
+   * lane, not cost one more worker.
+   */
+  #laneOf(descriptor: Descriptor | undefined): Lane {
+    const known = descriptor === undefined ? undefined : this.#lanes.get(descriptor);
+    if (known !== undefined) return known;
+    const seats = { stalled: new Set<Seat>(), waiting: new Set<Seat>(), handed: new Set<Seat>() };
+    const lane = { descriptor, ...seats, queue: [] };
+    if (descriptor !== undefined) {
+      this.#lanes.set(descriptor, lane);
+      this.#parts.descriptors.hold(descriptor);
+    }
+    return lane;
+  }
+
+  #pump(lane: Lane): void {
+    if (lane.stalled.size === 0) this.#recover(lane);
+    for (const seat of lane.waiting) {
+      const read = lane.queue.shift();
+      if (read === undefined) break;
+      this.#hand(seat, lane, read);
+    }
+    if (lane.stalled.size > 0) return;
+    // Nobody is left to empty it.
+    if (lane.waiting.size + lane.handed.size === 0)
+      for (const read of lane.queue.splice(0)) this.#parts.onOrphan(read);
+    if (lane.queue.length > 0) this.#recovered.add(lane);
+    else this.#recovered.delete(lane);
+    for (const seat of lane.waiting) this.#dismiss(seat, lane);
+  }
+
+  #hand(seat: Seat, lane: Lane, read: QueuedRead): void {
+    lane.waiting.delete(seat);
+    lane.handed.add(seat);
+    seat.state = 'handed';
+    seat.handed = read;
+    this.#parts.pool.tell(seat, { kind: 'read', job: read.job });
+  }
+
+  #dismiss(seat: Seat, lane: Lane): void {
+    lane.waiting.delete(seat);
+    seat.lane = undefined;
+    this.#parts.pool.dismiss(seat);
+  }
+
+  /** No worker is missing: new reads of the source go to the workers again. */
+  #recover(lane: Lane): void {
+    const { descriptor } = lane;
+    // The source may have stalled again since: then its lane is another one.
+    if (descriptor === undefined || this.#lanes.get(descriptor) !== lane) return;
+    this.#lanes.delete(descriptor);
+    this.#parts.files.setStalled(descriptor, false);
+    this.#parts.descriptors.release(descriptor);
+    this.#parts.log.info({ path: descriptor.path }, 'storage answers again');
+    this.#guard();
+  }
+
+  /** With no worker to spare, nobody reads optimistically any more: metadata must stay alive. */
+  #guard(): void {
+    this.#parts.files.setCautious(this.#parts.pool.exhausted);
+  }
+}

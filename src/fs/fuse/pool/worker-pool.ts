@@ -1,0 +1,208 @@
+import type { Clock } from '../../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../../errors.js';
+import type { Log } from '../../../log.js';
+import { Claims } from '../shared/claims.js';
+import type { CrashBudget } from './crash-budget.js';
+import type { InFlight } from '../recovery/in-flight.js';
+import { decodeRequest } from '../protocol/request.js';
+import type { QueuedRead, Seat } from './seat.js';
+import type { FromWorker, ReadJob, ToWorker } from '../worker/messages.js';
+import type { WorkerThreads } from './worker-threads.js';
+
+export interface WorkerPoolParts {
+  readonly threads: Pick<WorkerThreads, 'take'>;
+  readonly clock: Clock;
+  readonly crashes: CrashBudget;
+  readonly fuseFd: number;
+  readonly handles: SharedArrayBuffer;
+  readonly pieces: SharedArrayBuffer;
+  readonly exports: SharedArrayBuffer;
+  readonly images: SharedArrayBuffer;
+  /** Workers that should be at /dev/fuse at any time. */
+  readonly count: number;
+  /** Workers there may be, the stalled ones counted. */
+  readonly limit: number;
+  /** Where requests are kept for the engine after this one, where the kernel does not do that. */
+  readonly inFlight: InFlight | undefined;
+  readonly log: Log;
+  /** A request that its worker does not answer; it came at `since`. */
+  readonly onRequest: (bytes: Buffer, since: number) => void;
+  readonly onWaiting: (seat: Seat) => void;
+  readonly onRefused: (read: QueuedRead) => void;
+  /** A worker left an image that was withdrawn. */
+  readonly onLeftImage: (place: number) => void;
+  /** A worker is gone; what it had open is to be closed, what it was handed is to be read by somebody else. */
+  readonly onLeft: (seat: Seat) => void;
+  /** A worker died with this request unanswered. */
+  readonly onAbandoned: (unique: bigint) => void;
+  /** Workers die again and again: this process cannot serve the mount any more. Called once. */
+  readonly onSpent: (error: CinderfsError) => void;
+}
+
+/** The worker threads of a mount. Ended when the kernel has let go and every thread that can end has. */
+export class WorkerPool {
+  readonly claims: Claims;
+  readonly ended: Promise<void>;
+  readonly #parts: WorkerPoolParts;
+  readonly #seats = new Map<number, Seat>();
+  #closing = false;
+  #resolveEnded: () => void = () => undefined;
+
+  constructor(parts: WorkerPoolParts) {
+    this.#parts = parts;
+    this.claims = new Claims(parts.limit);
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+  }
+
+  seats(): IterableIterator<Seat> {
+    return this.#seats.values();
+  }
+
+  /** Workers at /dev/fuse. */
+  get serving(): number {
+    return [...this.seats()].filter(({ state }) => state === 'serving').length;
+  }
+
+  /** True when stalled workers have left hardly any and no more may be started. */
+  get exhausted(): boolean {
+    return this.#seats.size >= this.#parts.limit && this.serving <= 1;
+  }
+
+  /** Starts workers until enough are serving or the limit is reached. */
+  refill(): void {
+    while (!this.#closing && this.serving < this.#parts.count && this.#seats.size < this.#parts.limit)
+      this.#start();
+  }
+
+  /** A worker does not come back from its read: it no longer counts, and the end of the mount does not wait for it. */
+  writeOff(seat: Seat): void {
+    seat.state = 'stalled';
+    if (!this.#closing) return;
+    seat.worker.unref();
+    this.#settle();
+  }
+
+  /** Speaks to a worker that waits. */
+  tell(seat: Seat, message: ToWorker): void {
+    seat.worker.postMessage(message);
+    this.claims.ring(seat.index);
+  }
+
+  /** Sends a worker that waits back to /dev/fuse, or home when others have taken its place. */
+  dismiss(seat: Seat): void {
+    if (this.#closing || this.serving >= this.#parts.count) this.tell(seat, { kind: 'retire' });
+    else {
+      seat.state = 'serving';
+      this.tell(seat, { kind: 'rejoin' });
+    }
+  }
+
+  #start(): void {
+    const index = this.#freeIndex();
+    const worker = this.#parts.threads.take({
+      fuseFd: this.#parts.fuseFd,
+      seat: index,
+      claims: this.claims.memory,
+      handles: this.#parts.handles,
+      pieces: this.#parts.pieces,
+      exports: this.#parts.exports,
+      images: this.#parts.images,
+      seats: this.#parts.limit,
+      inFlight: this.#parts.inFlight?.share,
+    });
+    const seat: Seat = { index, worker, state: 'serving' };
+    this.#seats.set(index, seat);
+    worker.on('message', (message: FromWorker) => this.#hear(seat, message));
+    worker.on('error', (error) =>
+      this.#parts.log.error({ worker: index, reason: reasonOf(error) }, 'a worker failed'),
+    );
+    worker.on('exit', (code) => this.#left(seat, code));
+  }
+
+  #freeIndex(): number {
+    for (let index = 0; ; index += 1) if (!this.#seats.has(index)) return index;
+  }
+
+  #hear(seat: Seat, message: FromWorker): void {
+    if (message instanceof Uint8Array) this.#pass(seat, bufferOf(message));
+    else if (message.kind === 'kept') this.#take(seat, bufferOf(message.bytes), message.slot);
+    else if (message.kind === 'waiting') this.#waits(seat, message.answered);
+    else if (message.kind === 'refused') this.#refuse(seat, message.job);
+    else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
+    else if (message.kind === 'failed')
+      this.#parts.log.debug({ ...message }, 'worker read failed; retrying on main thread');
+  }
+
+  #take(seat: Seat, request: Buffer, slot: number): void {
+    const unique = decodeRequest(request)?.unique;
+    if (unique !== undefined) this.#parts.inFlight?.took(unique, slot);
+    this.#pass(seat, request);
+  }
+
+  /** One that its worker tried first has waited since then. */
+  #pass({ watch }: Seat, request: Buffer): void {
+    const tried = watch !== undefined && watch.unique === decodeRequest(request)?.unique;
+    this.#parts.onRequest(request, tried ? watch.since : this.#parts.clock.now());
+  }
+
+  #refuse(seat: Seat, job: ReadJob): void {
+    const since = seat.handed?.since ?? this.#parts.clock.now();
+    seat.handed = undefined;
+    this.#parts.onRefused({ job, since });
+  }
+
+  #waits(seat: Seat, answered: bigint | undefined): void {
+    if (answered !== undefined) this.#parts.inFlight?.answered(answered);
+    this.#parts.onWaiting(seat);
+  }
+
+  #left(seat: Seat, code: number): void {
+    this.#seats.delete(seat.index);
+    this.#answerFor(seat);
+    if (code === 0 && seat.state === 'serving') this.#close();
+    else if (code !== 0 && !this.#parts.crashes.spend()) this.#giveUp();
+    this.#parts.onLeft(seat);
+    this.refill();
+    this.#settle();
+  }
+
+  /** What a worker had read and left unanswered when it died. */
+  #answerFor({ index }: Seat): void {
+    const { inFlight, onAbandoned, onRequest, clock } = this.#parts;
+    const unique = this.claims.abandoned(index);
+    const left = inFlight?.vacate(index);
+    const kept = left === undefined ? undefined : decodeRequest(left)?.unique;
+    if (unique !== undefined) onAbandoned(unique);
+    // Its claim was taken from it: it is answered, though its worker could not say so.
+    else if (kept !== undefined && kept === this.claims.read(index).unique) inFlight?.answered(kept);
+    else if (left !== undefined) onRequest(left, clock.now());
+  }
+
+  /** Workers that cannot live are not started for ever. The mount is not at its end, this process is. */
+  #giveUp(): void {
+    if (this.#closing) return;
+    this.#close();
+    const remedy = 'The log says of what each of them died.';
+    this.#parts.onSpent(new CinderfsError('fuse_failed', 'too many threads of this engine died', { remedy }));
+  }
+
+  /** A serving worker ends of its own accord only when the kernel has let go of the mount. */
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const seat of this.seats()) {
+      if (seat.state === 'waiting') this.tell(seat, { kind: 'retire' });
+      // Nobody can end a thread that is inside a read; it must not keep the process.
+      if (seat.state === 'stalled' || seat.state === 'handed') seat.worker.unref();
+    }
+  }
+
+  #settle(): void {
+    const bound = [...this.seats()].some(({ state }) => state === 'serving' || state === 'waiting');
+    if (this.#closing && !bound) this.#resolveEnded();
+  }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,57 @@
+import { CinderfsError } from '../../../errors.js';
+import { BlockingConnection } from '../../../nbd/blocking-connection.js';
+import { ConnectionLost } from '../../../nbd/pending.js';
+import type { SystemCalls } from '../../../sys/system-calls.js';
+import { PAGE_SIZE } from '../protocol/opcodes.js';
+import type { SharedExports } from '../shared/shared-exports.js';
+
+/** The NBD exports that one worker reads, each over a connection of the worker's own, made at the first read. */
+export class WorkerExports {
+  readonly #exports: SharedExports;
+  readonly #seat: number;
+  readonly #calls: () => SystemCalls | undefined;
+  readonly #connections = new Map<number, BlockingConnection>();
+
+  constructor(exports: SharedExports, seat: number, calls: () => SystemCalls | undefined) {
+    this.#exports = exports;
+    this.#seat = seat;
+    this.#calls = calls;
+  }
+
+  /** As BlockingConnection.read. Any failure but the server's own answer ends the connection; the next read makes one. */
+  read(place: number, memory: Buffer, at: number, offset: number, length: number): number {
+    const connection = this.#connection(place);
+    try {
+      return connection.read(memory, at, offset, length);
+    } catch (error) {
+      if (!CinderfsError.is(error)) this.#disconnect(place);
+      throw error;
+    }
+  }
+
+  /** Only we set the socket at this place and seat: while there is one, it is the connection's. */
+  #connection(place: number): BlockingConnection {
+    const known = this.#connections.get(place);
+    if (known !== undefined && this.#exports.socket(place, this.#seat) !== undefined) return known;
+    const { socket: path, exportName } = this.#exports.address(place);
+    const socket = this.#calls()?.connectUnix(path);
+    if (socket === undefined) throw new ConnectionLost('koffi is not installed');
+    this.#exports.setSocket(place, this.#seat, socket);
+    try {
+      const connection = new BlockingConnection(socket, exportName);
+      if (connection.alignment > PAGE_SIZE)
+        throw new ConnectionLost(`the NBD export wants reads of ${connection.alignment} bytes`);
+      this.#connections.set(place, connection);
+      return connection;
+    } catch (error) {
+      this.#disconnect(place);
+      throw error;
+    }
+  }
+
+  #disconnect(place: number): void {
+    this.#connections.delete(place);
+    const socket = this.#exports.takeSocket(place, this.#seat);
+    if (socket !== undefined) this.#calls()?.closeSocket(socket);
+  }
+}

@@ -1,0 +1,54 @@
+import type { Claims } from '../shared/claims.js';
+import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SharedHandles } from '../shared/shared-handles.js';
+import { HandleState } from '../shared/shared-handles.js';
+import type { WorkerReplies } from '../channel/replies.js';
+
+export interface WorkerSeeksParts {
+  readonly seat: number;
+  readonly claims: Claims;
+  readonly handles: SharedHandles;
+  readonly replies: WorkerReplies;
+  readonly calls: () => SystemCalls | undefined;
+}
+
+export interface Seek {
+  readonly unique: bigint;
+  readonly fh: number;
+  readonly pid: number;
+  readonly offset: number;
+  readonly whence: number;
+}
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/**
+ * LSEEK of a file, answered on the worker's own thread: a tool that skips holes asks before every read, and the way
+ * over the main thread costs more than the answer.
+ */
+export class WorkerSeeks {
+  readonly #parts: WorkerSeeksParts;
+
+  constructor(parts: WorkerSeeksParts) {
+    this.#parts = parts;
+  }
+
+  /** False: not answered, the main thread must. A claim stands for it, so a source that hangs is noticed. */
+  serve({ unique, fh, pid, offset, whence }: Seek): boolean {
+    const { seat, claims, handles, replies, calls } = this.#parts;
+    const size = handles.size(fh);
+    const mine = handles.state(fh) === HandleState.inline && handles.fd(fh) >= 0 && !handles.direct(fh);
+    if (!mine || offset >= size || (whence !== SEEK_DATA && whence !== SEEK_HOLE)) return false;
+    const system = calls();
+    if (system === undefined) return false;
+    const claim = claims.open(seat, { unique, fh, pid, uncached: true });
+    const found = system.seekSync(handles.fd(fh), offset, whence === SEEK_DATA ? 'data' : 'hole');
+    if (!claims.take(seat, claim)) return true;
+    if (found === undefined || handles.state(fh) === HandleState.fenced) return false;
+    // Beyond the image there is neither data nor a hole of it, whatever the source holds there.
+    if (whence === SEEK_DATA && found >= size) replies.fail(unique, 'ENXIO');
+    else replies.sendNumber(unique, Math.min(found, size));
+    return true;
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * A worker thread: blocks on /dev/fuse, answers READ of descriptor sources itself, forwards everything else. There is
+ * no event loop hop between the kernel and the bytes, which is where the speed comes from.
+ */
+import { constants, readSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { cephLibrary } from '../../../ceph/library.js';
+import { AlignedReader } from './aligned-read.js';
+import { Claims } from '../shared/claims.js';
+import { isGone, TRY_AGAIN } from '../channel/device.js';
+import { systemCode } from '../protocol/errno.js';
+import { Inbox } from '../channel/inbox.js';
+import { systemCalls } from '../../../sys/system-calls.js';
+import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from '../protocol/messages.js';
+import { Opcode, WITHOUT_ANSWER } from '../protocol/opcodes.js';
+import { ReplyPipe } from '../channel/reply-pipe.js';
+import { SharedExports } from '../shared/shared-exports.js';
+import { HandleState, SharedHandles } from '../shared/shared-handles.js';
+import { SharedImages } from '../shared/shared-images.js';
+import { SharedPieces } from '../shared/shared-pieces.js';
+import { LITTLE } from '../../../sys/struct.js';
+import { WorkerExports } from './exports.js';
+import { WorkerImages } from './images.js';
+import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './messages.js';
+import { WorkerReads } from './reads.js';
+import { WorkerReplies } from '../channel/replies.js';
+import type { Seek } from './seeks.js';
+import { WorkerSeeks } from './seeks.js';
+
+/** Where a READ has what we need: decoding it into an object would cost more than a 4 KiB read. */
+const READ_REQUEST_SIZE = IN_HEADER.size + READ_IN.size;
+const LENGTH = IN_HEADER.offsets.len;
+const OPCODE = IN_HEADER.offsets.opcode;
+const UNIQUE = IN_HEADER.offsets.unique;
+const PID = IN_HEADER.offsets.pid;
+const FH = IN_HEADER.size + READ_IN.offsets.fh;
+const OFFSET = IN_HEADER.size + READ_IN.offsets.offset;
+const SIZE = IN_HEADER.size + READ_IN.offsets.size;
+const FLAGS = IN_HEADER.size + READ_IN.offsets.flags;
+const XATTR_NAME = IN_HEADER.size + GETXATTR_IN.size;
+const OUR_XATTRS = Buffer.from('user.');
+
+if (parentPort === null) throw new Error('worker.js runs as a worker thread');
+const port = parentPort;
+const tell = (message: FromWorker): void => port.postMessage(message);
+// Now: loaded at the first LSEEK, it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
+systemCalls();
+const { fuseFd, seat, seats, inFlight, ...memory } = await begin();
+const claims = new Claims(memory.claims);
+const handles = new SharedHandles(memory.handles);
+const reader = new AlignedReader(systemCalls());
+const replies = new WorkerReplies(fuseFd, reader.memory);
+const pipe = new ReplyPipe(fuseFd, systemCalls());
+const seeks = new WorkerSeeks({ seat, claims, handles, replies, calls: systemCalls });
+const reads = new WorkerReads({
+  seat,
+  claims,
+  handles,
+  reader,
+  pieces: new SharedPieces(memory.pieces),
+  replies,
+  pipe,
+  calls: systemCalls,
+  exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
+  images: new WorkerImages({
+    images: new SharedImages(seats, memory.images),
+    seat,
+    library: cephLibrary,
+    left: (place) => tell({ kind: 'left', place }),
+  }),
+  failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
+});
+const inbox = new Inbox(seat, inFlight, systemCalls);
+
+for (;;) {
+  const length = receive();
+  if (length === undefined) break;
+  if (answer(length)) inbox.done();
+  else forward(length);
+  claims.settle(seat);
+  if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
+}
+pipe.discard();
+
+/** Says that everything is loaded and waits to be told what to serve. */
+function begin(): Promise<WorkerStart> {
+  return new Promise((resolve) => {
+    port.once('message', resolve);
+    tell({ kind: 'loaded' });
+  });
+}
+
+/** Waits for a request; its length, undefined when the mount has ended. */
+function receive(): number | undefined {
+  for (;;) {
+    try {
+      return readSync(fuseFd, inbox.request, 0, inbox.request.length, null);
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      if (!TRY_AGAIN.has(systemCode(error) ?? '')) throw error;
+    }
+  }
+}
+
+/** True when the request was answered here, or is a READ that the main thread answered meanwhile. */
+function answer(length: number): boolean {
+  const { request, view } = inbox;
+  if (length < IN_HEADER.size || view.getUint32(LENGTH, LITTLE) !== length) return false;
+  const unique = view.getBigUint64(UNIQUE, LITTLE);
+  switch (view.getUint32(OPCODE, LITTLE)) {
+    case Opcode.READ:
+      return length >= READ_REQUEST_SIZE && reads.serve(readRequest(unique), HandleState.inline);
+    case Opcode.LSEEK:
+      return length >= IN_HEADER.size + LSEEK_IN.size && seeks.serve(seekRequest(unique));
+    case Opcode.GETXATTR: {
+      // `ls -l` asks every file for security.* and system.*; nobody has any.
+      const foreign = request.compare(OUR_XATTRS, 0, OUR_XATTRS.length, XATTR_NAME, XATTR_NAME + 5) !== 0;
+      if (foreign) replies.fail(unique, 'ENODATA');
+      return foreign;
+    }
+    case Opcode.FLUSH:
+      // Refused so once, the kernel never asks again. Here, because the main thread may be what waits for it: it blocks
+      // in spawn while the child's exec closes, and so flushes, what we have open on a mount of our own.
+      replies.fail(unique, 'ENOSYS');
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Sends a request to the main thread. */
+function forward(length: number): void {
+  const bytes = new Uint8Array(inbox.request.subarray(0, length));
+  if (inFlight !== undefined && !WITHOUT_ANSWER.has(inbox.view.getUint32(OPCODE, LITTLE))) {
+    inbox.pass((slot) => tell({ kind: 'kept', bytes, slot }));
+    return;
+  }
+  tell(bytes);
+  inbox.done();
+}
+
+function readRequest(unique: bigint): ReadJob {
+  const { view } = inbox;
+  return {
+    unique,
+    pid: view.getUint32(PID, LITTLE),
+    fh: Number(view.getBigUint64(FH, LITTLE)),
+    offset: Number(view.getBigUint64(OFFSET, LITTLE)),
+    length: view.getUint32(SIZE, LITTLE),
+    uncached: (view.getUint32(FLAGS, LITTLE) & constants.O_DIRECT) !== 0,
+  };
+}
+
+function seekRequest(unique: bigint): Seek {
+  const { fh, offset, whence } = LSEEK_IN.decode(inbox.request, IN_HEADER.size);
+  return { unique, pid: inbox.view.getUint32(PID, LITTLE), fh, offset, whence };
+}
+
+/** This worker's read had stalled: it now takes the queued reads of that source, one by one, until told otherwise. */
+function serveWhileRecalled(): 'rejoin' | 'retire' {
+  let waiting: FromWorker = { kind: 'waiting' };
+  for (;;) {
+    tell(waiting);
+    const message = nextMessage();
+    if (message.kind !== 'read') return message.kind;
+    waiting = { kind: 'waiting', answered: message.job.unique };
+    if (!reads.serve(message.job, HandleState.queued)) {
+      tell({ kind: 'refused', job: message.job });
+      waiting = { kind: 'waiting' };
+    }
+    claims.settle(seat);
+    // A job can stall and be recalled as well: the next 'waiting' answers that, too.
+    claims.recalled(seat);
+  }
+}
+
+function nextMessage(): ToWorker {
+  for (;;) {
+    const seen = claims.rung(seat);
+    const received = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+    if (received !== undefined) return received.message;
+    claims.awaitRing(seat, seen);
+  }
+}

@@ -1,0 +1,157 @@
+/** The only door to execa: how this layer runs other programs. */
+import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { execa } from 'execa';
+import { systemClock } from '../async/clock.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import { knownSecrets } from '../known-secrets.js';
+import { childEnvironment, programFolders } from './child-environment.js';
+
+export interface Command {
+  /** A name to look up, or an absolute path. */
+  readonly program: string;
+  /** Never holds a secret: every user of the machine can read it. */
+  readonly args: readonly string[];
+  /** The package to name when the program is missing. */
+  readonly package: string;
+}
+
+export interface RunOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** On its stdin: the place for a secret. */
+  readonly input?: string | undefined;
+}
+
+/** A program that goes on running: in a process group of its own, so that Ctrl-C on the daemon does not reach it. */
+export interface Started {
+  readonly pid: number;
+  /** Settles when it has ended, with why in one line. Never rejects. */
+  readonly ended: Promise<string>;
+}
+
+/** Runs a command to its end; answers with its stdout. `connector_failed` with one line: command, why, last stderr line. */
+export async function run(command: Command, options: RunOptions): Promise<string> {
+  const path = await lookUp(command);
+  const child = execa(path, command.args, {
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    reject: false,
+    detached: true,
+    timeout: options.timeoutMs,
+    forceKillAfterDelay: 1_000,
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    env: childEnvironment(),
+    extendEnv: false,
+  });
+  const result = await child;
+  if (!result.failed) return result.stdout;
+  killGroup(child.pid);
+  throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(result)}`, {
+    cause: result,
+  });
+}
+
+/** Starts a command that goes on running, its stderr in the file `stderr`. It outlives this process. */
+export async function start(command: Command, stderr: string): Promise<Started> {
+  const path = await lookUp(command);
+  const child = execa(path, command.args, {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: { file: stderr },
+    buffer: false,
+    reject: false,
+    detached: true,
+    cleanup: false,
+    env: childEnvironment(),
+    extendEnv: false,
+  });
+  child.unref();
+  const { pid } = child;
+  if (pid === undefined)
+    throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(await child)}`);
+  return { pid, ended: child.then(whyOf, reasonOf) };
+}
+
+/**
+ * Starts a command that says a line once it holds something, and lets go of it when its stdin ends: with the answer, or
+ * with this process. Resolves with what ends it. Rejects, as run() does, when it ends before it said anything.
+ */
+export async function hold(
+  command: Command,
+  { input, timeoutMs }: Pick<RunOptions, 'timeoutMs'> & { readonly input: string },
+): Promise<() => Promise<void>> {
+  const path = await lookUp(command);
+  const child = execa(path, command.args, {
+    stdin: 'pipe',
+    reject: false,
+    detached: true,
+    env: childEnvironment(),
+    extendEnv: false,
+  });
+  const stop = systemClock.after(timeoutMs, () => killGroup(child.pid));
+  const ended = child.then((result) => {
+    stop();
+    return result;
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.write(`${input}\n`);
+  // A failure is said on stdout as well, and then it ends.
+  const said = await Promise.race([once(child.stdout, 'data'), ended.then(() => undefined)]);
+  stop();
+  const refused = said === undefined || String(said[0]).includes('"error"') ? await ended : undefined;
+  if (refused !== undefined)
+    throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(refused)}`, {
+      cause: refused,
+    });
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
+}
+
+/** The absolute path of the program; `connector_missing`, naming the package, when it is not installed. */
+export async function lookUp({ program, package: name }: Command): Promise<string> {
+  const candidates = isAbsolute(program)
+    ? [program]
+    : programFolders().map((folder) => join(folder, program));
+  for (const path of candidates) if (await executable(path)) return path;
+  throw new CinderfsError('connector_missing', `${program} is not installed`, {
+    remedy: `Install the package ${name}.`,
+  });
+}
+
+async function executable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+interface Ended {
+  readonly timedOut?: boolean;
+  readonly isCanceled?: boolean;
+  readonly signal?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly stderr?: unknown;
+  readonly originalMessage?: string | undefined;
+}
+
+function whyOf(ended: Ended): string {
+  const last = typeof ended.stderr === 'string' ? ended.stderr.trim().split('\n').at(-1) : undefined;
+  const detail = last === undefined || last === '' ? '' : `: ${knownSecrets.hide(last)}`;
+  if (ended.timedOut === true) return `it did not end in time${detail}`;
+  if (ended.isCanceled === true) return 'it was cancelled';
+  if (ended.signal !== undefined) return `killed by ${ended.signal}${detail}`;
+  if (ended.exitCode !== undefined) return `exit status ${ended.exitCode}${detail}`;
+  return ended.originalMessage ?? 'it could not be started';
+}
+
+/** A timeout ends the program; what the program started ends with its group. */
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing is left of the group.
+  }
+}
