@@ -31,7 +31,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts'],
+    files: ['src/**/*.ts', 'devcloud/**/*.ts'],
     ignores: ['src/async/clock.ts'],
     rules: {
       'no-restricted-globals': [

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { startDevcloud, type Devcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud, type Devcloud } from '../../devcloud/devcloud.js';
 import type { Workbench } from '../workbench.js';
 import type { Cloud, Image } from './backing.js';
 

@@ -1,5 +1,4 @@
 import { attachments } from './verbs/attachments.js';
-import { demo } from './verbs/demo.js';
 import { images } from './verbs/images.js';
 import { mount } from './verbs/mount.js';
 import { release } from './verbs/release.js';
@@ -9,4 +8,4 @@ import { upgrade } from './verbs/upgrade.js';
 import type { Verb } from './verb.js';
 
 /** Every verb, in the order in which `cinderfs --help` lists them. */
-export const VERBS: readonly Verb[] = [mount, umount, upgrade, images, status, attachments, release, demo];
+export const VERBS: readonly Verb[] = [mount, umount, upgrade, images, status, attachments, release];

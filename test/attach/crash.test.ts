@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/async/clock.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import { endProcess, findProcesses } from '../../src/sys/processes.js';
-import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
+import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 
 const CHILD = fileURLToPath(new URL('./crash-child.js', import.meta.url));

@@ -13,8 +13,8 @@ import { createAttachmentPool, type PoolService } from '../../src/attach/service
 import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';
 import { loadConfig } from '../../src/config/load.js';
-import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
-import type { FaultSpec } from '../../src/devcloud/faults.js';
+import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
+import type { FaultSpec } from '../../devcloud/faults.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { fastClock } from '../fakes/fast-clock.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import type { ImageState } from '../../src/cinder/types.js';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';
 import { loadConfig } from '../../src/config/load.js';
-import { startDevcloud, type Devcloud, type DevcloudOptions } from '../../src/devcloud/devcloud.js';
+import { startDevcloud, type Devcloud, type DevcloudOptions } from '../../devcloud/devcloud.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { temporaryFolder } from '../support/temporary.js';

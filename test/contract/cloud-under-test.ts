@@ -10,8 +10,8 @@ import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js'
 import { loadCloud } from '../../src/config/cloud.js';
 import type { CloudConfig } from '../../src/config/cloud-config.js';
 import { loadConfig } from '../../src/config/load.js';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
-import { APPLICATION_CREDENTIAL } from '../../src/devcloud/identity.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
+import { APPLICATION_CREDENTIAL } from '../../devcloud/identity.js';
 import { silentLog } from '../../src/log.js';
 
 /** `operator` runs cinderfs in the project of the image volumes; `outsider` has no role there. */

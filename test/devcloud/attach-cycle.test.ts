@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { pick, pickText } from '../../devcloud/json.js';
 import { attachmentId, Client, cloudFor, CONNECTOR, firstBytes, messageOf } from './client.js';
 
 const BYTES = Buffer.from('the bytes of an image, not a multiple of anything');

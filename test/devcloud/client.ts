@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-import { startDevcloud, type Devcloud, type DevcloudOptions } from '../../src/devcloud/devcloud.js';
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { startDevcloud, type Devcloud, type DevcloudOptions } from '../../devcloud/devcloud.js';
+import { pick, pickText } from '../../devcloud/json.js';
 
 export interface Answer {
   readonly status: number;

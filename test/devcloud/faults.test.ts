@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { Faults, type FaultSpec } from '../../src/devcloud/faults.js';
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { Faults, type FaultSpec } from '../../devcloud/faults.js';
+import { pick, pickText } from '../../devcloud/json.js';
 import { attachmentId, Client, cloudFor, CONNECTOR, messageOf, request, type Answer } from './client.js';
 
 const CREATE = { service: 'cinder', method: 'POST', path: '/attachments' } as const;

@@ -4,7 +4,7 @@ import { access, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { pick, pickText } from '../../devcloud/json.js';
 import {
   attachmentId,
   Client,

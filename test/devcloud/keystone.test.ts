@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { APPLICATION_CREDENTIAL, PROJECTS, USERS } from '../../src/devcloud/identity.js';
-import { pick, pickText } from '../../src/devcloud/json.js';
-import { Tokens } from '../../src/devcloud/tokens.js';
+import { APPLICATION_CREDENTIAL, PROJECTS, USERS } from '../../devcloud/identity.js';
+import { pick, pickText } from '../../devcloud/json.js';
+import { Tokens } from '../../devcloud/tokens.js';
 import { authenticate, Client, cloudFor, request, type Answer } from './client.js';
 
 describe('tokens', () => {

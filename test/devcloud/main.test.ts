@@ -7,10 +7,10 @@ import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { pickText } from '../../src/devcloud/json.js';
+import { pickText } from '../../devcloud/json.js';
 import { authenticate, request, temporaryDirectory } from './client.js';
 
-const MAIN = fileURLToPath(new URL('../../src/devcloud/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../devcloud/main.js', import.meta.url));
 
 interface Ended {
   readonly code: number | string | null | undefined;

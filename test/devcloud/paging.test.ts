@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { pick, pickText } from '../../devcloud/json.js';
 import { Client, cloudFor, messageOf, request } from './client.js';
 
 const NAMES = Array.from({ length: 7 }, (_, index) => `image-${index}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { APPLICATION_CREDENTIAL, PROJECTS } from '../../src/devcloud/identity.js';
+import { APPLICATION_CREDENTIAL, PROJECTS } from '../../devcloud/identity.js';
 import { attachmentId, authenticate, Client, cloudFor, request } from './client.js';
 import { assertSameShape, assertSameWords } from './recorded.js';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { isObject } from '../../src/devcloud/json.js';
+import { isObject } from '../../devcloud/json.js';
 import type { Answer } from './client.js';
 
 interface Recorded {

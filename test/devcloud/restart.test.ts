@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { CinderfsError } from '../../src/errors.js';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { attachmentId, Client, cloudFor, temporaryDirectory } from './client.js';
 
 describe('a restart', () => {

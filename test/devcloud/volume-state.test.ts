@@ -8,7 +8,7 @@ import {
   type AttachmentStatus,
   type AttachState,
   type VolumeStatus,
-} from '../../src/devcloud/volume-state.js';
+} from '../../devcloud/volume-state.js';
 
 const VOLUME = 'v';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { access, stat } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 
-import { pick, pickText } from '../../src/devcloud/json.js';
+import { pick, pickText } from '../../devcloud/json.js';
 import { attachmentId, Client, cloudFor, CONNECTOR, firstBytes, messageOf, type Answer } from './client.js';
 
 describe('a volume', () => {

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { AttachableImage } from '../../src/attach/lease.js';
 import type { PoolOptions } from '../../src/attach/service.js';
-import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
+import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { rejectsWith } from '../attach/attach-testing.js';
 import { type CloudPool, poolOnCloud } from '../attach/pool-on-cloud.js';
 import { cannotMount } from '../fuse/engine-mount.js';

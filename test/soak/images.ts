@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
-import type { ImageSpec } from '../../src/devcloud/image-spec.js';
+import type { ImageSpec } from '../../devcloud/image-spec.js';
 import { run } from '../support/program.js';
 
 /** An image of the soak, and the file that says what its bytes are. */

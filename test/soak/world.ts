@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type Devcloud, startDevcloud } from '../../src/devcloud/devcloud.js';
+import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { eventually } from '../support/eventually.js';
 import { SoakHost } from './host.js';
 import { RECIPES, type SoakImage, writeSample } from './images.js';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { testCloud } from '../support/cloud.js';
 import { findServers, mountsBelow } from '../support/leftovers.js';
 import { Mounted } from '../support/program.js';

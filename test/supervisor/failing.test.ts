@@ -10,7 +10,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { type KeptSettings, keepSettings } from '../../src/cli/kept-settings.js';
 import { cloudOf, loadSettings } from '../../src/cli/settings.js';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { EXIT } from '../../src/errors.js';
 import type { ToEngine, ToSupervisor } from '../../src/supervisor/messages.js';
 import { LAUNCHER } from '../support/program.js';

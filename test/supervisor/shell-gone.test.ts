@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdir, open, readFile, readlink, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { sha256 } from '../support/cloud.js';
 import { engineOf, hasEnded } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';

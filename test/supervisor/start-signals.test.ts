@@ -9,7 +9,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { enginesOn } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow, mountsBelow } from '../support/leftovers.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { startDevcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud } from '../../devcloud/devcloud.js';
 import { sha256, testCloud } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { findServers, mountsBelow, filesBelow } from '../support/leftovers.js';

@@ -11,7 +11,7 @@ import { systemClock } from '../../src/async/clock.js';
 import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';
 import { loadConfig } from '../../src/config/load.js';
-import { startDevcloud, type Devcloud } from '../../src/devcloud/devcloud.js';
+import { startDevcloud, type Devcloud } from '../../devcloud/devcloud.js';
 import { silentLog } from '../../src/log.js';
 import { run } from './program.js';
 

@@ -4,7 +4,15 @@ import { allPages, type Page, pageBytes } from '../http/paging.js';
 import type { Session } from '../keystone/session.js';
 import type { CallOptions, ListOptions } from '../types.js';
 import type { HttpAnswer } from '../http/http.js';
-import { isRecord, isUuid, member, optionalDate, optionalSize, optionalText, requiredList } from '../http/wire.js';
+import {
+  isRecord,
+  isUuid,
+  member,
+  optionalDate,
+  optionalSize,
+  optionalText,
+  requiredList,
+} from '../http/wire.js';
 
 /** An image as Glance lists it, before anything is known of its volume. */
 export interface ListedImage {

@@ -6,7 +6,15 @@ import { Deadline } from '../http/call-deadline.js';
 import type { HttpAnswer } from '../http/http.js';
 import type { VolumeEndpoint } from '../http/microversion.js';
 import type { Attachment, Attachments, CallOptions, ConnectionInfo, ConnectorProperties } from '../types.js';
-import { isRecord, isUuid, malformed, member, optionalText, requiredList, type AnswerName } from '../http/wire.js';
+import {
+  isRecord,
+  isUuid,
+  malformed,
+  member,
+  optionalText,
+  requiredList,
+  type AnswerName,
+} from '../http/wire.js';
 
 /** Calls that wait for cinder-volume: its RPC timeout is 60 s, and its answer must still reach us. */
 const BACKEND_TIMEOUT_MS = 90_000;

@@ -1,7 +1,15 @@
 import type { VolumeEndpoint } from '../http/microversion.js';
 import { allPages, type Page, pageBytes } from '../http/paging.js';
 import type { CallOptions, ListOptions, Volume, VolumeAttachment, Volumes } from '../types.js';
-import { isRecord, isUuid, malformed, member, optionalSize, optionalText, requiredList } from '../http/wire.js';
+import {
+  isRecord,
+  isUuid,
+  malformed,
+  member,
+  optionalSize,
+  optionalText,
+  requiredList,
+} from '../http/wire.js';
 
 /** More volumes than one that say they hold the same image are leftovers; a few are looked at. */
 const CLAIMS = 16;

@@ -1,6 +1,6 @@
 /** What goes wrong in OpenStack's services. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FAULT_KINDS, type FaultKind, type FaultSpec } from '../../../src/devcloud/faults.js';
+import { FAULT_KINDS, type FaultKind, type FaultSpec } from '../../../devcloud/faults.js';
 import type { Random } from '../random.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';

@@ -1,5 +1,12 @@
 import { encodeAttributes, encodeEntry } from '../protocol/attributes.js';
-import { BATCH_FORGET_IN, FORGET_IN, FORGET_ONE, GETXATTR_IN, GETXATTR_OUT, STATFS_OUT } from '../protocol/messages.js';
+import {
+  BATCH_FORGET_IN,
+  FORGET_IN,
+  FORGET_ONE,
+  GETXATTR_IN,
+  GETXATTR_OUT,
+  STATFS_OUT,
+} from '../protocol/messages.js';
 import type { Operation, Outcome } from './operation.js';
 import { answer, operation, refuse, UNANSWERED } from './operation.js';
 import { Opcode } from '../protocol/opcodes.js';

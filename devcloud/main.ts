@@ -3,7 +3,7 @@
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { CinderfsError, EXIT, reasonOf } from '../errors.js';
+import { CinderfsError, EXIT, reasonOf } from '../src/errors.js';
 import { startDevcloud, type DevcloudOptions } from './devcloud.js';
 import { APPLICATION_CREDENTIAL, USERS } from './identity.js';
 import { specFromName } from './image-files.js';

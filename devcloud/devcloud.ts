@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../src/errors.js';
 import { adminApi } from './admin-api.js';
 import { cinder } from './cinder.js';
 import { Faults } from './faults.js';

@@ -5,8 +5,8 @@ import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 
-import { sleep, systemClock } from '../async/clock.js';
-import { reasonOf } from '../errors.js';
+import { sleep, systemClock } from '../src/async/clock.js';
+import { reasonOf } from '../src/errors.js';
 import type { Faults } from './faults.js';
 import type { RequestLog } from './request-log.js';
 import { ApiError, Unanswered, header, type Call, type Reply, type Service } from './service.js';

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { execa } from 'execa';
-import { Cleanup } from '../../async/cleanup.js';
-import { sleep, systemClock } from '../../async/clock.js';
-import { startDevcloud } from '../../devcloud/devcloud.js';
-import { CinderfsError, EXIT } from '../../errors.js';
-import type { DaemonStatus } from '../../ops/status.js';
+import { Cleanup } from '../../src/async/cleanup.js';
+import { sleep, systemClock } from '../../src/async/clock.js';
+import { startDevcloud } from '../devcloud.js';
+import { CinderfsError, EXIT } from '../../src/errors.js';
+import type { DaemonStatus } from '../../src/ops/status.js';
 import { cinderfs, startMount, stopMount } from './program.js';
 import { writeSampleImages, type SampleImages } from './sample-images.js';
 

@@ -1,6 +1,6 @@
 /** `/_devcloud`: what no real cloud offers. Faults, the request log, and things an attacker or an admin would do. */
 
-import { reasonOf } from '../errors.js';
+import { reasonOf } from '../src/errors.js';
 import type { Faults, FaultSpec } from './faults.js';
 import type { ImageBytes, ImageShelf } from './image-shelf.js';
 import type { ImageSpec } from './image-spec.js';

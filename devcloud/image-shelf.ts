@@ -3,7 +3,7 @@
 import { access, constants, mkdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../src/errors.js';
 import { findImageFiles, specOf, type ImageFile } from './image-files.js';
 import {
   freeImageId,

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../src/errors.js';
 import { parseImageSpec, type ImageSpec } from './image-spec.js';
 
 /** A file that is an image. */

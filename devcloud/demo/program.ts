@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { CinderfsError } from '../../errors.js';
+import { CinderfsError } from '../../src/errors.js';
 
-const LAUNCHER = fileURLToPath(new URL('../../../../bin/cinderfs.cjs', import.meta.url));
+const LAUNCHER = fileURLToPath(new URL('../../../bin/cinderfs.cjs', import.meta.url));
 
 /** Runs `cinderfs ARGS` as a person would, in a process of its own; resolves to what it printed on stdout. */
 export async function cinderfs(args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {

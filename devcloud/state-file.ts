@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../src/errors.js';
 import type { Attachment, Cloud, Image, Volume } from './model.js';
 
 interface State {

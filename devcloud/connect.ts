@@ -1,6 +1,6 @@
 /** The part of an attach that the storage backend does: connector in, connection info out. Backend faults strike here. */
 
-import { sleep, systemClock } from '../async/clock.js';
+import { sleep, systemClock } from '../src/async/clock.js';
 import type { CinderCall } from './cinder.js';
 import type { FaultSpec } from './faults.js';
 import type { Attachment, Volume } from './model.js';
