@@ -1,5 +1,6 @@
 import type { AttachContext } from '../context.js';
-import { type Held, isLost, proveHeld } from './held.js';
+import type { Held } from './held.js';
+import { isLost, proveHeld } from './proving.js';
 
 const CONNECT_TRIES = 3;
 

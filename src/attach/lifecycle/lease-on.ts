@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../../async/clock.js';
-import { type Held, isLost } from './held.js';
+import type { Held } from './held.js';
+import { isLost } from './proving.js';
 import type { Lease } from '../lease.js';
 
 const LOSS_SHOWS_MS = 1_000;

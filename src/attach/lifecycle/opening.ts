@@ -2,7 +2,8 @@ import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachableImage, Lease } from '../lease.js';
 import type { HashWait } from './glance-hashes.js';
-import { type Held, renewHeld } from './held.js';
+import type { Held } from './held.js';
+import { renewHeld } from './proving.js';
 import type { State } from './state.js';
 import { type Patience, waitFor } from './waiters.js';
 
