@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { errorOfAnswer, errorOfNetwork } from '../../src/cinder/http/http-error.js';
-import type { HttpRequest } from '../../src/cinder/http/http.js';
+import type { HttpRequest } from '../../src/cinder/http/exchange.js';
 import { Secret } from '../../src/secret.js';
 
 const request: HttpRequest = {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock, type Clock } from '../../src/async/clock.js';
-import { Http, type HttpRequest } from '../../src/cinder/http/http.js';
+import { Http } from '../../src/cinder/http/http.js';
+import type { HttpRequest } from '../../src/cinder/http/exchange.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { fakeService } from './fake-service.js';

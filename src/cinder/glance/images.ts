@@ -3,7 +3,7 @@ import { parseLocation, type VolumeLocation } from './location.js';
 import { allPages, type Page, pageBytes } from '../http/paging.js';
 import type { Session } from '../keystone/session.js';
 import type { CallOptions, ListOptions } from '../types.js';
-import type { HttpAnswer } from '../http/http.js';
+import type { HttpAnswer } from '../http/exchange.js';
 import {
   isRecord,
   isUuid,

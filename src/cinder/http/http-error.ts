@@ -1,7 +1,7 @@
 /** What a failed call becomes: which service, which call, what it said, its request id; never a secret. */
 import { CinderfsError, reasonOf, type ErrorCode } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
-import type { HttpRequest, RawAnswer } from './http.js';
+import type { HttpRequest, RawAnswer } from './exchange.js';
 import { parseJson } from './json-text.js';
 import { isRecord } from './wire.js';
 

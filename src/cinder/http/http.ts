@@ -9,6 +9,7 @@ import { NO_PROXIES, type Proxies } from '../../config/proxies.js';
 import type { Log } from '../../log.js';
 import { Deadline } from './call-deadline.js';
 import { Connections } from './connections.js';
+import { headerOf, type HttpAnswer, type HttpRequest, type RawAnswer } from './exchange.js';
 import {
   describe,
   errorOfAnswer,
@@ -18,36 +19,6 @@ import {
   neverLeft,
 } from './http-error.js';
 import { parseJson, TooMuch } from './json-text.js';
-import type { CallOptions } from '../types.js';
-
-/** Whether a call may be sent again after an answer was lost: `always` if it has no second effect, `unsent` if it has one. */
-export type Repeat = 'always' | 'unsent';
-
-export interface HttpRequest extends CallOptions {
-  /** For errors: "Cinder", "Glance", "Keystone". */
-  readonly service: string;
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  readonly url: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-  readonly repeat: Repeat;
-  /** Statuses besides 2xx that are answers, not errors. */
-  readonly accept?: readonly number[];
-  /** Retries, where they differ from the client's. */
-  readonly retries?: number;
-  /** The largest body that is read, in bytes; MAX_ANSWER_BYTES when absent. */
-  readonly maxBytes?: number;
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Parsed JSON; undefined when there was no body. */
-  readonly body: unknown;
-  readonly requestId: string;
-  /** Of the body, as it came. */
-  readonly bytes?: number;
-}
 
 export interface HttpOptions {
   readonly tls: TlsConfig;
@@ -176,14 +147,6 @@ export class Http {
   }
 }
 
-export interface RawAnswer {
-  readonly status: number;
-  readonly headers: HttpAnswer['headers'];
-  readonly text: string;
-  readonly bytes?: number;
-  readonly requestId: string;
-}
-
 type Outcome =
   | { readonly answer: HttpAnswer }
   | {
@@ -191,12 +154,6 @@ type Outcome =
       readonly retriable: boolean;
       readonly retryAfterMs: number | undefined;
     };
-
-/** The header's first value; names are lower case. */
-export function headerOf(headers: HttpAnswer['headers'], name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;

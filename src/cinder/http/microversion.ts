@@ -1,6 +1,6 @@
 import { CinderfsError } from '../../errors.js';
 import type { CallOptions } from '../types.js';
-import type { HttpAnswer } from './http.js';
+import type { HttpAnswer } from './exchange.js';
 import type { Session, SessionRequest } from '../keystone/session.js';
 import { isRecord, malformed, member, requiredList } from './wire.js';
 

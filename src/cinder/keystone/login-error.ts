@@ -2,7 +2,7 @@
 import type { CloudConfig } from '../../config/cloud-config.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
-import { headerOf, type HttpAnswer } from '../http/http.js';
+import { headerOf, type HttpAnswer } from '../http/exchange.js';
 import { isRecord } from '../http/wire.js';
 
 /** Statuses with which Keystone refuses a login. */

@@ -6,7 +6,7 @@ import type {
 } from '../../config/cloud-config.js';
 import { knownSecrets } from '../../known-secrets.js';
 import { Secret } from '../../secret.js';
-import { headerOf, type HttpAnswer } from '../http/http.js';
+import { headerOf, type HttpAnswer } from '../http/exchange.js';
 import { endpointsOf, type Endpoint } from './service-catalog.js';
 import { isRecord, malformed, member, optionalDate, optionalText, requiredText } from '../http/wire.js';
 

@@ -3,7 +3,7 @@ import { sleep, type Clock } from '../../async/clock.js';
 import { CinderfsError, type ErrorContext } from '../../errors.js';
 import { Secret } from '../../secret.js';
 import { Deadline } from '../http/call-deadline.js';
-import type { HttpAnswer } from '../http/http.js';
+import type { HttpAnswer } from '../http/exchange.js';
 import type { VolumeEndpoint } from '../http/microversion.js';
 import type { Attachment, Attachments, CallOptions, ConnectionInfo, ConnectorProperties } from '../types.js';
 import {
