@@ -1,7 +1,6 @@
 import { CinderfsError } from '../errors.js';
 import type { Koffi, Library } from './koffi.js';
 import { errnoName } from './koffi.js';
-import type { SystemCalls } from './system-calls.js';
 import { struct } from './struct.js';
 
 const AF_UNIX = 1;
@@ -10,8 +9,13 @@ const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 /** sockaddr_un; `path` is where its 108 bytes begin. */
 const SOCKADDR_UN = struct({ family: 'u16', path: 'u16' }, 110);
 
+export interface DatagramCalls {
+  /** Sends `text` to the datagram socket at `path`; '@' begins an abstract one. Does not wait. Throws `fuse_failed`. */
+  sendDatagram(path: string, text: string): void;
+}
+
 /** What it takes to tell a service manager something. */
-export function datagramCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'sendDatagram'> {
+export function datagramCalls(koffi: Koffi, libc: Library): DatagramCalls {
   const openSocket = libc.func('int socket(int domain, int type, int protocol)');
   const sendto = libc.func(
     'int64_t sendto(int fd, const void *text, size_t size, int flags, const void *address, uint32_t length)',

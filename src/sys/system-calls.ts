@@ -4,7 +4,7 @@ import { CinderfsError } from '../errors.js';
 import type { Koffi, Library } from './koffi.js';
 import { errnoName, loadKoffi } from './koffi.js';
 import { type DeviceCalls, deviceCalls } from './device-calls.js';
-import { datagramCalls } from './datagram-calls.js';
+import { type DatagramCalls, datagramCalls } from './datagram-calls.js';
 import { type PageCacheCalls, pageCacheCalls } from './page-cache-calls.js';
 import { struct } from './struct.js';
 
@@ -12,7 +12,7 @@ import { struct } from './struct.js';
  * System calls that Node lacks, through koffi. It is optional: without it there is no passthrough, no native hole
  * search, no mounting as an ordinary user and no memory that outlives the process; everything else works.
  */
-export interface SystemCalls extends DeviceCalls, PageCacheCalls {
+export interface SystemCalls extends DatagramCalls, DeviceCalls, PageCacheCalls {
   /** Registers a file the kernel may read itself; the backing id. */
   openBacking(fuseFd: number, fd: number): number;
   closeBacking(fuseFd: number, backingId: number): void;
@@ -40,8 +40,6 @@ export interface SystemCalls extends DeviceCalls, PageCacheCalls {
   socketPair(): readonly [number, number];
   /** A blocking stream socket connected to `path`, closed on exec. Throws CinderfsError `fuse_failed`. */
   connectUnix(path: string): number;
-  /** Sends `text` to the datagram socket at `path`; '@' begins an abstract one. Does not wait. Throws `fuse_failed`. */
-  sendDatagram(path: string, text: string): void;
   /** Closes such a socket. Not fs.closeSync, which warns of descriptors that Node has not opened itself. */
   closeSocket(socket: number): void;
   /** Ends both directions of a socket: whoever blocks on it returns. */
