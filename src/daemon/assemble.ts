@@ -20,7 +20,7 @@ import { attachmentPool, detachAll, noteReadError } from './attachments.js';
 import { shareCache } from './cache-shares.js';
 import type { AttachmentCalls } from './control-calls.js';
 import type { Control } from './control.js';
-import type { DaemonSettings } from './daemon.js';
+import type { DaemonSettings } from './settings.js';
 import { DaemonHandover } from './handover.js';
 import { ImageFile } from './image-file.js';
 import { OpenGate } from './open-gate.js';

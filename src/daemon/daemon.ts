@@ -1,33 +1,17 @@
 import { Cleanup } from '../async/cleanup.js';
 import { systemClock } from '../async/clock.js';
-import type { CloudConfig } from '../config/cloud-config.js';
-import type { Config } from '../config/options.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import { prepareMountpoint } from '../fs/mount/mountpoint.js';
-import type { Log } from '../log.js';
 import { controlSocketPath } from '../ops/control-socket.js';
 import { attachmentCalls } from './control-calls.js';
 import type { SupervisorLink } from '../supervisor/link.js';
 import { assemble, type Assembled } from './assemble.js';
 import { Control } from './control.js';
 import type { DaemonHandover } from './handover.js';
+import type { DaemonSettings } from './settings.js';
 import { StatusReporter } from './status.js';
-import type { Supervised } from './supervised-mount.js';
 import { explainBusy } from './unreached.js';
 import { unmountBy } from './unmount-call.js';
-
-export interface DaemonSettings {
-  readonly config: Config;
-  readonly cloud: CloudConfig;
-  /** What the settings say of the cloud now; throws where they cannot be read any more. */
-  readonly reread?: (() => CloudConfig) | undefined;
-  readonly mountpoint: string;
-  readonly log: Log;
-  /** Where a supervisor holds the mount. */
-  readonly supervised?: Omit<Supervised, 'survival'> | undefined;
-  /** Aborted when the start is to end before there is a mount; its reason is what it ends with. */
-  readonly stopped?: AbortSignal | undefined;
-}
 
 /** A serving mount. */
 export interface Daemon {
