@@ -1,71 +1,16 @@
-import type { Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
-import type { Attachments, CatalogSnapshot, Clones, ImageLookup, Volumes } from '../cinder/types.js';
-import type { RbdImages } from '../ceph/rbd-images.js';
-import type { Log } from '../log.js';
+import type { CatalogSnapshot } from '../cinder/types.js';
 import { unusable } from '../sys/kept-directory.js';
-import type { KernelOptions } from './connectors/brick/kernel.js';
-import type { Connector } from './connectors/connector.js';
-import type { AttachContext, AttachTimes } from './context.js';
+import type { AttachContext } from './context.js';
 import type { AttachFigures } from './figures.js';
-import type { ImageSafety } from './head/image-heads.js';
-import { contextOf } from './connectors/host-context.js';
-import type { HostIdentity } from './connectors/host-properties.js';
-import type { Journal } from './journal/journal.js';
+import { contextOf } from './host-context.js';
 import { OwnerLock } from './journal/owner-lock.js';
 import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
-import type { Ceilings } from './lifecycle/ceilings.js';
 import { Pool } from './lifecycle/pool.js';
 import { type Leftover, reap, type ReapOptions, sweepClones } from './cleanup/reap.js';
 import { sweepPins } from './lifecycle/stale-pins.js';
 import { Watcher } from './lifecycle/watcher.js';
-import type { RbdLimits } from './connectors/rbd/rbd-limits.js';
-
-export interface PoolOptions extends Omit<HostIdentity, 'stateDir'> {
-  readonly attachments: Attachments;
-  readonly volumes: Volumes;
-  readonly clones: Clones;
-  /** Glance. */
-  readonly images: ImageLookup;
-  /** Default: none. */
-  readonly isolate?: AttachContext['isolate'] | undefined;
-  /** Bytes; default: 0, no image is compared with its hash. */
-  readonly verifyLimit?: number | undefined;
-  /** What is done about an image that leads programs astray; default: refuse. */
-  readonly imageSafety?: ImageSafety | undefined;
-  /** Where volumes are files of this host; default: nowhere. */
-  readonly localDirectories?: readonly string[] | undefined;
-  /** Survives reboots: the journal and the pins. One daemon each. */
-  readonly stateDir: string;
-  /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
-  readonly runDir: string;
-  /** Named to a second daemon that wants the same state directory. */
-  readonly mountpoint: string;
-  /** A connector's name, or `auto`: the first that can reach the volume. */
-  readonly connector: 'auto' | 'local' | 'rbd' | 'qemu' | 'brick';
-  /** Of the brick connector; as nova-compute here does it when absent. */
-  readonly kernel?: KernelOptions | undefined;
-  /** How many volumes are attached at once. */
-  readonly attachLimit?: number | undefined;
-  /** Where they differ from DEFAULT_CEILINGS. */
-  readonly ceilings?: Partial<Ceilings> | undefined;
-  readonly times?: Partial<AttachTimes> | undefined;
-  /** How often Cinder is asked about what is held, in milliseconds. */
-  readonly watchMs?: number | undefined;
-  readonly cephDirectory?: string | undefined;
-  readonly rbdLimits?: RbdLimits | undefined;
-  /** The process's; default: images of the pool's own. */
-  readonly rbdImages?: RbdImages | undefined;
-  /** Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first. */
-  readonly inPlace?: boolean | undefined;
-  readonly log: Log;
-  readonly clock?: Clock | undefined;
-  readonly random?: (() => number) | undefined;
-  /** Replaces the connectors, for tests. */
-  readonly connectors?: readonly Connector[] | undefined;
-  /** Stands between the pool and its journal, for tests that crash there. */
-  readonly journalled?: ((journal: Journal) => Journal) | undefined;
-}
+import type { PoolOptions } from './pool-options.js';
 
 /** Milliseconds between looks for what Cinder has or lacks without our doing. */
 const SWEEP_MS = 24 * 3_600_000;

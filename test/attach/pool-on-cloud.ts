@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { type PoolOptions, type PoolService, createAttachmentPool } from '../../src/attach/service.js';
+import { type PoolService, createAttachmentPool } from '../../src/attach/service.js';
+import type { PoolOptions } from '../../src/attach/pool-options.js';
 import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';
 import { loadConfig } from '../../src/config/load.js';

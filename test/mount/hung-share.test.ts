@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { AttachableImage } from '../../src/attach/lease.js';
-import type { PoolOptions } from '../../src/attach/service.js';
+import type { PoolOptions } from '../../src/attach/pool-options.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { rejectsWith } from '../attach/attach-testing.js';
 import { type CloudPool, poolOnCloud } from '../attach/pool-on-cloud.js';

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { Clock } from '../../async/clock.js';
 import { cephLibrary } from '../../ceph/library.js';
 import { RbdImages } from '../../ceph/rbd-images.js';
+import type { Config } from '../../config/options.js';
+import type { Log } from '../../log.js';
 import type { Connector } from './connector.js';
 import { KrbdConnector } from './krbd/krbd-connector.js';
 import { LocalConnector } from './local/local-connector.js';
@@ -9,13 +11,29 @@ import { NfsConnector } from './nfs/nfs-connector.js';
 import { NfsMounts } from './nfs/nfs-mounts.js';
 import { QemuConnector } from './qemu/qemu-connector.js';
 import { RbdConnector } from './rbd/rbd-connector.js';
-import type { PoolOptions } from '../service.js';
+import type { RbdLimits } from './rbd/rbd-limits.js';
 
 /** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
 const KERNEL = ['brick', 'nfs', 'krbd'];
 
 /** Where nobody reads, volumes are only proven. */
 const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
+
+export interface ConnectorOptions {
+  /** A connector's name, or `auto`: the first that can reach the volume. */
+  readonly connector: Config['connector'];
+  /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
+  readonly runDir: string;
+  /** Where volumes are files of this host; default: nowhere. */
+  readonly localDirectories?: readonly string[] | undefined;
+  readonly cephDirectory?: string | undefined;
+  readonly rbdLimits?: RbdLimits | undefined;
+  /** The process's; default: images of the pool's own. */
+  readonly rbdImages?: RbdImages | undefined;
+  /** Replaces the connectors, for tests. */
+  readonly connectors?: readonly Connector[] | undefined;
+  readonly log: Log;
+}
 
 interface Host {
   readonly clock: Clock;
@@ -25,7 +43,7 @@ interface Host {
 
 /** All connectors there are, in order of preference. */
 export function connectorsOf(
-  options: PoolOptions,
+  options: ConnectorOptions,
   brick: Connector,
   { clock, initiator, connectMs }: Host,
 ): readonly Connector[] {
@@ -55,7 +73,7 @@ export function connectorsOf(
 /** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */
 export function choicesOf(
   connectors: readonly Connector[],
-  { connector: wanted, connectors: given }: PoolOptions,
+  { connector: wanted, connectors: given }: ConnectorOptions,
 ): readonly Connector[] {
   return connectors.filter(({ name }) =>
     wanted === 'auto'

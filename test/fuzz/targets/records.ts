@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { contextOf } from '../../../src/attach/connectors/host-context.js';
+import { contextOf } from '../../../src/attach/host-context.js';
 import type { AttachmentRecord } from '../../../src/attach/journal/record.js';
 import { Pool } from '../../../src/attach/lifecycle/pool.js';
 import { AttachWorld } from '../../fakes/attach-world.js';
