@@ -6,13 +6,12 @@ import { attachmentReport } from './attachment-report.js';
 import type { AttachContext } from '../context.js';
 import { Detaching } from './detaching.js';
 import { type Held, whenLost } from './held.js';
-import { proveRead } from './proving.js';
 import { Failures } from './failures.js';
 import { takenDown } from './refusal.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../lease.js';
 import { Linger, mayLinger } from './linger.js';
-import { type Claim, type Claimable, judged, openLease } from './opening.js';
+import { type Claim, type Claimable, openLease, proveReading } from './opening.js';
 import { reconnect } from './reconnect.js';
 import type { AttachmentRecord } from '../journal/record.js';
 import { DETACHED, type Effect, type Event, leasesOf, next, type State } from './state.js';
@@ -192,7 +191,7 @@ export class Attachment implements Claimable {
 
   #claimOf(held: Held): Claim {
     const release = (evict: boolean): void => this.#dispatch({ type: 'release', evict });
-    const prove = (): Promise<void> => judged(proveRead(held, this.#context), held, this);
+    const prove = (): Promise<void> => proveReading(held, this.#context, this);
     return { held, lease: leaseOn(held, { release, prove, clock: this.#context.clock }) };
   }
 

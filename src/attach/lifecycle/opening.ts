@@ -3,7 +3,7 @@ import type { AttachContext } from '../context.js';
 import type { AttachableImage, Lease } from '../lease.js';
 import type { HashWait } from './glance-hashes.js';
 import type { Held } from './held.js';
-import { renewHeld } from './proving.js';
+import { proveRead, renewHeld } from './proving.js';
 import type { State } from './state.js';
 import { type Patience, waitFor } from './waiters.js';
 
@@ -62,6 +62,11 @@ export async function openLease(
   }
 }
 
+/** Proves what a reader of `attachment` has in hand: see proveRead. What proves bad is distrusted. */
+export async function proveReading(held: Held, context: AttachContext, attachment: Claimable): Promise<void> {
+  await judged(proveRead(held, context), held, attachment);
+}
+
 /** A volume that only one host may attach is left to Glance while Glance hashes the image. */
 async function whenHashed(
   { state }: Claimable,
@@ -75,7 +80,7 @@ async function whenHashed(
 }
 
 /** `proof` of what `attachment` holds, which is told where that is not the volume any more. */
-export async function judged(proof: Promise<void>, held: Held, attachment: Claimable): Promise<void> {
+async function judged(proof: Promise<void>, held: Held, attachment: Claimable): Promise<void> {
   try {
     await proof;
   } catch (error) {
