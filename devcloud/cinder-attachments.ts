@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import { filtersOf, pageOf, seesProject } from './cinder-page.js';
 import { attachmentDetail, attachmentSummary } from './cinder-view.js';
 import { connectVolume } from './connect.js';

@@ -1,6 +1,6 @@
 /** Cinder's paging and filtering, shared by volumes and attachments. */
 
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import { ApiError } from './service.js';
 
 export interface Page<T> {

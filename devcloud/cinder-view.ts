@@ -1,6 +1,6 @@
 /** Volumes and attachments as Cinder shows them. */
 
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import { uuidOf } from './ids.js';
 import type { Attachment, Volume } from './model.js';
 

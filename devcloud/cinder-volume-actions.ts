@@ -1,6 +1,6 @@
 /** What changes a volume that exists: metadata, the read-only flag, and an admin's heavy hand. */
 
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import { findVolume } from './cinder-attachments.js';
 import { visibleMetadata } from './cinder-view.js';
 import { isObject, pick, pickText, textsOf } from './json.js';

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import { findVolume } from './cinder-attachments.js';
 import { filtersOf, pageOf, seesProject } from './cinder-page.js';
 import { volumeDetail, volumeSummary } from './cinder-view.js';

@@ -1,37 +1,13 @@
 /** Block Storage API v3: what every operation has in common (token, microversion, project, error dress). */
 
 import { attachmentRoutes } from './cinder-attachments.js';
+import type { CinderCall, CinderDeps } from './cinder-call.js';
 import { volumeActionRoutes } from './cinder-volume-actions.js';
 import { volumeRoutes } from './cinder-volumes.js';
-import type { Faults } from './faults.js';
-import type { ImageShelf } from './image-shelf.js';
 import { echoedVersion, MAX_MINOR, microversionOf } from './microversion.js';
-import type { Cloud } from './model.js';
 import { findRoute, type Route } from './router.js';
 import { ApiError, type Call, type Reply, type Service } from './service.js';
-import { callerOf, type Caller, type Tokens } from './tokens.js';
-
-/** What the operations of Cinder work on. */
-export interface CinderDeps {
-  readonly cloud: Cloud;
-  readonly tokens: Tokens;
-  readonly faults: Faults;
-  readonly shelf: ImageShelf;
-  /** Largest page, also the default (osapi_max_limit). */
-  readonly pageLimit: number;
-  /** Who sees attachments[].host_name besides admins: the service role does from Cinder 26.3 and 28 on. */
-  readonly serviceSeesHosts: boolean;
-}
-
-/** One authenticated request. */
-export interface CinderCall extends Call, CinderDeps {
-  readonly caller: Caller;
-  readonly projectId: string;
-  /** The project as it stood in the URL, for links; undefined when the URL had none. */
-  readonly urlProject: string | undefined;
-  /** Minor of the microversion. */
-  readonly minor: number;
-}
+import { callerOf, type Caller } from './tokens.js';
 
 const FAULT_NAMES: Record<number, string> = {
   400: 'badRequest',

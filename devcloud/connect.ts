@@ -1,7 +1,7 @@
 /** The part of an attach that the storage backend does: connector in, connection info out. Backend faults strike here. */
 
 import { sleep, systemClock } from '../src/async/clock.js';
-import type { CinderCall } from './cinder.js';
+import type { CinderCall } from './cinder-call.js';
 import type { FaultSpec } from './faults.js';
 import type { Attachment, Volume } from './model.js';
 import { ApiError, Unanswered } from './service.js';
