@@ -1,8 +1,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { CinderfsError } from '../errors.js';
-import { alignDown, alignUp } from '../sources/cache/blocks.js';
 import type { Export } from './handshake.js';
-import { negotiate } from './handshake.js';
+import { negotiate, wholeBlocks } from './handshake.js';
 import { ConnectionLost } from './pending.js';
 import { COMMAND, REPLY_MAGIC, encodeRequest, errorName } from './protocol.js';
 
@@ -51,9 +50,7 @@ export class BlockingConnection {
    * could not read.
    */
   read(memory: Buffer, at: number, offset: number, length: number): number {
-    const from = alignDown(offset, this.alignment);
-    const to = Math.min(alignUp(offset + length, this.alignment), this.#export.size);
-    if (to < offset + length) throw new CinderfsError('read_failed', `the NBD export ends at ${to}`);
+    const { from, to } = wholeBlocks(this.#export, offset, length);
     this.#cookie = (this.#cookie + 1) % 2 ** 32;
     send(
       this.#socket,

@@ -10,6 +10,11 @@ export class ByteQueue {
     this.#settle();
   }
 
+  /** Bytes that were not taken. */
+  get left(): number {
+    return this.#bytes.length;
+  }
+
   /** Nothing more will come: the waiter, and every later one, gets `error`. */
   end(error: Error): void {
     this.#ended ??= error;

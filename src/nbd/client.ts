@@ -4,14 +4,13 @@
  * NBD cannot cancel a request, and blocks are read for many readers at once: so nothing here takes a signal, every
  * wait has a bound of its own, and readers leave on their own deadlines.
  */
-import type { NbdSource } from '../sources/source.js';
 import type { BackoffPolicy } from '../async/backoff.js';
 import { backoffDelay } from '../async/backoff.js';
 import type { Clock } from '../async/clock.js';
 import { sleep } from '../async/clock.js';
 import { SingleFlight } from '../async/single-flight.js';
 import { CinderfsError, reasonOf } from '../errors.js';
-import { NbdConnection } from './connection.js';
+import { type ExportAddress, NbdConnection } from './connection.js';
 import type { Export } from './handshake.js';
 import { ConnectionLost } from './pending.js';
 import type { Extent } from './pending.js';
@@ -32,7 +31,7 @@ const RECONNECT: BackoffPolicy = { baseMs: 20, capMs: 500 };
 const RESENDS = 3;
 
 export class NbdClient {
-  readonly #source: NbdSource;
+  readonly #address: ExportAddress;
   readonly #options: NbdClientOptions;
   readonly #connecting = new SingleFlight<'first' | 'more', NbdConnection>();
   #open: NbdConnection[] = [];
@@ -42,16 +41,16 @@ export class NbdClient {
   broken = false;
 
   /** Connects once, so that a server that is not there, or exports too little, fails the open and not a read. */
-  static async open(source: NbdSource, options: NbdClientOptions): Promise<NbdClient> {
-    const client = new NbdClient(source, options);
+  static async open(address: ExportAddress, options: NbdClientOptions): Promise<NbdClient> {
+    const client = new NbdClient(address, options);
     await client.#connect().catch((error: unknown) => {
       throw client.#away(error);
     });
     return client;
   }
 
-  private constructor(source: NbdSource, options: NbdClientOptions) {
-    this.#source = source;
+  private constructor(address: ExportAddress, options: NbdClientOptions) {
+    this.#address = address;
     this.#options = options;
     this.#wanted = options.connections;
   }
@@ -125,7 +124,7 @@ export class NbdClient {
   async #connect(): Promise<NbdConnection> {
     const { clock, requestMs } = this.#options;
     const handshakeMs = Math.min(HANDSHAKE_MS, requestMs);
-    const connection = await NbdConnection.open(this.#source, { clock, handshakeMs, requestMs });
+    const connection = await NbdConnection.open(this.#address, { clock, handshakeMs, requestMs });
     if (this.#closed) connection.close();
     else this.#open.push(connection);
     this.broken = false;
@@ -137,7 +136,7 @@ export class NbdClient {
     this.broken = true;
     return new CinderfsError(
       'read_failed',
-      `the NBD server at ${this.#source.socket} is away: ${reasonOf(error)}`,
+      `the NBD server at ${this.#address.socket} is away: ${reasonOf(error)}`,
       {
         cause: error,
       },

@@ -1,10 +1,9 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import type { NbdSource } from '../sources/source.js';
 import type { Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import { ByteQueue } from './byte-queue.js';
-import { negotiate } from './handshake.js';
+import { negotiate, wholeBlocks } from './handshake.js';
 import type { Export } from './handshake.js';
 import { ConnectionLost, Pending } from './pending.js';
 import type { Extent } from './pending.js';
@@ -12,21 +11,35 @@ import { COMMAND, encodeRequest } from './protocol.js';
 import { ReplyStream } from './reply-stream.js';
 import type { PendingTable } from './reply-stream.js';
 
+/** Where an export is: a unix socket of this host, and the export's name there. */
+export interface ExportAddress {
+  readonly socket: string;
+  readonly exportName: string;
+}
+
 export interface ConnectionOptions {
   readonly clock: Clock;
-  /** Milliseconds for the handshake. */
+  /** Milliseconds to connect and negotiate: a server may accept and then say nothing. */
   readonly handshakeMs: number;
-  /** Milliseconds a request may stay unanswered before the connection is given up with all its requests. */
-  readonly requestMs: number;
+  /**
+   * Milliseconds a request may stay unanswered before the connection is given up with all its requests; absent where
+   * every request has a deadline of its own, and the end of the connection means the end of the server.
+   */
+  readonly requestMs?: number | undefined;
 }
 
 const NOTHING = Buffer.alloc(0);
 
-/** One connection to an export, many requests in flight. Lost once it is lost: the client opens another. */
+/**
+ * One connection to an export, many requests in flight. Lost once it is lost: the client opens another. It keeps the
+ * process alive only while it waits for an answer.
+ */
 export class NbdConnection {
+  /** Settles when the connection has ended, by either side. Never rejects. */
+  readonly ended: Promise<void>;
   readonly #socket: Socket;
   readonly #clock: Clock;
-  readonly #requestMs: number;
+  readonly #requestMs: number | undefined;
   readonly #pending: PendingTable = new Map();
   readonly #replies = new ReplyStream(this.#pending);
   readonly #greeting = new ByteQueue();
@@ -34,15 +47,17 @@ export class NbdConnection {
   #lost: Error | undefined;
   #cookie = 0;
   #stopWatch: (() => void) | undefined;
+  #noteEnd: () => void = () => undefined;
 
   /** Connects and negotiates; `ConnectionLost` when nobody answers there, `read_failed` when the export is refused. */
-  static async open(source: NbdSource, options: ConnectionOptions): Promise<NbdConnection> {
-    const connection = new NbdConnection(source, options);
+  static async open(address: ExportAddress, options: ConnectionOptions): Promise<NbdConnection> {
+    const connection = new NbdConnection(address, options);
     const stop = options.clock.after(options.handshakeMs, () =>
       connection.#lose(new ConnectionLost(`no NBD handshake within ${options.handshakeMs} ms`)),
     );
     try {
-      connection.#agreed = await connection.#negotiate(source.exportName);
+      connection.#agreed = await connection.#negotiate(address.exportName);
+      connection.#socket.unref();
       return connection;
     } catch (error) {
       connection.#lose(new ConnectionLost('the NBD handshake failed'));
@@ -52,11 +67,12 @@ export class NbdConnection {
     }
   }
 
-  private constructor(source: NbdSource, { clock, requestMs }: ConnectionOptions) {
+  private constructor({ socket }: ExportAddress, { clock, requestMs }: ConnectionOptions) {
     this.#clock = clock;
     this.#requestMs = requestMs;
+    this.ended = new Promise((resolve) => (this.#noteEnd = resolve));
     this.#socket = connect({
-      path: source.socket,
+      path: socket,
       onread: { buffer: () => this.#nextTarget(), callback: (length, bytes) => this.#arrived(length, bytes) },
     });
     this.#socket.on('error', (error) => this.#lose(new ConnectionLost(reasonOf(error), { cause: error })));
@@ -84,6 +100,15 @@ export class NbdConnection {
     await this.#request(COMMAND.read, new Pending(offset, length, buffers, this.#clock.now()));
   }
 
+  /** Exactly [offset, offset + length), in memory of its own; whole blocks of the export are asked for. */
+  async readBytes(offset: number, length: number): Promise<Buffer> {
+    const { from, to } = wholeBlocks(this.export, offset, length);
+    if (from === to) return NOTHING;
+    const memory = Buffer.alloc(to - from);
+    await this.read(from, [memory]);
+    return memory.subarray(offset - from, offset - from + length);
+  }
+
   /** The states of a range, from `offset` on; they may end before or after `length`. */
   async blockStatus(offset: number, length: number): Promise<readonly Extent[]> {
     const pending = new Pending(offset, length, [], this.#clock.now());
@@ -102,7 +127,7 @@ export class NbdConnection {
   async #negotiate(exportName: string): Promise<Export> {
     const handshake = negotiate(exportName, { structured: true });
     for (let step = handshake.next(); ;) {
-      if (step.done === true) return step.value;
+      if (step.done === true) return this.#quiet(step.value);
       if (typeof step.value === 'number') step = handshake.next(await this.#greeting.take(step.value));
       else {
         this.#socket.write(step.value);
@@ -111,13 +136,24 @@ export class NbdConnection {
     }
   }
 
+  /** A server that goes on before it is asked would have its bytes taken for the answers to come. */
+  #quiet(agreed: Export): Export {
+    if (this.#greeting.left === 0) return agreed;
+    throw new CinderfsError('read_failed', 'the NBD server sent bytes that were not asked for');
+  }
+
   async #request(command: number, pending: Pending): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
     const cookie = this.#nextCookie();
     this.#pending.set(cookie, pending);
     this.#socket.write(encodeRequest({ command, cookie, offset: pending.offset, length: pending.length }));
+    this.#socket.ref();
     this.#watch();
-    await pending.answered;
+    try {
+      await pending.answered;
+    } finally {
+      if (this.#pending.size === 0) this.#socket.unref();
+    }
   }
 
   #nextCookie(): number {
@@ -147,24 +183,19 @@ export class NbdConnection {
 
   /** One timer for the oldest request: a server that has stopped (SIGSTOP, a dead backend) keeps no memory of ours. */
   #watch(): void {
-    if (this.#stopWatch !== undefined) return;
+    const ms = this.#requestMs;
     const [oldest] = this.#pending.values();
-    if (oldest === undefined) return;
-    const left = oldest.since + this.#requestMs - this.#clock.now();
-    this.#stopWatch = this.#clock.after(Math.max(1, left), () => {
+    if (ms === undefined || oldest === undefined || this.#stopWatch !== undefined) return;
+    this.#stopWatch = this.#clock.after(Math.max(1, oldest.since + ms - this.#clock.now()), () => {
       this.#stopWatch = undefined;
-      if (this.#pending.size > 0 && this.#oldestIsOverdue()) this.#lose(this.#unanswered());
+      if (this.#oldestIsOverdue(ms)) this.#lose(unanswered(ms));
       else this.#watch();
     });
   }
 
-  #oldestIsOverdue(): boolean {
+  #oldestIsOverdue(ms: number): boolean {
     const [oldest] = this.#pending.values();
-    return oldest !== undefined && this.#clock.now() - oldest.since >= this.#requestMs;
-  }
-
-  #unanswered(): CinderfsError {
-    return new CinderfsError('read_timeout', `the NBD server did not answer within ${this.#requestMs} ms`);
+    return oldest !== undefined && this.#clock.now() - oldest.since >= ms;
   }
 
   /** The first reason counts: it goes to everyone who waits and everyone who comes later. */
@@ -176,5 +207,10 @@ export class NbdConnection {
     this.#socket.destroy();
     for (const pending of this.#pending.values()) pending.abandon(error);
     this.#pending.clear();
+    this.#noteEnd();
   }
+}
+
+function unanswered(ms: number): CinderfsError {
+  return new CinderfsError('read_timeout', `the NBD server did not answer within ${ms} ms`);
 }

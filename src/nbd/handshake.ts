@@ -1,3 +1,4 @@
+import { alignDown, alignUp } from '../alignment.js';
 import { CinderfsError } from '../errors.js';
 import {
   FLAG_FIXED_NEWSTYLE,
@@ -31,6 +32,17 @@ export interface Export {
   readonly structured: boolean;
   /** Id of `base:allocation`; undefined when the server has no block status. */
   readonly allocationContext: number | undefined;
+}
+
+/** The smallest range that may be asked for and has [offset, offset + length) in it. `read_failed` behind the end. */
+export function wholeBlocks(
+  { size, minimumBlock }: Export,
+  offset: number,
+  length: number,
+): { readonly from: number; readonly to: number } {
+  const to = Math.min(alignUp(offset + length, minimumBlock), size);
+  if (to < offset + length) throw new CinderfsError('read_failed', `the NBD export ends at ${size}`);
+  return { from: alignDown(offset, minimumBlock), to };
 }
 
 export interface HandshakeOptions {
@@ -84,11 +96,11 @@ type Agreed = Pick<Export, 'size' | 'minimumBlock'>;
 /** NBD_OPT_GO; undefined when the server does not know it. */
 function* go(name: string): Handshake<Agreed | undefined> {
   yield encodeOption(OPTION.go, Buffer.concat([prefixed(name), uint16(1), uint16(INFO.blockSize)]));
-  let size = 0;
+  let size: number | undefined;
   let minimumBlock = 1;
   for (let replies = 0; replies < MAX_REPLIES; replies += 1) {
     const { type, data } = yield* optionReply(OPTION.go);
-    if (type === OPTION_REPLY.ack) return { size, minimumBlock: minimumOf(minimumBlock) };
+    if (type === OPTION_REPLY.ack) return { size: told(size, name), minimumBlock: minimumOf(minimumBlock) };
     if (type === OPTION_ERROR_UNSUPPORTED) return undefined;
     if (type >= OPTION_ERROR)
       throw refused(`refused export "${name}": ${data.toString() || `error ${type}`}`);
@@ -97,6 +109,11 @@ function* go(name: string): Handshake<Agreed | undefined> {
     if (info === INFO.blockSize) minimumBlock = whole(data, 6).readUInt32BE(2);
   }
   throw endless();
+}
+
+function told(size: number | undefined, name: string): number {
+  if (size === undefined) throw refused(`did not tell the size of export "${name}"`);
+  return size;
 }
 
 function minimumOf(bytes: number): number {

@@ -1,4 +1,4 @@
-import { alignDown } from '../sources/cache/blocks.js';
+import { alignDown } from '../alignment.js';
 import type { NbdClient } from './client.js';
 
 /** Bytes asked about in one request: the protocol has 32 bits for it. */

@@ -10,7 +10,7 @@ import type { Connector } from '../../src/attach/connectors/connector.js';
 import { NfsConnector } from '../../src/attach/connectors/nfs/nfs-connector.js';
 import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { Decoder } from '../../src/attach/connectors/qemu/decoder.js';
-import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
@@ -131,7 +131,8 @@ describe('decoding', { timeout: 300_000 }, () => {
         [servers[1], hostile],
       ] as const)
         await new QemuNbd(socket ?? '', image).start(undo);
-      const client = await NbdClient.connect(servers[0] ?? '', '', { clock: systemClock, ms: 10_000 });
+      const good = { kind: 'nbd', socket: servers[0] ?? '', exportName: '' } as const;
+      const client = await ServerLink.open(good, { clock: systemClock, ms: 10_000 });
       undo.after(() => client.close());
       const decoder = new Decoder({ clock: systemClock, startMs: 20_000, log: silentLog });
       const [socket, exportName] = [join(nbd, 'out.sock'), 'out'];
@@ -139,7 +140,10 @@ describe('decoding', { timeout: 300_000 }, () => {
       const raw = { kind: 'nbd', socket: servers[1] ?? '', exportName: '' } as const;
       try {
         const outcome = await decoder.start({ raw, client, socket, exportName }, never).then(async () => {
-          const reader = await NbdClient.connect(socket, exportName, { clock: systemClock, ms: 10_000 });
+          const reader = await ServerLink.open(
+            { kind: 'nbd', socket, exportName },
+            { clock: systemClock, ms: 10_000 },
+          );
           const seen = await reader.read(0, SECRET.length);
           reader.close();
           return seen.toString();

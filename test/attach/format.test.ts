@@ -11,7 +11,7 @@ import type { PoolOptions } from '../../src/attach/pool-options.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import type { ImageSpec } from '../../devcloud/image-spec.js';
 import type { Image } from '../../devcloud/model.js';
-import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { poolOnCloud } from './pool-on-cloud.js';
@@ -114,7 +114,7 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
 
 async function readAll(source: Source, size: number): Promise<Buffer> {
   if (source.kind === 'nbd') {
-    const client = await NbdClient.connect(source.socket, source.exportName, {
+    const client = await ServerLink.open(source, {
       clock: systemClock,
       ms: 10_000,
     });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import assert from 'node:assert/strict';
 import { systemClock } from '../../src/async/clock.js';
-import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { PLAIN } from '../fuzz/targets/nbd-answers.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
@@ -34,7 +34,10 @@ it('a server that sends what was not asked for is hung up on', async (t) => {
   server.listen(socket);
   await once(server, 'listening');
   undo.after(() => server.close());
-  const client = await NbdClient.connect(socket, '', { clock: systemClock, ms: 5_000 });
+  const client = await ServerLink.open(
+    { kind: 'nbd', socket, exportName: '' },
+    { clock: systemClock, ms: 5_000 },
+  );
   undo.after(() => client.close());
   const ended = client.ended.then(() => 'hung up on');
   const taken = new Promise((resolve) => {

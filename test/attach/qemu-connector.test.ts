@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { NbdClient } from '../../src/attach/connectors/qemu/nbd-client.js';
+import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { Source } from '../../src/sources/source.js';
@@ -199,7 +199,7 @@ describe('the qemu connector with a real qemu-nbd', () => {
 
 async function readAll(source: Source, size: number): Promise<Buffer> {
   assert.ok(source.kind === 'nbd');
-  const client = await NbdClient.connect(source.socket, source.exportName, {
+  const client = await ServerLink.open(source, {
     clock: systemClock,
     ms: 10_000,
   });

@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  alignDown,
-  alignUp,
-  blockLength,
-  blocksCovering,
-  coalesce,
-  slicesOf,
-} from '../../src/sources/cache/blocks.js';
+import { alignDown, alignUp } from '../../src/alignment.js';
+import { blockLength, blocksCovering, coalesce, slicesOf } from '../../src/sources/cache/blocks.js';
 
 const DATA = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 const offset = fc.integer({ min: 0, max: 2 ** 53 - 2 ** 40 });

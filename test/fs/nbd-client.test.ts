@@ -38,7 +38,7 @@ async function setup(
   const server = await FakeNbdServer.listen({ socket, data: DATA, ...serverOptions });
   undo.after(() => server.close());
   const client = await NbdClient.open(
-    { kind: 'nbd', socket, exportName: '' },
+    { socket, exportName: '' },
     { clock: systemClock, requestMs: 5000, connections: 4, ...clientOptions },
   );
   undo.after(() => client.close());
@@ -147,7 +147,7 @@ describe('the NBD client', () => {
   it('fails to open at once where nobody listens', async (t) => {
     const socket = path.join(await temporaryFolder(t), 'nbd.sock');
     const options = { clock: systemClock, requestMs: 5000, connections: 4 };
-    const opening = NbdClient.open({ kind: 'nbd', socket, exportName: '' }, options);
+    const opening = NbdClient.open({ socket, exportName: '' }, options);
     await assert.rejects(opening, failure('read_failed', /ENOENT/));
   });
 

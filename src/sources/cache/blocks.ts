@@ -14,14 +14,6 @@ export interface BlockSlice {
   readonly end: number;
 }
 
-export function alignDown(offset: number, alignment: number): number {
-  return offset - (offset % alignment);
-}
-
-export function alignUp(offset: number, alignment: number): number {
-  return alignDown(offset + alignment - 1, alignment);
-}
-
 /** The blocks that hold any of [offset, offset + length). `length` > 0. */
 export function blocksCovering(offset: number, length: number, blockSize: number): BlockRun {
   const first = Math.floor(offset / blockSize);

@@ -1,7 +1,8 @@
 /** Reads an image that no page cache of the host keeps: through the block cache, ahead of sequential readers, in pieces for random ones. */
 import { CinderfsError } from '../../errors.js';
 import type { BlockCache, BlockSource } from './block-cache.js';
-import { alignDown, alignUp, blockLength, blocksCovering } from './blocks.js';
+import { alignDown, alignUp } from '../../alignment.js';
+import { blockLength, blocksCovering } from './blocks.js';
 import { PieceCounter } from './piece-counter.js';
 import type { Cursor, SourceReader } from '../reader.js';
 import { Sequence } from './sequence.js';

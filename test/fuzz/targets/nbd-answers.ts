@@ -1,6 +1,7 @@
 import {
   NBD_MAGIC,
   OPTION,
+  OPTION_ERROR_UNSUPPORTED,
   OPTION_REPLY,
   REPLY_MAGIC,
   STRUCTURED_REPLY_MAGIC,
@@ -45,10 +46,20 @@ export function handshake(structured: boolean): Buffer {
   ]);
 }
 
-/** To a client that asks for the export alone. */
+const NO_STRUCTURED_REPLIES = reply(OPTION.structuredReply, OPTION_ERROR_UNSUPPORTED);
+
+/** Of a server that knows neither structured replies nor block sizes. */
 export const PLAIN = Buffer.concat([
   GREETING,
+  NO_STRUCTURED_REPLIES,
   reply(OPTION.go, OPTION_REPLY.info, exported(SIZE)),
+  reply(OPTION.go, OPTION_REPLY.ack),
+]);
+
+/** Of a server that acknowledges an export and says nothing of it. */
+export const WITHOUT_SIZE = Buffer.concat([
+  GREETING,
+  NO_STRUCTURED_REPLIES,
   reply(OPTION.go, OPTION_REPLY.ack),
 ]);
 
@@ -58,7 +69,7 @@ export const OLD = Buffer.concat([NBD_MAGIC, uint16(2), uint64(SIZE), uint16(1)]
 /** Refused, with words. */
 export const REFUSED = Buffer.concat([
   GREETING,
-  reply(OPTION.structuredReply, 2 ** 31 + 1),
+  NO_STRUCTURED_REPLIES,
   reply(OPTION.go, 2 ** 31 + 6, Buffer.from('no such export')),
 ]);
 

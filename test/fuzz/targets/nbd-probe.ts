@@ -2,53 +2,80 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { NbdClient } from '../../../src/attach/connectors/qemu/nbd-client.js';
+import { type Patience, ServerLink } from '../../../src/attach/connectors/qemu/server-link.js';
+import { withDeadline } from '../../../src/async/deadline.js';
+import { CinderfsError } from '../../../src/errors.js';
 import { fastClock } from '../../fakes/fast-clock.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';
+import { SEPARATOR } from '../edit.js';
 import { attemptLater, type Run, type Target } from '../target.js';
-import { PLAIN, REFUSED, simple, SIZE } from './nbd-answers.js';
+import { chunk, data, handshake, PLAIN, REFUSED, simple, SIZE } from './nbd-answers.js';
+import { converse, inTurns, turnsOf } from './nbd-turns.js';
 
-/** Whatever an NBD server answers to the client that proves what is connected. */
+/** Reads that the probe makes: in the middle of a block, and the end of the export. */
+const READS = [
+  [SIZE - 612, 512],
+  [SIZE - 100, 100],
+] as const;
+
+/** Whatever an NBD server answers to the connection that proves what is connected. */
 export const nbdProbe: Target = {
   name: 'nbd-probe',
   seeds: [
-    Buffer.concat([PLAIN, simple(0, Buffer.alloc(512, 1)), simple(0, Buffer.alloc(100, 2))]),
-    Buffer.concat([PLAIN, simple(0, Buffer.alloc(0), 5), simple(0, Buffer.alloc(100, 2))]),
+    inTurns(PLAIN, simple(1, Buffer.alloc(512, 1)), simple(2, Buffer.alloc(100, 2))),
+    inTurns(PLAIN, simple(1, Buffer.alloc(0), 5), simple(2, Buffer.alloc(100, 2))),
+    inTurns(handshake(true), chunk(1, 1, 1, data(SIZE - 1024, 1024)), chunk(2, 1, 1, data(SIZE - 512, 512))),
+    inTurns(PLAIN, Buffer.alloc(0)),
     REFUSED,
   ],
+  words: [SEPARATOR],
   open,
 };
 
 async function open(undo: Undo): Promise<Run> {
   const socket = path.join(await temporaryFolder(undo), 'nbd.sock');
-  const patience = { clock: fastClock(100), ms: 10_000 };
+  const patience: Patience = { clock: fastClock(1000), ms: 10_000 };
   const peers = new Set<Socket>();
   let answers = Buffer.alloc(0);
   const server = createServer((peer) => {
     peers.add(peer);
     peer.on('error', () => undefined).on('close', () => peers.delete(peer));
-    peer.resume().end(answers);
+    converse(peer, turnsOf(answers));
   });
   server.listen(socket);
   await once(server, 'listening');
   undo.after(() => new Promise((resolve) => server.close(resolve)));
   return async (input) => {
     answers = Buffer.from(input);
-    const client = await attemptLater(() => NbdClient.connect(socket, '', patience));
+    const source = { kind: 'nbd', socket, exportName: '' } as const;
+    const link = await failing(() => ServerLink.open(source, patience));
     try {
-      if (client !== undefined && !(client.size >= 0 && client.size <= 2 ** 64))
-        throw new Error(`${client.size} bytes`);
-      for (const length of [512, 100]) {
-        const bytes =
-          client === undefined ? undefined : await attemptLater(() => client.read(SIZE - length, length));
-        if (bytes !== undefined && bytes.length !== length)
-          throw new Error(`${bytes.length} bytes, not ${length}`);
-      }
+      if (link !== undefined) await use(link, patience);
     } finally {
-      client?.close();
-      await client?.ended;
+      link?.close();
+      await link?.ended;
       while (peers.size > 0) await turn();
     }
   };
+}
+
+async function use(link: ServerLink, { clock, ms }: Patience): Promise<void> {
+  if (!(link.size >= 0 && link.size <= 2 ** 64)) throw new Error(`${link.size} bytes`);
+  for (const [offset, length] of READS) {
+    const onTimeout = (): CinderfsError => new CinderfsError('connector_failed', 'no answer in time');
+    const bytes = await failing(() => withDeadline(link.read(offset, length), { clock, ms, onTimeout }));
+    if (bytes !== undefined && bytes.length !== length)
+      throw new Error(`${bytes.length} bytes, not ${length}`);
+  }
+}
+
+/** Whatever goes wrong here is a failure of the connector, and of no reader. */
+function failing<T>(work: () => Promise<T>): Promise<T | undefined> {
+  return attemptLater(() =>
+    work().catch((error: unknown) => {
+      if (CinderfsError.is(error) && error.code === 'connector_failed') throw error;
+      throw new Error('no failure of the connector', { cause: error });
+    }),
+  );
 }

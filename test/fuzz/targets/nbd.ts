@@ -10,9 +10,9 @@ import type { Undo } from '../../support/undo.js';
 import { SEPARATOR } from '../edit.js';
 import { attemptLater, type Run, type Target } from '../target.js';
 import { chunk, data, extents, handshake, hole, OLD, REFUSED, simple, SIZE } from './nbd-answers.js';
+import { converse, inTurns, turnsOf } from './nbd-turns.js';
 
 const READ = 8192;
-const REQUEST = Buffer.from('25609513', 'hex');
 /** Questions that one seek may ask of a server that says little at a time. */
 const MOST_QUESTIONS = 10_000;
 
@@ -60,7 +60,7 @@ async function open(undo: Undo): Promise<Run> {
   return async (input) => {
     answers = Buffer.from(input);
     const options = { clock, requestMs: 5_000, connections: 1 };
-    const client = await attemptLater(() => NbdClient.open({ kind: 'nbd', socket, exportName: '' }, options));
+    const client = await attemptLater(() => NbdClient.open({ socket, exportName: '' }, options));
     try {
       if (client !== undefined) await use(client);
     } finally {
@@ -68,31 +68,6 @@ async function open(undo: Undo): Promise<Run> {
       while (peers.size > 0) await turn();
     }
   };
-}
-
-function inTurns(...turns: readonly Buffer[]): Buffer {
-  const separator = Buffer.from(SEPARATOR);
-  return Buffer.concat(turns.flatMap((bytes, at) => (at === 0 ? [bytes] : [separator, bytes])));
-}
-
-function turnsOf(answers: Buffer): Buffer[] {
-  return answers
-    .toString('latin1')
-    .split(SEPARATOR)
-    .map((turn) => Buffer.from(turn, 'latin1'));
-}
-
-/** Says its first turn at once, and the next at every request; hangs up after its last one. */
-function converse(peer: Socket, turns: Buffer[]): void {
-  const say = (): void => {
-    const bytes = turns.shift() ?? Buffer.alloc(0);
-    if (turns.length === 0) peer.end(bytes);
-    else peer.write(bytes);
-  };
-  say();
-  peer.on('data', (chunk) => {
-    for (let at = chunk.indexOf(REQUEST); at !== -1; at = chunk.indexOf(REQUEST, at + 1)) say();
-  });
 }
 
 async function use(client: NbdClient): Promise<void> {

@@ -8,15 +8,15 @@ import { withDeadline } from '../../../async/deadline.js';
 import { CinderfsError } from '../../../errors.js';
 import type { NbdSource } from '../../../sources/source.js';
 import { type CellOptions, CellServers } from './cell-server.js';
-import type { NbdClient } from './nbd-client.js';
 import { HEAD_BYTES, judgeQcow2 } from './qcow2-header.js';
+import type { ServerLink } from './server-link.js';
 
 /** What is decoded, and where to. */
 export interface Decoding {
   /** An export of the undecoded bytes, on a socket next to `socket`. */
   readonly raw: NbdSource;
   /** Reads that export, too. */
-  readonly client: NbdClient;
+  readonly client: ServerLink;
   /** Of the export to be made, in a directory of this process alone. */
   readonly socket: string;
   readonly exportName: string;

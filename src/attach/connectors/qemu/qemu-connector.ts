@@ -11,9 +11,9 @@ import type { NbdSource } from '../../../sources/source.js';
 import { formatOf } from '../volume-format.js';
 import { type CellServer, CellServers } from './cell-server.js';
 import { Decoder } from './decoder.js';
-import { NbdClient } from './nbd-client.js';
 import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
 import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
+import { ServerLink } from './server-link.js';
 
 export interface QemuOptions extends QemuHost {
   /** Holds sockets, pid files, logs and, while a server starts, secrets; on a tmpfs, for this mount alone. */
@@ -33,7 +33,7 @@ const HELLO_MS = 10_000;
 
 /** Our own connections to the servers of a volume: they prove, and notice the end of each server. */
 interface Links {
-  readonly clients: readonly NbdClient[];
+  readonly clients: readonly ServerLink[];
   readonly lost: AbortController;
 }
 
@@ -201,9 +201,9 @@ export class QemuConnector implements Connector {
     links.lost.abort(new CinderfsError('connector_failed', `qemu-nbd (process ${pids}) ended unexpectedly`));
   }
 
-  #hello({ socket, exportName }: NbdSource): Promise<NbdClient> {
+  #hello(source: NbdSource): Promise<ServerLink> {
     const { clock, startMs } = this.#options;
-    return NbdClient.connect(socket, exportName, { clock, ms: Math.min(HELLO_MS, startMs) });
+    return ServerLink.open(source, { clock, ms: Math.min(HELLO_MS, startMs) });
   }
 
   /** Of the undecoded volume at `socket`, in a cell or not. */
