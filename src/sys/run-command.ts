@@ -52,13 +52,18 @@ export async function run(command: Command, options: RunOptions): Promise<string
   });
 }
 
-/** Starts a command that goes on running, its stderr in the file `stderr`. It outlives this process. */
-export async function start(command: Command, stderr: string): Promise<Started> {
+/** The descriptor of a started command that it inherits from us, by the name under which it can open it. */
+export const INHERITED = '/proc/self/fd/3';
+
+/**
+ * Starts a command that goes on running, its stderr in the file `stderr`. It outlives this process. `inherits`: a
+ * descriptor of ours, which it has as INHERITED.
+ */
+export async function start(command: Command, stderr: string, inherits?: number): Promise<Started> {
   const path = await lookUp(command);
   const child = execa(path, command.args, {
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: { file: stderr },
+    // The types of execa know descriptors up to 9; its code hands every number to spawn().
+    stdio: ['ignore', 'ignore', { file: stderr }, ...(inherits === undefined ? [] : [inherits as 3])],
     buffer: false,
     reject: false,
     detached: true,

@@ -1,11 +1,13 @@
 /** What Cinder, a filer or a local user may name, and what root does not read for them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { systemClock } from '../../src/async/clock.js';
 import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
 import { qemuBlocks } from '../../src/attach/connectors/qemu/qemu-block.js';
+import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { openFileReader } from '../../src/sources/file/file-reader.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -93,17 +95,63 @@ describe('a path that Cinder names, for qemu-nbd', { timeout: 60_000 }, () => {
   it('is refused as it is for ourselves: auto would take it next', async (test) => {
     const { volumes, secret } = await scene(test);
     const host = { initiator: 'iqn.x', cephDirectory: volumes, localDirectories: [volumes] };
+    const opened = async (info: ConnectionInfo): Promise<string | undefined> => {
+      const [block] = await qemuBlocks(info, host);
+      const file = await block?.open?.();
+      const text = await file?.readFile('utf8');
+      await file?.close();
+      return text;
+    };
     await symlink(secret, join(volumes, 'link'));
     execFileSync('mkfifo', [join(volumes, 'fifo')]);
     for (const path of [secret, join(volumes, 'link'), join(volumes, 'fifo'), '/dev/zero', '/etc/passwd'])
       for (const format of ['raw', 'qcow2'])
-        await assert.rejects(
-          qemuBlocks({ ...local(path), format }, host),
-          { code: 'connector_failed' },
-          path,
-        );
-    assert.equal((await qemuBlocks(local(join(volumes, 'volume')), host)).length, 1);
+        await assert.rejects(opened({ ...local(path), format }), { code: 'connector_failed' }, path);
+    assert.equal(await opened(local(join(volumes, 'volume'))), 'a volume');
   });
+});
+
+/** The first 8 bytes of what qemu-nbd exports of `path`. `before`: a shell command that runs before qemu-nbd. */
+async function exported(undo: Undo, path: string, before = ':'): Promise<string> {
+  const folder = await temporaryFolder(undo);
+  const [program, directory] = [join(folder, 'qemu-nbd'), join(folder, 'nbd')];
+  await writeFile(program, `#!/bin/sh\n${before}\nexec qemu-nbd "$@"\n`, { mode: 0o755 });
+  const alive = setInterval(() => undefined, 60_000);
+  undo.after(() => clearInterval(alive));
+  const connector = new QemuConnector({
+    directory,
+    initiator: '',
+    cephDirectory: folder,
+    localDirectories: path.startsWith('/dev/') ? [] : [dirname(path)],
+    clock: systemClock,
+    startMs: 20_000,
+    program,
+  });
+  const request = { volumeId: '1e035fa6-7d97-400f-aa2d-cea1d44e4461', info: local(path), signal };
+  const plan = connector.plan(request);
+  undo.after(() => connector.disconnect(plan));
+  const { read, host } = await connector.connect(request, plan);
+  const seen = (await read(0, 8)).toString();
+  await connector.disconnect(host);
+  assert.deepEqual(await readdir(directory), []);
+  return seen;
+}
+
+describe('a file that is swapped between its check and the open of qemu-nbd', { timeout: 60_000 }, () => {
+  const swaps: Record<string, (secret: string, volume: string) => string> = {
+    'a link': (secret, volume) => `ln -sfn '${secret}' '${volume}'`,
+    'another file': (secret, volume) => `mv -f '${secret}' '${volume}'`,
+    nothing: (_, volume) => `rm '${volume}'`,
+  };
+  for (const [what, swap] of Object.entries(swaps))
+    it(`is read as it was checked, though ${what} has its name`, async (test) => {
+      const undo = new Undo(test);
+      const { volumes, secret } = await scene(undo);
+      const volume = join(volumes, 'volume');
+      await writeFile(volume, Buffer.alloc(4096, 'a volume'));
+      await writeFile(secret, Buffer.alloc(4096, SECRET), { mode: 0o600 });
+      assert.equal(await exported(undo, volume, swap(secret, volume)), 'a volume');
+    });
 });
 
 describe('a disk that Cinder names', { skip: root ? false : 'only root has disks', timeout: 60_000 }, () => {
@@ -125,6 +173,11 @@ describe('a disk that Cinder names', { skip: root ? false : 'only root has disks
     assert.equal((await read(4096, 4)).toString(), 'disk');
     assert.equal(await size(), 8 * 2 ** 20);
     assert.ok((await connector.adopt({ path: loop })) !== undefined);
+  });
+
+  it('is exported by qemu-nbd as well', async (test) => {
+    const undo = new Undo(test);
+    assert.equal(await exported(undo, await disk(undo)), 'diskdisk');
   });
 
   it('is refused where it is mounted', async (test) => {

@@ -1,5 +1,5 @@
 import { type BigIntStats, constants } from 'node:fs';
-import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { sleep, systemClock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import { deviceNumber } from '../../../sys/device-number.js';
@@ -11,9 +11,10 @@ const PAUSE_MS = 20;
 
 /**
  * Resolves where `path` names a block device that this host does not use itself: it is not mounted, not swap, no part of
- * a map, an array or a volume group, and none of its partitions is. `connector_failed` otherwise.
+ * a map, an array or a volume group, and none of its partitions is. Answers with its device number. `connector_failed`
+ * otherwise.
  */
-export async function requireFreeDisk(path: string): Promise<void> {
+export async function requireFreeDisk(path: string): Promise<bigint> {
   const disk = await realpath(path).catch((cause: unknown) => {
     throw refused(path, reasonOf(cause), cause);
   });
@@ -24,6 +25,19 @@ export async function requireFreeDisk(path: string): Promise<void> {
     throw refused(path, 'it is no block device of this host');
   const user = await userOf(disk, found);
   if (user !== undefined) throw refused(path, `this host uses it itself: ${user}`);
+  return found.rdev;
+}
+
+/** Opens the disk that was checked, for reading, as requireFreeDisk() does. The caller closes it. */
+export async function openFreeDisk(path: string): Promise<FileHandle> {
+  const rdev = await requireFreeDisk(path);
+  const disk = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
+    throw refused(path, reasonOf(cause), cause);
+  });
+  const found = await disk.stat({ bigint: true });
+  if (found.isBlockDevice() && found.rdev === rdev) return disk;
+  await disk.close();
+  throw refused(path, 'it is another one than the one that was checked');
 }
 
 async function userOf(disk: string, { rdev }: BigIntStats): Promise<string | undefined> {

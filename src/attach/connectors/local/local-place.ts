@@ -1,5 +1,7 @@
-import { CinderfsError } from '../../../errors.js';
-import { requireFreeDisk } from './host-disk.js';
+import type { FileHandle } from 'node:fs/promises';
+import { CinderfsError, reasonOf } from '../../../errors.js';
+import { openNamed } from '../../../sys/beneath.js';
+import { openFreeDisk, requireFreeDisk } from './host-disk.js';
 
 /** Where a volume is on this host: a disk, or a regular file below a directory. */
 export interface LocalPlace {
@@ -25,5 +27,13 @@ export async function localPlaceOf(path: string, directories: readonly string[])
     path,
     remedy:
       'If Cinder keeps volumes as files of this host there, name the directory in local_directories; else look for who changed what Cinder says.',
+  });
+}
+
+/** Opens it for reading, once it is what localPlaceOf() says. `connector_failed` otherwise. */
+export async function openPlace({ path, beneath }: LocalPlace): Promise<FileHandle> {
+  if (beneath === undefined) return openFreeDisk(path);
+  return openNamed({ path, beneath }).catch((cause: unknown) => {
+    throw new CinderfsError('connector_failed', `cannot read ${path}: ${reasonOf(cause)}`, { path, cause });
   });
 }

@@ -19,6 +19,8 @@ export interface NbdProcess {
   readonly log: string;
   /** It writes a line there once it listens. */
   readonly readyFile: string;
+  /** A descriptor of ours that it gets (INHERITED). */
+  readonly inherits?: number | undefined;
 }
 
 export interface Patience {
@@ -32,12 +34,12 @@ export interface Patience {
  * what it said last, once it has ended.
  */
 export async function startServer(
-  { command, log, readyFile }: NbdProcess,
+  { command, log, readyFile, inherits }: NbdProcess,
   patience: Patience,
 ): Promise<number> {
   const ready = awaitFile(readyFile);
   try {
-    const server = await start(command, log);
+    const server = await start(command, log, inherits);
     await withDeadline(Promise.race([ready.seen, failureOf(server, log)]), {
       ...patience,
       onTimeout: () => new CinderfsError('connector_failed', 'qemu-nbd does not reach the volume in time'),

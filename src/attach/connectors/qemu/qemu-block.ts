@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { CinderfsError, reasonOf } from '../../../errors.js';
-import { statBeneath } from '../../../sys/beneath.js';
-import { localPlaceOf } from '../local/local-place.js';
+import { CinderfsError } from '../../../errors.js';
+import { INHERITED } from '../../../sys/run-command.js';
+import { localPlaceOf, openPlace } from '../local/local-place.js';
 import type { ConnectionInfo } from '../../../cinder/types.js';
 import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
@@ -15,6 +15,8 @@ export interface QemuBlock {
   readonly secret?: { readonly value: string; readonly format: 'raw' | 'base64' } | undefined;
   /** It needs no file of this host and no right: the network alone. */
   readonly rootless?: boolean | undefined;
+  /** Opens what `options` call INHERITED; rejects with `connector_failed`. The caller closes it. */
+  readonly open?: (() => Promise<FileHandle>) | undefined;
 }
 
 /** What this host contributes. */
@@ -54,10 +56,9 @@ export async function qemuBlocks(info: ConnectionInfo, host: QemuHost): Promise<
       `the qemu connector does not speak ${info.driver_volume_type}`,
     );
   formatOf(info);
-  return (await reader(info, host)).map(({ options, secret, rootless }) => ({
+  return (await reader(info, host)).map(({ options, ...more }) => ({
+    ...more,
     options: { driver: 'raw', 'read-only': true, file: { ...options, 'read-only': true } },
-    secret,
-    rootless,
   }));
 }
 
@@ -123,12 +124,10 @@ async function localBlocks(
   const named = absolutePath(info.device_path, 'device_path');
   const share = shareMounts === undefined ? undefined : shareAbove(named, shareMounts);
   const directories = share === undefined ? localDirectories : [share];
-  const { path: filename, beneath } = await localPlaceOf(named, directories);
-  if (beneath === undefined) return [{ options: { driver: 'host_device', filename } }];
-  await statBeneath(beneath, filename).catch((cause: unknown) => {
-    throw new CinderfsError('connector_failed', `cannot read ${filename}: ${reasonOf(cause)}`, { cause });
-  });
-  return [{ options: { driver: 'file', filename } }];
+  const place = await localPlaceOf(named, directories);
+  const driver = place.beneath === undefined ? 'host_device' : 'file';
+  // By its descriptor: the name may lead elsewhere by the time QEMU opens it.
+  return [{ options: { driver, filename: INHERITED }, open: () => openPlace(place) }];
 }
 
 /** The mount in `directory` that the path is in. */

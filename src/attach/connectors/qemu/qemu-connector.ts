@@ -1,4 +1,4 @@
-import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chown, type FileHandle, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError } from '../../../errors.js';
@@ -156,12 +156,15 @@ export class QemuConnector implements Connector {
     const { clock, startMs: ms } = this.#options;
     if (block.rootless === true && process.getuid?.() === 0 && (await this.#cells.possible()))
       return this.#cells.start(cellServer(block, socket, exportName), signal);
+    let opened: FileHandle | undefined;
     try {
       if (block.secret !== undefined) await writeFile(secret, block.secret.value, { mode: 0o600 });
       const args = argumentsFor(block, socket, exportName);
       const command = { program: this.#program, args, package: PACKAGE };
-      return await startServer({ command, log, readyFile }, { clock, ms, signal });
+      opened = await block.open?.();
+      return await startServer({ command, log, readyFile, inherits: opened?.fd }, { clock, ms, signal });
     } finally {
+      await opened?.close();
       // QEMU read it while it opened the volume; nothing else needs it.
       await rm(secret, { force: true });
     }
