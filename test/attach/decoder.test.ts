@@ -1,7 +1,6 @@
 /** Nothing that a volume's bytes say leads to another file, through any connector that decodes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -16,6 +15,7 @@ import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { QemuNbd } from '../support/qemu-nbd.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { HOSTILE, SECRET } from './crafted-qcow2.js';
@@ -33,7 +33,7 @@ describe('decoding', { timeout: 300_000 }, () => {
   let share = '';
   let secret = '';
   let connectors: Readonly<Record<'qemu' | 'nfs', Connector>>;
-  const bytes = randomBytes(3 * MiB + 512);
+  const bytes = someBytes(3 * MiB + 512);
 
   before(async () => {
     folder = await temporaryFolder(test);

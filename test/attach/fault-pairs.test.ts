@@ -18,10 +18,11 @@ import type { FaultSpec } from '../../devcloud/faults.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { fastClock } from '../fakes/fast-clock.js';
-import { Random } from '../soak/random.js';
+import { Random } from '../support/random.js';
+import { seedFor } from '../support/seeds.js';
 
 const PAIRS = process.env.CINDERFS_FAULT_PAIRS ?? '120';
-const SEED = Number(process.env.CINDERFS_FAULT_SEED ?? 1);
+const SEED = seedFor(1);
 /** Cases at a time, each on a cloud of its own: most of the time they wait for a deadline. */
 const CLOUDS = 12;
 /** A deadline of 90 s is over in 4.5 s. */

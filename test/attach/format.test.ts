@@ -1,7 +1,7 @@
 /** Whatever format a volume is in and whatever is inside of it: what is served has the hash that Glance has. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -12,6 +12,7 @@ import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import type { ImageSpec } from '../../devcloud/image-spec.js';
 import type { Image } from '../../devcloud/model.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { poolOnCloud } from './pool-on-cloud.js';
@@ -34,8 +35,8 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
     test.after(() => clearInterval(alive));
     cloud = await startDevcloud({ dir: join(directory, 'cloud') });
     test.after(() => cloud.close());
-    await writeFile(join(directory, 'raw'), randomBytes(3 * MiB + 17));
-    await writeFile(join(directory, 'disk'), randomBytes(3 * MiB));
+    await writeFile(join(directory, 'raw'), someBytes(3 * MiB + 17));
+    await writeFile(join(directory, 'disk'), someBytes(3 * MiB));
     const image = (): string => join(directory, 'qcow2 of 3 MiB');
     execFileSync('qemu-img', ['convert', '-O', 'qcow2', join(directory, 'disk'), image()]);
     execFileSync('qemu-img', ['convert', '-O', 'qcow2', image(), join(directory, 'qcow2 of 1 GiB')]);

@@ -1,7 +1,6 @@
 /** iSCSI by QEMU's own initiator needs nothing of this host but its network, and gets nothing else. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
@@ -11,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import { eventually } from '../support/eventually.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 
@@ -22,7 +22,7 @@ const able = process.getuid?.() === 0 && existsSync('/usr/sbin/tgtd');
 
 describe('an iSCSI volume', { skip: able ? false : 'needs root and tgtd', timeout: 120_000 }, () => {
   const test = new Undo({ after: (run) => after(run) });
-  const bytes = randomBytes(2 * MiB);
+  const bytes = someBytes(2 * MiB);
   let folder = '';
   let portal = '';
 

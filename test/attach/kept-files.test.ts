@@ -11,6 +11,7 @@ import { RecordStore } from '../../src/attach/journal/record-store.js';
 import { ImageFile } from '../../src/daemon/image-file.js';
 import { silentLog } from '../../src/log.js';
 import { fakeImage } from '../fakes/fs-catalog.js';
+import { assertProperty } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const KEY = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';
@@ -105,7 +106,7 @@ describe('a record of the journal', () => {
       assert.ok(STEPS.includes(record.step) && record.before.every((one) => typeof one === 'string'));
       assert.equal(typeof record.imageName, 'string');
     };
-    await fc.assert(fc.asyncProperty(fc.oneof({ weight: 9, arbitrary: bytes(RECORD) }, odd), run), {
+    await assertProperty(fc.asyncProperty(fc.oneof({ weight: 9, arbitrary: bytes(RECORD) }, odd), run), {
       numRuns: 300,
     });
     await run(Buffer.from(JSON.stringify(RECORD)));
@@ -129,7 +130,7 @@ describe('the list of images that a mount has shown', () => {
         assert.ok(!Number.isNaN(image.updatedAt.getTime()));
       }
     };
-    fc.assert(fc.property(fc.oneof(bytes(whole), changed), run), { numRuns: 300 });
+    assertProperty(fc.property(fc.oneof(bytes(whole), changed), run), { numRuns: 300 });
     for (const what of ['directory', 'link'] as const) {
       run(what);
       assert.equal(list.read(), undefined);

@@ -26,6 +26,7 @@ import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
 import { startTimeOf } from '../../src/sys/processes.js';
 import { CinderfsError } from '../../src/errors.js';
 import { lockByCommand, lockFile, unlockFile } from '../../src/sys/file-lock.js';
+import { assertProperty } from '../support/seeds.js';
 import { Undo } from '../support/undo.js';
 
 let directory = '';
@@ -225,7 +226,7 @@ describe('the note of who owns a state directory', () => {
       fc.constant('x'.repeat(2 ** 22)),
       fc.constant(`{"pid":1,"startTime":"","mountpoint":"/x\\u001b[31mHACKED\\n"}`),
     );
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(text, async (said) => {
         await writeFile(note(), said);
         const error: unknown = await take(join(directory, 'state'), '/other').catch(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { access, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes.
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
+import { someBytes } from '../support/seeds.js';
 
 const VOLUME = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';
 const MiB = 1024 * 1024;
@@ -29,7 +30,7 @@ const onDisk = (
 describe('the qemu connector with a real qemu-nbd', () => {
   let directory = '';
   let connector: QemuConnector;
-  const bytes = randomBytes(3 * MiB + 512);
+  const bytes = someBytes(3 * MiB + 512);
   const never = new AbortController().signal;
 
   const make = (program?: string): QemuConnector =>

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
@@ -11,6 +10,7 @@ import type { ConnectionInfo } from '../../src/cinder/types.js';
 import { CinderfsError } from '../../src/errors.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 import { ManualClock, settle } from '../fakes/manual-clock.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const VOLUME = '5a44472b-5116-4c68-8fe4-3e0a165dcb41';
@@ -35,7 +35,7 @@ const INFO: ConnectionInfo = {
 const ASK_MS = 10_000;
 
 describe('the rbd connector', () => {
-  const bytes = randomBytes(5_000);
+  const bytes = someBytes(5_000);
   const never = new AbortController().signal;
   let ceph: FakeCeph;
   let images: RbdImages;

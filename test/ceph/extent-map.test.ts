@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ExtentMap } from '../../src/ceph/extent-map.js';
 import type { Extent } from '../../src/ceph/library.js';
+import { assertProperty } from '../support/seeds.js';
 
 const OBJECT = 2 ** 32;
 const OBJECTS = 12;
@@ -23,7 +24,7 @@ describe('where an RBD image has data', () => {
     const where = fc.integer({ min: 0, max: OBJECTS - 1 });
     const within = fc.constantFrom(0, 1, OBJECT / 2, OBJECT - 6);
     const whence = fc.constantFrom('data' as const, 'hole' as const);
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(objects, where, within, whence, async (exists, index, rest, wanted) => {
         const map = new ExtentMap(SIZE, (offset, length) =>
           Promise.resolve(answerOf(exists, offset, length)),

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, it } from 'node:test';
 import type { RbdAddress } from '../../src/ceph/address.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
 import { CinderfsError } from '../../src/errors.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 import { settle } from '../fakes/manual-clock.js';
+import { someBytes } from '../support/seeds.js';
 
 const ADDRESS: RbdAddress = { cluster: 'ceph', user: 'cinder', pool: 'volumes', image: 'volume-1' };
 const OTHER: RbdAddress = { ...ADDRESS, image: 'volume-2' };
 
 describe('the RBD images of a process', () => {
-  const bytes = randomBytes(10_000);
+  const bytes = someBytes(10_000);
   let ceph: FakeCeph;
   let images: RbdImages;
 

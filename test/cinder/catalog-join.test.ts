@@ -6,6 +6,7 @@ import { imageOf, type ListedImage } from '../../src/cinder/glance/images.js';
 import { parseLocation } from '../../src/cinder/glance/location.js';
 import type { Volume } from '../../src/cinder/types.js';
 import { volumeOf } from '../../src/cinder/volumes/volumes.js';
+import { assertProperty } from '../support/seeds.js';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
 const IMAGE = uuid(1);
@@ -188,7 +189,7 @@ describe('listings that nobody promised to be well-formed', () => {
   it('never crash the join, and what is joined is sound', () => {
     const goodImage = { id: IMAGE, status: 'active', size: 5, updated_at: '2026-01-01T00:00:00Z' };
     const goodVolume = { id: A, status: 'available', size: 1, metadata: { glance_image_id: IMAGE } };
-    fc.assert(
+    assertProperty(
       fc.property(
         fc.array(fc.oneof(junk, spoiled(goodImage))),
         fc.array(fc.oneof(junk, spoiled(goodVolume))),

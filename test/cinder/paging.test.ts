@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { allPages, type Listed, type ListingLimits, type Page } from '../../src/cinder/http/paging.js';
 import { CinderfsError } from '../../src/errors.js';
+import { assertProperty } from '../support/seeds.js';
 
 interface Item {
   readonly id: string;
@@ -59,7 +60,7 @@ class Service {
 describe('a paged listing', () => {
   it('loses nothing that was there throughout, whatever comes and goes between its pages', async () => {
     const change = fc.record({ add: fc.boolean(), row: fc.nat(60) });
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(
         fc.uniqueArray(fc.nat(60), { maxLength: 40 }),
         fc.array(fc.array(change, { maxLength: 4 }), { maxLength: 12 }),

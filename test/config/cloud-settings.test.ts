@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import type { CloudConfig } from '../../src/config/cloud-config.js';
 import { CinderfsError } from '../../src/errors.js';
+import { assertProperty } from '../support/seeds.js';
 import { AUTH, cloud, clouds, failure, world } from './cloud-world.js';
 
 describe('the settings of a cloud', () => {
@@ -171,7 +172,7 @@ describe('the settings of a cloud', () => {
       fc.jsonValue(),
       fc.record({ clouds: fc.oneof(fc.jsonValue(), fc.record({ c: settings })) }),
     );
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(content, async (value) => {
         await writeFile(join(root, 'cwd/clouds.yaml'), JSON.stringify(value));
         try {

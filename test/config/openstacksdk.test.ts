@@ -10,6 +10,7 @@ import { loadCloud } from '../../src/config/cloud.js';
 import type { CloudConfig } from '../../src/config/cloud-config.js';
 import { loadConfig } from '../../src/config/load.js';
 import { CinderfsError } from '../../src/errors.js';
+import { assertProperty, runsFor, seedFor } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { cases, type Case } from './sdk/cases.js';
 import { openstacksdk, type Question } from './sdk/reference.js';
@@ -17,9 +18,9 @@ import { flattened } from './sdk/rewrites.js';
 import { REFUSALS, RULES } from './sdk/rules.js';
 import { toYaml } from './sdk/tree.js';
 
-/** The long form: CINDERFS_SDK_RUNS=1000. */
-const RUNS = Number(process.env.CINDERFS_SDK_RUNS ?? 100);
-const SEED = Number(process.env.CINDERFS_SDK_SEED ?? Date.now() % 2 ** 31);
+/** The long form: CINDERFS_TEST_RUNS=1000. */
+const RUNS = runsFor(100);
+const SEED = seedFor();
 
 /** What becomes of a case: who logs in where with what, and where the services are. */
 interface Outcome {
@@ -173,7 +174,7 @@ describe('a configuration and a catalog', () => {
       return refusal === undefined ? undefined : [refusal.name];
     };
 
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(cases, async (given) => {
         const question = await place(given);
         const mine = ours(question);
@@ -193,12 +194,7 @@ describe('a configuration and a catalog', () => {
           ].join('\n'),
         );
       }),
-      {
-        numRuns: RUNS,
-        includeErrorInReport: true,
-        seed: SEED,
-        ...(process.env.CINDERFS_SDK_PATH === undefined ? {} : { path: process.env.CINDERFS_SDK_PATH }),
-      },
+      { numRuns: RUNS, seed: SEED },
     );
     for (const [reason, count] of [...explained].sort((a, b) => b[1] - a[1]))
       t.diagnostic(`${count} with: ${reason}`);

@@ -8,6 +8,7 @@ import type { OptionSpec, OptionType } from '../../src/config/option-spec.js';
 import { Secret } from '../../src/secret.js';
 import { Disallowed, readValue } from '../../src/config/value.js';
 import { CinderfsError } from '../../src/errors.js';
+import { assertProperty } from '../support/seeds.js';
 
 const spec = (type: OptionType, more: Partial<OptionSpec> = {}): OptionSpec => ({
   type,
@@ -70,7 +71,7 @@ describe('a value', () => {
       'user',
       'microversion',
     ];
-    fc.assert(
+    assertProperty(
       fc.property(fc.constantFrom(...types), fc.oneof(fc.string(), fc.double().map(String)), (type, text) => {
         try {
           const value = readValue(spec(type, { max: 1e6 }), text, '/dir');
@@ -122,7 +123,7 @@ describe('an INI file', () => {
       const plain = !/[\r\n\u0085\u2028\u2029]/.test(text) && text.trim() === text && !/^["']/.test(text);
       return plain && !text.includes('\0');
     });
-    fc.assert(
+    assertProperty(
       fc.property(fc.array(fc.tuple(name, value)), (settings) => {
         const text = settings.map(([key, content]) => `# ${key}\n${key} = ${content}`).join('\n');
         const parsed = parseIni(text, 'f');
@@ -137,7 +138,7 @@ describe('an INI file', () => {
   });
 
   it('is settings or a config_invalid with a place, whatever the text', () => {
-    fc.assert(
+    assertProperty(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         try {
           parseIni(text, 'f');

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { randomBytes } from 'node:crypto';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Source } from '../../src/sources/source.js';
@@ -15,6 +14,7 @@ import { silentLog } from '../../src/log.js';
 import { FakeCatalog, fakeImage } from '../fakes/fs-catalog.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import { FakePool } from '../fakes/fs-pool.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 /** Registers what to undo when the test is over; the last is undone first, unlike with the test's own hooks. */
@@ -89,14 +89,14 @@ export async function makeWorld(
 }
 
 async function fileImage(dir: string, id: string, name: string): Promise<WorldImage> {
-  const bytes = randomBytes(RAW_SIZE);
+  const bytes = someBytes(RAW_SIZE);
   const file = path.join(dir, `${id}.volume`);
   await writeFile(file, Buffer.concat([bytes, BEHIND]));
   return { image: fakeImage({ id, name, size: bytes.length }), bytes, source: { kind: 'file', path: file } };
 }
 
 function nbdImage(dir: string, id: string, name: string): WorldImage {
-  const bytes = Buffer.concat([randomBytes(1 << 20), Buffer.alloc(1 << 20), randomBytes(54_321)]);
+  const bytes = Buffer.concat([someBytes(1 << 20), Buffer.alloc(1 << 20), someBytes(54_321)]);
   const socket = path.join(dir, `${name}.sock`);
   return {
     image: fakeImage({ id, name, size: bytes.length }),

@@ -1,6 +1,5 @@
 /** An image whose volume Cinder keeps as qcow2, through a real mount: two processes below, the image's bytes above. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,6 +10,7 @@ import type { Image } from '../../devcloud/model.js';
 import { sha256 } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { Mounted, run } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 
@@ -28,7 +28,7 @@ describe('an image in a qcow2 volume', { timeout: 300_000 }, () => {
   before(async () => {
     dir = await temporaryFolder(test);
     source = path.join(dir, 'source');
-    await writeFile(source, randomBytes(SIZE));
+    await writeFile(source, someBytes(SIZE));
     cloud = await startDevcloud({ dir: path.join(dir, 'cloud') });
     test.after(() => cloud.close());
     image = await cloud.addImage({ name: 'decoded', volumeFormat: 'qcow2' }, { file: source });

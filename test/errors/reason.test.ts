@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { reasonOf } from '../../src/errors.js';
+import { assertProperty } from '../support/seeds.js';
 
 describe('the reason of what was thrown', () => {
   it('is the message of an error, and its name when it has none', () => {
@@ -18,7 +19,7 @@ describe('the reason of what was thrown', () => {
   });
 
   it('is never "[object Object]", one line, and does not throw, whatever was thrown', () => {
-    fc.assert(
+    assertProperty(
       fc.property(fc.anything({ withNullPrototype: true, withBigInt: true }), (thrown) => {
         const reason = reasonOf(thrown);
         assert.ok(!reason.includes('[object Object]') || JSON.stringify(thrown).includes('[object Object]'));

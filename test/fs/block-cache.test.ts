@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { BlockCache } from '../../src/sources/cache/block-cache.js';
 import type { BlockSource } from '../../src/sources/cache/block-cache.js';
 import { blockLength } from '../../src/sources/cache/blocks.js';
+import { assertProperty } from '../support/seeds.js';
 
 const BLOCK = 10;
 const DATA = Buffer.from('the quick brown fox jumps over the lazy dog, twice');
@@ -127,7 +128,7 @@ describe('the block cache', () => {
       purge: fc.boolean(),
       ahead: fc.boolean(),
     });
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(
         fc.array(step),
         fc.integer({ min: 10, max: 80 }),

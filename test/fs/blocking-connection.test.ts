@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -10,10 +9,11 @@ import { BlockingConnection } from '../../src/nbd/blocking-connection.js';
 import { ConnectionLost } from '../../src/nbd/pending.js';
 import { undoneAfter } from '../conformance/world.js';
 import { QemuNbd } from '../support/qemu-nbd.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const SIZE = (3 << 20) + 1000;
-const CONTENT = randomBytes(SIZE);
+const CONTENT = someBytes(SIZE);
 const AT = 4096;
 
 interface Setup {

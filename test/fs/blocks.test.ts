@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { alignDown, alignUp } from '../../src/alignment.js';
 import { blockLength, blocksCovering, coalesce, slicesOf } from '../../src/sources/cache/blocks.js';
+import { assertProperty } from '../support/seeds.js';
 
 const DATA = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 const offset = fc.integer({ min: 0, max: 2 ** 53 - 2 ** 40 });
@@ -24,7 +25,7 @@ describe('block arithmetic', () => {
   it('cuts a range into slices that lie in their blocks and touch each other', () => {
     const length = fc.integer({ min: 1, max: 1 << 16 });
     const blockSize = fc.integer({ min: 64, max: 1 << 20 });
-    fc.assert(
+    assertProperty(
       fc.property(offset, length, blockSize, (start, bytes, size) => {
         const slices = slicesOf(start, bytes, size);
         let at = start;
@@ -41,7 +42,7 @@ describe('block arithmetic', () => {
   });
 
   it('aligns to the nearest multiple on either side', () => {
-    fc.assert(
+    assertProperty(
       fc.property(offset, alignment, (value, unit) => {
         const down = alignDown(value, unit);
         const up = alignUp(value, unit);
@@ -54,7 +55,7 @@ describe('block arithmetic', () => {
 
   it('coalesces neighbours, and only neighbours, up to the limit', () => {
     const blocks = fc.uniqueArray(fc.integer({ min: 0, max: 50 })).map((list) => list.sort((a, b) => a - b));
-    fc.assert(
+    assertProperty(
       fc.property(blocks, fc.integer({ min: 1, max: 9 }), (list, limit) => {
         const runs = coalesce(list, limit);
         const again = runs.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { assignFileNames, encodeName, NAME_MAX } from '../../src/fs/tree/file-names.js';
 import type { Named } from '../../src/fs/tree/file-names.js';
+import { assertProperty } from '../support/seeds.js';
 
 const A = '0a1b2c3d-0000-4000-8000-000000000001';
 const B = '0a1b2c3d-0000-4000-8000-000000000002';
@@ -25,7 +26,7 @@ const images = fc.uniqueArray(
 
 describe('file names', () => {
   it('are legal, distinct and complete, whatever the images are called', () => {
-    fc.assert(
+    assertProperty(
       fc.property(images, (list) => {
         const names = assignFileNames(list);
         assert.equal(names.size, list.length);
@@ -37,7 +38,7 @@ describe('file names', () => {
   });
 
   it('depend on the set of images, not on their order', () => {
-    fc.assert(
+    assertProperty(
       fc.property(images, (list) => {
         const names = assignFileNames(list);
         const other = assignFileNames([...list].reverse());
@@ -47,7 +48,7 @@ describe('file names', () => {
   });
 
   it('encode injectively', () => {
-    fc.assert(
+    assertProperty(
       fc.property(anyName, anyName, (a, b) => {
         assert.equal(encodeName(a) === encodeName(b), a === b);
       }),
@@ -96,7 +97,7 @@ describe('file names', () => {
   });
 
   it('takes no name away when another image comes, whatever that is called', () => {
-    fc.assert(
+    assertProperty(
       fc.property(images, anyId, anyName, (list, id, name) => {
         fc.pre(list.every((image) => image.id !== id));
         const before = assignFileNames(list);

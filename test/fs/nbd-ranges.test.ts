@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { Ranges } from '../../src/nbd/ranges.js';
+import { assertProperty } from '../support/seeds.js';
 
 it('ranges take each byte once', () => {
   const range = fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 20 }));
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(range, { maxLength: 40 }), (list) => {
       const ranges = new Ranges();
       const taken = new Set<number>();

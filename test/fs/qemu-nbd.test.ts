@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -14,13 +13,14 @@ import { undoneAfter } from '../conformance/world.js';
 import type { Undo } from '../conformance/world.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 import { QemuNbd } from '../support/qemu-nbd.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const MIB = 1 << 20;
 const SIZE = 24 * MIB + 12_345;
 /** 8 MiB data, 8 MiB hole, data to the end. */
-const HEAD = randomBytes(8 * MIB);
-const TAIL = randomBytes(SIZE - 16 * MIB);
+const HEAD = someBytes(8 * MIB);
+const TAIL = someBytes(SIZE - 16 * MIB);
 const NOBODY = new AbortController().signal;
 
 /** A file that is longer than the image. */

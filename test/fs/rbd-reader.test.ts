@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { RbdSource } from '../../src/sources/source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
@@ -7,6 +6,7 @@ import { BlockCache } from '../../src/sources/cache/block-cache.js';
 import { openRbdReader } from '../../src/sources/rbd/rbd-reader.js';
 import type { SourceReader } from '../../src/sources/reader.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
+import { someBytes } from '../support/seeds.js';
 
 const SIZE = 20_000;
 const SOURCE: RbdSource = {
@@ -16,7 +16,7 @@ const SOURCE: RbdSource = {
 };
 
 describe('the reader of RBD images', () => {
-  const bytes = randomBytes(SIZE + 500);
+  const bytes = someBytes(SIZE + 500);
   const never = new AbortController().signal;
 
   async function opened(size = SIZE): Promise<{ ceph: FakeCeph; images: RbdImages; reader: SourceReader }> {

@@ -32,6 +32,7 @@ import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 import { eventually } from '../support/eventually.js';
+import { assertProperty } from '../support/seeds.js';
 import type { MemoryFile } from './memory-filesystem.js';
 import { MemoryFilesystem } from './memory-filesystem.js';
 
@@ -100,7 +101,7 @@ const named = (name: string): Buffer => Buffer.from(`${name}\0`);
 describe('requests', () => {
   it('survives any bytes, and answers no request twice', async () => {
     const opcodes = fc.oneof(fc.constantFrom(...Object.values(Opcode)), fc.nat(70));
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(opcodes, fc.uint8Array({ maxLength: 120 }), fc.nat(200), async (opcode, body, cut) => {
         const { dispatcher, answers } = harness([{ name: 'a', size: 3, content: Buffer.from('abc') }]);
         const whole = request(opcode, ROOT_NODE, Buffer.from(body));

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +7,7 @@ import type { MountedTransport, TransportOptions } from '../../src/fs/transport.
 import { silentLog } from '../../src/log.js';
 import type { Outcome } from '../support/program.js';
 import { run } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 import type { MemoryFile } from './memory-filesystem.js';
 import { MemoryFilesystem } from './memory-filesystem.js';
 
@@ -54,7 +54,7 @@ export async function mountFiles(
 
 /** A file of random bytes. */
 export async function randomFile(file: string, bytes: number): Promise<Buffer> {
-  const content = randomBytes(bytes);
+  const content = someBytes(bytes);
   await writeFile(file, content);
   return content;
 }

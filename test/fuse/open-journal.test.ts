@@ -23,6 +23,7 @@ import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
 import { entryOf } from '../../src/fs/fuse/shared/shared-handles.js';
 import { silentLog } from '../../src/log.js';
 import { eventually } from '../support/eventually.js';
+import { assertProperty } from '../support/seeds.js';
 import { fillDisk, smallDisk } from '../support/small-disk.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
@@ -183,7 +184,7 @@ describe('the journal of open files', () => {
       content.map((text) => Buffer.from(text)),
       fc.uint8Array({ maxLength: 4096 }).map((array) => Buffer.from(array)),
     );
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(bytes, async (found) => {
         writeFileSync(file, found);
         const journal = await OpenJournal.open(file, { fresh: false });

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { PIECE, pieceAround } from '../../src/fs/fuse/shared/pieces.js';
 import { SharedPieces } from '../../src/fs/fuse/shared/shared-pieces.js';
+import { assertProperty } from '../support/seeds.js';
 import { contentOf, type Copies, type PieceUserStart } from './piece-user.js';
 
 const THREADS = 3;
@@ -18,7 +19,7 @@ describe('pieces', () => {
         .tuple(fc.integer({ min: 0, max: size - 1 }), fc.integer({ min: 1, max: 2 * PIECE }))
         .map(([offset, length]) => ({ size, offset, length: Math.min(length, size - offset) })),
     );
-    fc.assert(
+    assertProperty(
       fc.property(reads, ({ size, offset, length }) => {
         const piece = pieceAround(offset, length, size);
         const isInOne = Math.floor(offset / PIECE) === Math.floor((offset + length - 1) / PIECE);
@@ -42,7 +43,7 @@ describe('pieces', () => {
         length: fc.integer({ min: 1, max: PIECE }),
       }),
     );
-    fc.assert(
+    assertProperty(
       fc.property(uses, (sequence) => {
         const pieces = new SharedPieces(SLOTS * (PIECE + 64));
         const last = new Map<string, number>();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -8,9 +7,10 @@ import { OUT_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { MAX_PAGES, PAGE_SIZE } from '../../src/fs/fuse/protocol/opcodes.js';
 import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/channel/reply-pipe.js';
 import { undoneAfter } from '../conformance/world.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 
-const CONTENT = randomBytes(2 ** 20 + 100_001);
+const CONTENT = someBytes(2 ** 20 + 100_001);
 const calls = systemCalls() ?? assert.fail('koffi is a dependency of these tests');
 
 interface Setup {

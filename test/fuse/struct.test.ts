@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import * as messages from '../../src/fs/fuse/protocol/messages.js';
 import type { Fields, FieldType, Struct, Values } from '../../src/sys/struct.js';
 import { struct } from '../../src/sys/struct.js';
+import { assertProperty } from '../support/seeds.js';
 
 const VALUES: Record<FieldType, fc.Arbitrary<number | bigint>> = {
   u16: fc.integer({ min: 0, max: 2 ** 16 - 1 }),
@@ -48,7 +49,7 @@ describe('structures of the protocol', () => {
       const values = fc.record(
         Object.fromEntries(Object.entries(layout.fields).map(([field, type]) => [field, VALUES[type]])),
       );
-      fc.assert(
+      assertProperty(
         fc.property(values, fc.nat(32), (given, at) => {
           const bytes = Buffer.alloc(at + layout.size, 0xff);
           layout.encodeInto(bytes, at, given as Partial<Values<Fields>>);

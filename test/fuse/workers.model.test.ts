@@ -1,17 +1,17 @@
 /**
  * Claims, WorkerPool, ReadLanes and StallWatch under every interleaving that fast-check's scheduler finds: storage that
- * stalls and heals, readers that leave, workers that die in any step. A counter-example is replayed with the seed and
- * path that fast-check prints (CINDERFS_WORKERS_SEED, CINDERFS_WORKERS_PATH).
+ * stalls and heals, readers that leave, workers that die in any step. A counter-example is replayed as its
+ * failure says.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { breathe } from '../fakes/manual-clock.js';
+import { assertProperty, runsFor, seedFor } from '../support/seeds.js';
 import { READ_TIMEOUT_MS, WORKERS, WorkerWorld } from './worker-world.js';
 
-const RUNS = Number(process.env.CINDERFS_WORKERS_RUNS ?? 300);
-const SEED = Number(process.env.CINDERFS_WORKERS_SEED ?? 20_261_128);
-const path = process.env.CINDERFS_WORKERS_PATH;
+const RUNS = runsFor(300);
+const SEED = seedFor(20_261_128);
 
 type Command =
   | { readonly do: 'read' | 'stall' | 'heal'; readonly fh: number }
@@ -142,9 +142,9 @@ describe('the crashes of workers', () => {
 
 describe('the workers of a mount', { timeout: 300_000 }, () => {
   it(`keep their promises in ${RUNS} random lives (seed ${SEED})`, async () => {
-    await fc.assert(
+    await assertProperty(
       fc.asyncProperty(fc.scheduler(), fc.array(command, { minLength: 1, maxLength: 40 }), lives),
-      { numRuns: RUNS, seed: SEED, includeErrorInReport: true, ...(path === undefined ? {} : { path }) },
+      { numRuns: RUNS, seed: SEED },
     );
   });
 });

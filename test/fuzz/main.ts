@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { seedFor } from '../support/seeds.js';
 import { campaign, replay, type CampaignResult } from './campaign.js';
 import { TARGETS } from './targets/all.js';
 
@@ -22,7 +23,7 @@ const { values, positionals } = parseArgs({
 });
 const FINDINGS = path.resolve('fuzz-findings');
 const wanted = positionals.length === 0 ? TARGETS.map(({ name }) => name) : positionals;
-const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
+const seed = values.seed === undefined ? seedFor() : Number(values.seed);
 
 for (const name of wanted) {
   const failed = values.here || values.replay !== undefined ? await runHere(name) : await runApart(name);

@@ -8,8 +8,10 @@ import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readHead } from '../../src/attach/head/head-bytes.js';
 import { judgeHead } from '../../src/attach/head/verdict.js';
+import type { Random } from '../support/random.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { qcow2, vmdk } from './crafted-images.js';
+import { randomFor, runsFor } from '../support/seeds.js';
 
 const INSPECT = fileURLToPath(new URL('../../../test/head/inspect.py', import.meta.url));
 /** Glance's inspector as it moved to oslo.utils (2024.2), and what it was before: without most of its checks. */
@@ -34,8 +36,6 @@ const LAXER: readonly ((image: Buffer, format: string) => boolean)[] = [
 const STRICTER =
   /extents are other files|has a backing file|does not say its type|VMDK of type|cannot be read|footer|parent file|may be taken for|lines that mean nothing|it is vmdk|it is qed|not (?:raw|vdi|vhdx?|qed|qcow2|vmdk)$/;
 
-const SEED = Number(process.env.HEAD_SEED ?? '20261128');
-
 describe('images as Glance and QEMU see them', { timeout: 300_000 }, () => {
   it('of every kind that qemu-img makes', async (test) => {
     const folder = await temporaryFolder(test);
@@ -46,8 +46,7 @@ describe('images as Glance and QEMU see them', { timeout: 300_000 }, () => {
 
   it('crafted, and damaged at random', async (test) => {
     const folder = await temporaryFolder(test);
-    test.diagnostic(`HEAD_SEED=${SEED}`);
-    const damaged = await damagedImages(folder, SEED, Number(process.env.HEAD_IMAGES ?? '150'));
+    const damaged = await damagedImages(folder, randomFor(test, 20_261_128), runsFor(150));
     // The former one has faults of its own in what is damaged.
     await compare(test, damaged, currentInspector());
     for (const image of damaged.slice(0, 60)) await assertStandsAlone(image);
@@ -156,9 +155,8 @@ async function madeByQemu(folder: string): Promise<readonly string[]> {
 }
 
 /** Images of each kind with some bytes of the head replaced: by random ones, and by numbers that mean something. */
-async function damagedImages(folder: string, seed: number, count: number): Promise<readonly string[]> {
-  const random = generator(seed);
-  const below = (limit: number): number => Math.floor(random() * limit);
+async function damagedImages(folder: string, random: Random, count: number): Promise<readonly string[]> {
+  const below = (limit: number): number => random.whole(0, limit - 1);
   const kinds = [
     () => qcow2(),
     () => qcow2({ version: 2 }),
@@ -177,17 +175,6 @@ async function damagedImages(folder: string, seed: number, count: number): Promi
     paths.push(path);
   }
   return paths;
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-function generator(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** The inspector of today, where it is told or installed. */

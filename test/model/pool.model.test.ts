@@ -1,18 +1,19 @@
 /**
  * The lifecycle against a model: random commands on a pool with a simulated Cinder and host, every interleaving of their
- * answers chosen by fast-check's scheduler, faults and crashes anywhere. A counter-example is replayed with the seed and
- * path that fast-check prints, and then pinned as a test of its own.
+ * answers chosen by fast-check's scheduler, faults and crashes anywhere. A counter-example is replayed as its failure
+ * says, and then pinned as a test of its own.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ListingFate } from '../fakes/simulated-glance.js';
+import { assertProperty, runsFor, seedFor } from '../support/seeds.js';
 import type { Fate } from './mortal-calls.js';
 import type { Command, Disturbance } from './pool-commands.js';
 import { PoolModel } from './pool-model.js';
 
-const RUNS = Number(process.env.CINDERFS_MODEL_RUNS ?? 10_000);
-const SEED = Number(process.env.CINDERFS_MODEL_SEED ?? 20_260_101);
+const RUNS = runsFor(10_000);
+const SEED = seedFor(20_260_101);
 
 const volume = fc.constantFrom('v1', 'v1', 'v1', 'v2', 'single', 'single');
 const pick = fc.nat(7);
@@ -72,8 +73,8 @@ const fates = fc.array(
 );
 
 describe('the pool, its journal, Cinder and the host', () => {
-  it(`keep their promises in ${RUNS} random lives`, async () => {
-    await fc.assert(
+  it(`keep their promises in ${RUNS} random lives (seed ${SEED})`, async () => {
+    await assertProperty(
       fc.asyncProperty(
         fc.scheduler(),
         fc.array(command, { minLength: 1, maxLength: 30 }),

@@ -5,13 +5,14 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, it } from 'node:test';
 import { testCloud, type TestCloud } from '../support/cloud.js';
 import { Mounted, run } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { OwnImages, type OwnImage } from './own-images.js';
@@ -76,7 +77,7 @@ async function qcow2Of1Gib(dir: string): Promise<string> {
   const [raw, source] = [path.join(dir, 'disk.raw'), path.join(dir, 'disk.qcow2')];
   const disk = await open(raw, 'wx');
   await disk.truncate(GIB);
-  for (const at of [0, GIB / 2 + 5 * 512, GIB - MIB]) await disk.write(randomBytes(MIB), 0, MIB, at);
+  for (const at of [0, GIB / 2 + 5 * 512, GIB - MIB]) await disk.write(someBytes(MIB), 0, MIB, at);
   await disk.close();
   execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, source]);
   return source;

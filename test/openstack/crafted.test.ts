@@ -5,13 +5,14 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { HOSTILE, SECRET } from '../attach/crafted-qcow2.js';
 import { eventually } from '../support/eventually.js';
 import { Mounted, run } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { CloudProxy, type Exchange } from './cloud-proxy.js';
@@ -116,7 +117,7 @@ describe('a volume whose bytes lead to a file of this host', { timeout: 300_000 
 
     before(async () => {
       const [raw, disk] = [path.join(dir, 'disk.raw'), path.join(dir, 'disk.qcow2')];
-      await writeFile(raw, randomBytes(3 * MIB + 512));
+      await writeFile(raw, someBytes(3 * MIB + 512));
       execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, disk]);
       execFileSync('qemu-img', ['resize', '-q', disk, '1G']);
       honest = disk;

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Random } from '../soak/random.js';
 import { READERS } from '../soak/readers.js';
 import { count, listCounts } from '../soak/tally.js';
 import type { TestImage } from '../support/cloud.js';
+import type { Random } from '../support/random.js';
 
 /** Longest pause between two readers of a lane, in milliseconds: volumes must be let go of now and then. */
 const PAUSE_MS = 1_500;

@@ -10,19 +10,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Random } from '../soak/random.js';
 import { count, listCounts } from '../soak/tally.js';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { enginesOn } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow, findServers, mountsBelow } from '../support/leftovers.js';
+import type { Random } from '../support/random.js';
+import { randomFor } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { KillLoad } from './kill-load.js';
 import { MortalMount } from './mortal-mount.js';
 
 const KILLS = Number(process.env.CINDERFS_KILLS ?? 8);
-const SEED = Number(process.env.CINDERFS_KILL_SEED ?? 1);
 const EXCEPT = (process.env.CINDERFS_KILL_EXCEPT ?? '').split(',');
 const LANES = 6;
 /** How long a process lives, in milliseconds: an attach on the real Cinder takes one to three seconds. */
@@ -45,7 +45,7 @@ it(`leaves nothing after ${KILLS} kills under load over every backend`, { timeou
   const images = cloud.images.filter(
     ({ attachable, size, name }) => attachable && size < 2 ** 30 && !EXCEPT.includes(name),
   );
-  const random = new Random(SEED);
+  const random = randomFor(t);
   const mount = new MortalMount({ dir, env: { ...cloud.env, ...SETTINGS }, undo });
   await mount.revive(true);
   const scratch = path.join(dir, 'copies');

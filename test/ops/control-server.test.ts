@@ -11,6 +11,7 @@ import { CinderfsError } from '../../src/errors.js';
 import { startControlServer } from '../../src/ops/control-server.js';
 import { controlSocketPath } from '../../src/ops/control-socket.js';
 import { eventually } from '../support/eventually.js';
+import { assertProperty } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 
@@ -115,7 +116,7 @@ describe('the control socket', () => {
         head.map((parts) => Buffer.from(parts.join(''))),
         fc.uint8Array({ maxLength: 2048 }).map((array) => Buffer.from(array)),
       );
-      await fc.assert(
+      await assertProperty(
         fc.asyncProperty(bytes, (sent) => send(t, socket, sent)),
         { numRuns: 200 },
       );

@@ -1,8 +1,8 @@
-import { randomFillSync } from 'node:crypto';
 import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import type { ImageSpec } from '../../devcloud/image-spec.js';
 import { run } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 
 /** An image of the soak, and the file that says what its bytes are. */
 export interface SoakImage {
@@ -46,8 +46,7 @@ export async function writeSample({ size, data = [[0, size]] }: Recipe, file: st
   const sample = await open(file, 'wx');
   try {
     await sample.truncate(size);
-    for (const [offset, length] of data)
-      await sample.write(randomFillSync(Buffer.alloc(length)), 0, length, offset);
+    for (const [offset, length] of data) await sample.write(someBytes(length), 0, length, offset);
   } finally {
     await sample.close();
   }

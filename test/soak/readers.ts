@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, type Outcome } from '../support/program.js';
+import type { Random } from '../support/random.js';
 import { sameAfterConvert, type SoakImage } from './images.js';
-import type { Random } from './random.js';
 
 const READER = fileURLToPath(new URL('../../../test/soak/reader.py', import.meta.url));
 

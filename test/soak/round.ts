@@ -1,12 +1,12 @@
 /** One round: readers and hurts at once, then everything is mended, must be readable again, and must come to rest. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { Random } from '../support/random.js';
 import { leftovers } from './gauges.js';
 import type { SoakHost } from './host.js';
 import { HURTS } from './hurts/all.js';
 import { drawArguments } from './hurts/hosts.js';
 import type { SoakImage } from './images.js';
 import type { Pace } from './pace.js';
-import { Random } from './random.js';
 import { list, type Reading, READERS, WHOLE } from './readers.js';
 import type { World } from './world.js';
 

@@ -1,7 +1,6 @@
 /** A hypervisor boots 64 machines at once: from one cold image, and from 64 of them. One attachment per volume, no error. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,6 +9,7 @@ import { startDevcloud } from '../../devcloud/devcloud.js';
 import { testCloud } from '../support/cloud.js';
 import { findServers, mountsBelow } from '../support/leftovers.js';
 import { Mounted } from '../support/program.js';
+import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 
@@ -69,7 +69,7 @@ async function manyImages(undo: Undo, dir: string): Promise<Many> {
   const images = [];
   for (let number = 1; number <= PROCESSES; number++) {
     const source = path.join(dir, `source-${number}`);
-    await writeFile(source, randomFillSync(Buffer.alloc(100_000)));
+    await writeFile(source, someBytes(100_000));
     // Every other one may be attached once only: those do not linger.
     const spec = { name: `image-${number}`, multiattach: number % 2 === 0 };
     images.push({ id: (await devcloud.addImage(spec, { file: source })).id, source });

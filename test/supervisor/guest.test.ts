@@ -1,7 +1,6 @@
 /** A virtual machine on an overlay of an image under the mount runs through kills and an upgrade of its engine. */
 import assert from 'node:assert/strict';
 import { cp, mkdir, open, truncate } from 'node:fs/promises';
-import { randomFillSync } from 'node:crypto';
 import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { sha256 } from '../support/cloud.js';
 import { engineOf } from '../support/engines.js';
 import { cinderfs, run } from '../support/program.js';
+import { randomFor, someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { VirtualMachine } from './virtual-machine.js';
@@ -39,10 +39,11 @@ it(
     const guest = await bootOn(world, boot, digest.sha256);
     await guest.awaitPasses(1);
     const supervisor = world.mounted.child.pid ?? 0;
+    const random = randomFor(t);
     for (let kills = 0; kills < KILLS; kills += 1) {
       if (kills === 3) await upgrade(world, guest);
       // Anywhere in a pass, which takes half a second.
-      await delay(Math.random() * 500);
+      await delay(random.whole(0, 500));
       const engine = await engineOf(supervisor);
       assert.ok(engine);
       process.kill(engine, 'SIGKILL');
@@ -86,7 +87,7 @@ async function makeDisk(t: { after(step: () => Promise<unknown>): void }, boot: 
   await cp(`${boot}/busybox`, path.join(tree, 'bin/busybox'));
   await cp(`${GUEST}init`, path.join(tree, 'init'));
   const data = await open(path.join(tree, 'data'), 'wx');
-  await data.write(randomFillSync(Buffer.alloc((DISK_MIB - 4) * 2 ** 20)));
+  await data.write(someBytes((DISK_MIB - 4) * 2 ** 20));
   await data.close();
   await done('mke2fs', [
     '-q',

@@ -11,6 +11,7 @@ import { ControlClient } from '../../src/cli/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
+import { randomFor } from '../support/seeds.js';
 import { loadsOn } from './loads.js';
 import { endsClean, supervisedWorld, type SupervisedWorld, type WorldOptions } from './world.js';
 
@@ -63,6 +64,7 @@ async function killed(
 
 async function kill(world: SupervisedWorld, kills: number, t: TestContext): Promise<void> {
   const supervisor = world.mounted.child.pid ?? 0;
+  const random = randomFor(t);
   let last: number | undefined;
   for (let done = 0; done < kills; done += 1) {
     last = await eventually('there is another engine', async () => {
@@ -70,7 +72,7 @@ async function kill(world: SupervisedWorld, kills: number, t: TestContext): Prom
       return engine === last ? undefined : engine;
     });
     if (done % 4 !== 3) await eventually('it serves', () => serves(world, last));
-    await delay(Math.random() * PAUSE_MS);
+    await delay(random.whole(0, PAUSE_MS));
     process.kill(last, 'SIGKILL');
     if ((done + 1) % 50 === 0) t.diagnostic(`${done + 1} kills`);
   }

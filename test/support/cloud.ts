@@ -2,7 +2,7 @@
  * The cloud that end-to-end tests run on: the embedded one, or the real OpenStack that test/openstack/lab brought up
  * when CINDERFS_TEST_CLOUD=lab. The tests are the same.
  */
-import { createHash, randomFillSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,6 +14,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { startDevcloud, type Devcloud } from '../../devcloud/devcloud.js';
 import { silentLog } from '../../src/log.js';
 import { run } from './program.js';
+import { someBytes } from './seeds.js';
 
 export interface TestImage {
   readonly name: string;
@@ -125,12 +126,12 @@ async function connect(test: Undo, env: NodeJS.ProcessEnv): Promise<Openstack> {
 async function writeSamples(dir: string): Promise<readonly string[]> {
   await mkdir(dir, { recursive: true });
   const at = (name: string): string => path.join(dir, name);
-  await writeFile(at('odd.raw'), randomFillSync(Buffer.alloc(9 * 2 ** 20 + 12_345)));
-  await writeFile(at('single.raw'), randomFillSync(Buffer.alloc(2 ** 20 + 1)));
+  await writeFile(at('odd.raw'), someBytes(9 * 2 ** 20 + 12_345));
+  await writeFile(at('single.raw'), someBytes(2 ** 20 + 1));
   await writeFile(at('single.json'), JSON.stringify({ multiattach: false }));
   const sparse = await open(at('sparse.raw'), 'wx');
   await sparse.truncate(64 * 2 ** 20);
-  await sparse.write(randomFillSync(Buffer.alloc(2 ** 20)), 0, 2 ** 20, 33 * 2 ** 20);
+  await sparse.write(someBytes(2 ** 20), 0, 2 ** 20, 33 * 2 ** 20);
   await sparse.close();
   const convert = await run('qemu-img', [
     'convert',

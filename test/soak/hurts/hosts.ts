@@ -2,8 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findServers } from '../../support/leftovers.js';
 import { LAUNCHER } from '../../support/program.js';
+import type { Random } from '../../support/random.js';
 import type { SoakHost } from '../host.js';
-import type { Random } from '../random.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
 

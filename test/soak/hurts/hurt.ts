@@ -1,4 +1,4 @@
-import type { Random } from '../random.js';
+import type { Random } from '../../support/random.js';
 import type { World } from '../world.js';
 
 /** Something that goes wrong. It is over, and what it broke mended, when `strike` resolves. */

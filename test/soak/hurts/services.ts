@@ -1,7 +1,7 @@
 /** What goes wrong in OpenStack's services. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { FAULT_KINDS, type FaultKind, type FaultSpec } from '../../../devcloud/faults.js';
-import type { Random } from '../random.js';
+import type { Random } from '../../support/random.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
 

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../support/eventually.js';
+import type { Random } from '../../support/random.js';
 import { RECIPES, type SoakImage } from '../images.js';
-import type { Random } from '../random.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
 

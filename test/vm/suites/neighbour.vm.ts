@@ -4,6 +4,7 @@ import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-
 import type { ConnectionInfo } from '../../../src/cinder/types.js';
 import { PosixClient } from '../../conformance/posix-client.js';
 import { eventually } from '../../support/eventually.js';
+import type { Random } from '../../support/random.js';
 import { Undo } from '../../support/undo.js';
 import { NOVA_LOCKS, startConnector } from '../support/connector.js';
 import { blockOf, writeContent } from '../support/content.js';
@@ -11,6 +12,7 @@ import { CHAP, INITIATOR, iscsiInfo, startIscsi } from '../support/iscsi.js';
 import { Neighbour } from '../support/neighbour.js';
 import { Stack } from '../support/stack.js';
 import { type Backstore, fileBackstore, IscsiTarget } from '../targets/lio.js';
+import { randomFor } from '../../support/seeds.js';
 
 const MIB = 2;
 const MiB = 2 ** 20;
@@ -59,18 +61,18 @@ class TheirLife {
   stopped = false;
   over = false;
   readonly #cinder: Stack['cinder'];
-  readonly #random: () => number;
+  readonly #random: Random;
   /** LUN -> the attachment in Cinder. */
   readonly #held = new Map<number, string>();
 
-  constructor(cinder: Stack['cinder'], random: () => number) {
+  constructor(cinder: Stack['cinder'], random: Random) {
     this.#cinder = cinder;
     this.#random = random;
   }
 
   async run(steps: number): Promise<void> {
     for (let step = 0; step < steps && !this.stopped; step++) {
-      await this.#step([OURS, ...THEIRS][Math.floor(this.#random() * 3)] ?? OURS);
+      await this.#step(this.#random.pick([OURS, ...THEIRS]));
       if ((step + 1) % 10 === 0) console.log(`# ${step + 1} steps`);
     }
     for (const lun of [...this.#held.keys()]) await this.#step(lun);
@@ -113,7 +115,7 @@ describe('next to os-brick in another process, on the same target', () => {
     undo.after(() => stack.unmount());
     const client = new PosixClient();
     undo.after(() => client.close());
-    const random = randomFrom(20_261_122);
+    const random = randomFor(test, 20_261_122);
     const path = stack.fileOf({ id: OUR_VOLUME });
     const theirs = new TheirLife(stack.cinder, random);
     const theirLife = theirs.run(ROUNDS).finally(() => (theirs.over = true));
@@ -127,8 +129,8 @@ describe('next to os-brick in another process, on the same target', () => {
     while (!theirs.over) {
       const fd = await client.call<number>('open', path);
       opens++;
-      for (let left = Math.floor(random() * 8); left >= 0; left--) {
-        const mib = Math.floor(random() * MIB);
+      for (let left = random.whole(0, 7); left >= 0; left--) {
+        const mib = random.whole(0, MIB - 1);
         const started = performance.now();
         await client.call('forget', fd);
         const bytes = await client.bytes('pread', fd, mib * MiB, MiB);
@@ -146,12 +148,3 @@ describe('next to os-brick in another process, on the same target', () => {
     await stack.quiet();
   });
 });
-
-/** Numbers in [0, 1), the same for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}

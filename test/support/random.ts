@@ -35,6 +35,13 @@ export class Random {
     return items.find(({ weight }) => (left -= weight) < 0) ?? this.pick(items);
   }
 
+  /** `length` bytes, of which no long run repeats. */
+  bytes(length: number): Buffer {
+    const words = new Uint32Array(Math.ceil(length / 4));
+    for (let at = 0; at < words.length; at += 1) words[at] = this.whole(0, 2 ** 32 - 1);
+    return Buffer.from(words.buffer, 0, length);
+  }
+
   /** One of its own: what is drawn from it shifts nobody else's choices. */
   fork(): Random {
     return new Random(this.whole(0, 2 ** 32 - 1));
