@@ -1,6 +1,6 @@
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { CatalogSnapshot } from '../cinder/types.js';
-import { unusable } from '../sys/kept-directory.js';
+import { unusable } from '../sys/files/kept-directory.js';
 import type { AttachContext } from './context.js';
 import type { AttachFigures } from './figures.js';
 import { contextOf } from './host-context.js';

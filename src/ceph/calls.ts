@@ -1,4 +1,4 @@
-import type { Koffi, KoffiFunction } from '../sys/koffi.js';
+import type { Koffi, KoffiFunction } from '../sys/calls/koffi.js';
 
 const RADOS = 'librados.so.2';
 const RBD = 'librbd.so.1';

@@ -1,6 +1,6 @@
 import { CinderfsError } from '../errors.js';
-import type { Koffi } from '../sys/koffi.js';
-import { errnoName, loadKoffi } from '../sys/koffi.js';
+import type { Koffi } from '../sys/calls/koffi.js';
+import { errnoName, loadKoffi } from '../sys/calls/koffi.js';
 import type { ClusterAddress, RbdAddress } from './address.js';
 import type { Call, CephCalls } from './calls.js';
 import { cephCalls } from './calls.js';

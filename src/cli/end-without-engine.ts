@@ -4,7 +4,7 @@ import { runDirOf } from '../daemon/run-dir.js';
 import { CinderfsError } from '../errors.js';
 import { describeHolder, findHolders } from '../fs/mount/holders.js';
 import { unmount } from '../fs/mount/mountpoint.js';
-import { signalProcess, isAlive } from '../supervisor/process-name.js';
+import { signalProcess, isAlive } from '../sys/processes/process-name.js';
 import { SupervisorFile } from '../supervisor/supervisor-file.js';
 
 /** Milliseconds for a supervisor to end a mount, beyond drain_timeout: it waits for an engine that may only be slow. */

@@ -4,8 +4,8 @@ import type { CatalogSnapshot } from '../cinder/types.js';
 import { reasonOf } from '../errors.js';
 import { keptImage } from '../fs/tree/kept-image.js';
 import type { Log } from '../log.js';
-import { keepDirectory } from '../sys/kept-directory.js';
-import { readKeptSync, replaceKeptSync } from '../sys/kept-file.js';
+import { keepDirectory } from '../sys/files/kept-directory.js';
+import { readKeptSync, replaceKeptSync } from '../sys/files/kept-file.js';
 
 /** Bytes: what a list of images has at the very most (catalog pages are bounded likewise). */
 const MOST = 256 * 2 ** 20;

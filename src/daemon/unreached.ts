@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CinderfsError } from '../errors.js';
-import { findMount, isMountOfOurs } from '../fs/mount/mount-table.js';
+import { findMount, isMountOfOurs } from '../sys/mounts/mount-table.js';
 import { controlSocketPath } from '../ops/control-socket.js';
-import { listeningSockets, processWith } from '../sys/socket-table.js';
-import { distrust } from '../sys/trusted-path.js';
+import { listeningSockets, processWith } from '../sys/processes/socket-table.js';
+import { distrust } from '../sys/files/trusted-path.js';
 
 /**
  * Why no daemon was reached at the control socket of `mountpoint` in `runDir`, and the way out: `not_running`, or

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { systemClock, type Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf, type ErrorCode } from '../errors.js';
-import { keepDirectory, unusable } from '../sys/kept-directory.js';
+import { keepDirectory, unusable } from '../sys/files/kept-directory.js';
 
 /** What a control call may ask. A handler's result is sent as JSON; a CinderfsError becomes a ControlFailure. */
 export type ControlHandlers = Readonly<Record<string, (query: URLSearchParams) => unknown>>;

@@ -8,7 +8,7 @@ export type Source = FileSource | NbdSource | RbdSource;
 export interface FileSource {
   readonly kind: 'file' | 'device';
   readonly path: string;
-  /** Of a file: the directory that it must lie below, reached without any link, and its `DEVICE:INODE`; see sys/beneath.ts. */
+  /** Of a file: the directory that it must lie below, reached without any link, and its `DEVICE:INODE`; see sys/files/beneath.ts. */
   readonly beneath?: string | undefined;
   readonly inode?: string | undefined;
   /**

@@ -1,7 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import { EXIT, reasonOf } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
-import { findMount, type MountEntry } from '../fs/mount/mount-table.js';
+import { findMount, type MountEntry } from '../sys/mounts/mount-table.js';
 import { MountedPlace } from '../fs/mount/mounted-place.js';
 import type { Log } from '../log.js';
 import type { Ending } from './engine-process.js';

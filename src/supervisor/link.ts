@@ -1,9 +1,9 @@
 import { CinderfsError } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
 import { receiveDevice } from '../fs/mount/mount-command.js';
-import type { MountEntry } from '../fs/mount/mount-table.js';
+import type { MountEntry } from '../sys/mounts/mount-table.js';
 import type { Agreement } from '../fs/fuse/protocol/negotiation.js';
-import { endProcess, type ProcessName } from './process-name.js';
+import { endProcess, type ProcessName } from '../sys/processes/process-name.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { packAgreement, unpackAgreement } from './messages.js';
 

@@ -2,9 +2,9 @@
 import type { ErrorCode } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
 import type { Agreement } from '../fs/fuse/protocol/negotiation.js';
-import type { MountEntry } from '../fs/mount/mount-table.js';
+import type { MountEntry } from '../sys/mounts/mount-table.js';
 import type { UpgradeReport } from '../ops/status.js';
-import type { ProcessName } from './process-name.js';
+import type { ProcessName } from '../sys/processes/process-name.js';
 
 /** An Agreement in JSON, which has no bigint. */
 export interface SentAgreement {

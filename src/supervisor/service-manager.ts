@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.js';
-import { systemCalls } from '../sys/system-calls.js';
+import { systemCalls } from '../sys/calls/system-calls.js';
 import type { Log } from '../log.js';
 
 /** What systemd is told of this process (sd_notify(3)). Says nothing where no service manager asks. */

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { isAlive, nameProcess, type ProcessName } from './process-name.js';
+import { isAlive, nameProcess, type ProcessName } from '../sys/processes/process-name.js';
 
 /** The name of the supervisor of a mount in its run directory: who is to be told when no engine answers. */
 export class SupervisorFile {

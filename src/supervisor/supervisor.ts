@@ -9,7 +9,7 @@ import type { FuseChannel } from './fuse-channel.js';
 import { Interim } from './interim.js';
 import { LastResort } from './last-resort.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
-import { nameProcess, type ProcessName } from './process-name.js';
+import { nameProcess, type ProcessName } from '../sys/processes/process-name.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 

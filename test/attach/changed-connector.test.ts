@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { endProcess, findProcesses } from '../../src/sys/processes.js';
+import { endProcess, findProcesses } from '../../src/sys/processes/processes.js';
 import { startDevcloud } from '../../devcloud/devcloud.js';
 import { Undo } from '../support/undo.js';
 import { poolOnCloud } from './pool-on-cloud.js';

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/async/clock.js';
 import type { AttachableImage } from '../../src/attach/lease.js';
-import { endProcess, findProcesses } from '../../src/sys/processes.js';
+import { endProcess, findProcesses } from '../../src/sys/processes/processes.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 

@@ -23,9 +23,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
-import { startTimeOf } from '../../src/sys/processes.js';
+import { startTimeOf } from '../../src/sys/processes/processes.js';
 import { CinderfsError } from '../../src/errors.js';
-import { lockByCommand, lockFile, unlockFile } from '../../src/sys/file-lock.js';
+import { lockByCommand, lockFile, unlockFile } from '../../src/sys/files/file-lock.js';
 import { assertProperty } from '../support/seeds.js';
 import { Undo } from '../support/undo.js';
 

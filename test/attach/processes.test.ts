@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { endProcess, findProcesses, runs, startTimeOf } from '../../src/sys/processes.js';
-import { hold, run, start } from '../../src/sys/run-command.js';
-import { openPidFd } from '../../src/sys/pidfd.js';
+import { endProcess, findProcesses, runs, startTimeOf } from '../../src/sys/processes/processes.js';
+import { hold, run, start } from '../../src/sys/processes/run-command.js';
+import { openPidFd } from '../../src/sys/processes/pidfd.js';
 
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65534;

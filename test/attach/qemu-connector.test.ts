@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
-import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes.js';
+import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes/processes.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { directoryOfShare } from '../../src/attach/connectors/local/shares.js';
-import { mountLines } from '../../src/sys/mount-info.js';
+import { mountLines } from '../../src/sys/mounts/mount-info.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const SHARE = 'filer:/export';

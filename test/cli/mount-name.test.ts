@@ -4,7 +4,7 @@ import { mkdir, realpath, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { mountCalled, nameOfMount } from '../../src/fs/mount/mount-name.js';
-import { parseMountTable, type MountEntry } from '../../src/fs/mount/mount-table.js';
+import { parseMountTable, type MountEntry } from '../../src/sys/mounts/mount-table.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 /** `real dir/bilder ü` is where the mount is; `images` and `srv` are links to it and to its parent. */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { CinderfsError } from '../../src/errors.js';
-import { systemCalls } from '../../src/sys/system-calls.js';
+import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { BlockingConnection } from '../../src/nbd/blocking-connection.js';
 import { ConnectionLost } from '../../src/nbd/pending.js';
 import { undoneAfter } from '../conformance/world.js';

@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import fc from 'fast-check';
 import { CinderfsError } from '../../src/errors.js';
 import { AlignedReader } from '../../src/fs/fuse/worker/aligned-read.js';
-import { systemCalls } from '../../src/sys/system-calls.js';
+import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { MAX_READ } from '../../src/fs/fuse/protocol/opcodes.js';
 import { undoneAfter } from '../conformance/world.js';
 import { assertProperty, someBytes } from '../support/seeds.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { it } from 'node:test';
 import { isStillCalled } from '../../src/fs/fuse/worker/device-name.js';
-import type { SystemCalls } from '../../src/sys/system-calls.js';
+import type { SystemCalls } from '../../src/sys/calls/system-calls.js';
 
 const SAYS = Buffer.from('030010600140511112222333344445555666670', 'hex');
 

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { InFlight } from '../../src/fs/fuse/recovery/in-flight.js';
 import { MAX_SLOTS, SLOT_BYTES } from '../../src/fs/fuse/shared/in-flight-slots.js';
 import { Inbox } from '../../src/fs/fuse/channel/inbox.js';
-import { systemCalls } from '../../src/sys/system-calls.js';
+import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { IN_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { decodeRequest } from '../../src/fs/fuse/protocol/request.js';

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Inbox } from '../../src/fs/fuse/channel/inbox.js';
 import type { InFlightShare } from '../../src/fs/fuse/shared/in-flight-slots.js';
-import { systemCalls } from '../../src/sys/system-calls.js';
+import { systemCalls } from '../../src/sys/calls/system-calls.js';
 
 parentPort?.postMessage('waiting');
 parentPort?.postMessage(new Inbox(1, workerData as InFlightShare, systemCalls).request.length);

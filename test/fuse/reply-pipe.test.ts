@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { open, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { systemCalls } from '../../src/sys/system-calls.js';
+import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { OUT_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { MAX_PAGES, PAGE_SIZE } from '../../src/fs/fuse/protocol/opcodes.js';
 import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/channel/reply-pipe.js';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import * as messages from '../../src/fs/fuse/protocol/messages.js';
-import type { Fields, FieldType, Struct, Values } from '../../src/sys/struct.js';
-import { struct } from '../../src/sys/struct.js';
+import type { Fields, FieldType, Struct, Values } from '../../src/sys/calls/struct.js';
+import { struct } from '../../src/sys/calls/struct.js';
 import { assertProperty } from '../support/seeds.js';
 
 const VALUES: Record<FieldType, fc.Arbitrary<number | bigint>> = {

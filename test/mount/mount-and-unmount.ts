@@ -1,6 +1,6 @@
 /** Mounts on the directory named, as whoever runs it, takes the mount down, and says what it saw. */
 import { mountAsUser } from '../../src/fs/mount/mount-command.js';
-import { findMount } from '../../src/fs/mount/mount-table.js';
+import { findMount } from '../../src/sys/mounts/mount-table.js';
 import { unmount } from '../../src/fs/mount/mountpoint.js';
 
 const [mountpoint = ''] = process.argv.slice(2);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { mountAsRoot } from '../../src/fs/mount/mount-command.js';
-import { findMount } from '../../src/fs/mount/mount-table.js';
+import { findMount } from '../../src/sys/mounts/mount-table.js';
 import { run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { chmod, chown, mkdir, realpath, rename, rmdir, symlink } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { mountAsRoot } from '../../src/fs/mount/mount-command.js';
-import { findMount } from '../../src/fs/mount/mount-table.js';
+import { findMount } from '../../src/sys/mounts/mount-table.js';
 import { prepareMountpoint } from '../../src/fs/mount/mountpoint.js';
 import { silentLog } from '../../src/log.js';
 import { run } from '../support/program.js';

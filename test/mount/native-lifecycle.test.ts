@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { CinderfsError } from '../../src/errors.js';
 import { mountNative } from '../../src/fs/fuse-native/mount-native.js';
-import { findMount } from '../../src/fs/mount/mount-table.js';
+import { findMount } from '../../src/sys/mounts/mount-table.js';
 import { prepareMountpoint, unmount } from '../../src/fs/mount/mountpoint.js';
 import { silentLog } from '../../src/log.js';
 import { mountWorld } from '../conformance/mounted.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { it } from 'node:test';
-import { CAPABILITY } from '../../src/sys/privileges.js';
+import { CAPABILITY } from '../../src/sys/processes/privileges.js';
 import { engineOf } from '../support/engines.js';
 import { findServers } from '../support/leftovers.js';
 import { endsClean, supervisedWorld } from './world.js';

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { hostname, machine, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectorProperties } from '../../cinder/types.js';
-import { keepDirectory } from '../../sys/kept-directory.js';
-import { readKeptSync, replaceKept } from '../../sys/kept-file.js';
+import { keepDirectory } from '../../sys/files/kept-directory.js';
+import { readKeptSync, replaceKept } from '../../sys/files/kept-file.js';
 import { OsloConf } from './oslo-conf.js';
 
 /** Bytes of an initiator's name (RFC 3720), and its line's end. */

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readKeptSync } from '../../sys/kept-file.js';
+import { readKeptSync } from '../../sys/files/kept-file.js';
 import { parseJson } from './json.js';
 import { parseRecord, targetOf } from './record.js';
 import { ATTACHMENTS, RECORD_BYTES } from './record-store.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { listeningSockets, processWith } from '../../sys/socket-table.js';
-import { startTimeOf } from '../../sys/processes.js';
+import { listeningSockets, processWith } from '../../sys/processes/socket-table.js';
+import { startTimeOf } from '../../sys/processes/processes.js';
 import type { Owner } from './owner.js';
 
 /**

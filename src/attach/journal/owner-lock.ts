@@ -4,10 +4,10 @@ import { awake } from '../../async/awake.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { printableLine } from '../../printable.js';
-import { lockFile, unlockFile } from '../../sys/file-lock.js';
-import { keepDirectory, unusable } from '../../sys/kept-directory.js';
-import { removeKept, replaceKept } from '../../sys/kept-file.js';
-import { startTimeOf } from '../../sys/processes.js';
+import { lockFile, unlockFile } from '../../sys/files/file-lock.js';
+import { keepDirectory, unusable } from '../../sys/files/kept-directory.js';
+import { removeKept, replaceKept } from '../../sys/files/kept-file.js';
+import { startTimeOf } from '../../sys/processes/processes.js';
 import { olderOwner } from './older-owner.js';
 import { readOwner, type Owner } from './owner.js';
 

@@ -1,4 +1,4 @@
-import { readKeptSync } from '../../sys/kept-file.js';
+import { readKeptSync } from '../../sys/files/kept-file.js';
 import { parseJson } from './json.js';
 
 /** Who owns a state directory, as its file owner.json says. */

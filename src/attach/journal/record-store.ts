@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
-import { asideOf, readKeptSync, removeKept, replaceKept } from '../../sys/kept-file.js';
+import { asideOf, readKeptSync, removeKept, replaceKept } from '../../sys/files/kept-file.js';
 import { parseJson } from './json.js';
 
 /** How documents of one kind are kept. */

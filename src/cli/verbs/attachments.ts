@@ -1,7 +1,7 @@
 import { systemClock } from '../../async/clock.js';
 import type { Leftover } from '../../attach/cleanup/reap.js';
 import { CinderfsError } from '../../errors.js';
-import { findMount, isMountOfOurs } from '../../fs/mount/mount-table.js';
+import { findMount, isMountOfOurs } from '../../sys/mounts/mount-table.js';
 import { isDead } from '../../fs/mount/mountpoint.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
 import { mountWith, type NamedMount } from '../mount-word.js';

@@ -10,7 +10,7 @@ import { Dispatcher } from './operations/dispatcher.js';
 import type { ReplyErrno } from './protocol/errno.js';
 import { EarlierFiles } from './files/earlier-files.js';
 import type { InFlight } from './recovery/in-flight.js';
-import { systemCalls } from '../../sys/system-calls.js';
+import { systemCalls } from '../../sys/calls/system-calls.js';
 import { HandleQuota } from './files/handle-quota.js';
 import { KnownNodes } from './operations/known-nodes.js';
 import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './protocol/messages.js';

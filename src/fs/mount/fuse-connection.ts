@@ -3,9 +3,9 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { childEnvironment } from '../../sys/child-environment.js';
-import { withFusectl } from '../../sys/fusectl.js';
-import { findMount } from './mount-table.js';
+import { childEnvironment } from '../../sys/processes/child-environment.js';
+import { withFusectl } from '../../sys/mounts/fusectl.js';
+import { findMount } from '../../sys/mounts/mount-table.js';
 import { unmount } from './mountpoint.js';
 
 const run = promisify(execFile);

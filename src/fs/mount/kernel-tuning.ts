@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
-import { findMount } from './mount-table.js';
-import { systemCalls } from '../../sys/system-calls.js';
+import { findMount } from '../../sys/mounts/mount-table.js';
+import { systemCalls } from '../../sys/calls/system-calls.js';
 import { PAGE_SIZE } from '../fuse/protocol/opcodes.js';
 import { pagesPerReply } from '../fuse/channel/reply-pipe.js';
 

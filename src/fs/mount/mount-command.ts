@@ -5,10 +5,10 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { childEnvironment } from '../../sys/child-environment.js';
+import { childEnvironment } from '../../sys/processes/child-environment.js';
 import { holdMountpoint } from './mountpoint.js';
 import { systemCode } from '../fuse/protocol/errno.js';
-import { systemCalls } from '../../sys/system-calls.js';
+import { systemCalls } from '../../sys/calls/system-calls.js';
 import { MAX_READ } from '../fuse/protocol/opcodes.js';
 
 export interface MountRequest {

@@ -1,6 +1,6 @@
 /** Where else a file system is mounted: bind mounts, other mount namespaces, overlays above it. From /proc, as root. */
 import { readFile, readdir, readlink } from 'node:fs/promises';
-import { parseMountTable, type MountEntry } from './mount-table.js';
+import { parseMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
 
 /** Milliseconds and mount namespaces that a search may take: what is not found by then is not named. */
 const SEARCH_MS = 2_000;

@@ -1,7 +1,7 @@
 import { abort } from './fuse-connection.js';
 import { describeHolder, findHoldersIn } from './holders.js';
 import { describeCopy, findCopies, type MountCopy } from './mount-copies.js';
-import { readMountTable, type MountEntry } from './mount-table.js';
+import { readMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
 import { unmount } from './mountpoint.js';
 
 /**

@@ -6,12 +6,12 @@ import { systemClock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
-import { childEnvironment } from '../../sys/child-environment.js';
+import { childEnvironment } from '../../sys/processes/child-environment.js';
 import { describeHolder, findHolders } from './holders.js';
-import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../../sys/trusted-path.js';
+import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../../sys/files/trusted-path.js';
 import { absolute, mountCalled, nameOfMount } from './mount-name.js';
 import { stateOfMount } from './mount-state.js';
-import { findMount, isMountOfOurs, readMountTable } from './mount-table.js';
+import { findMount, isMountOfOurs, readMountTable } from '../../sys/mounts/mount-table.js';
 
 const run = promisify(execFile);
 

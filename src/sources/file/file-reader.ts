@@ -5,7 +5,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { FileSource } from '../source.js';
 import { CinderfsError } from '../../errors.js';
-import { openNamed } from '../../sys/beneath.js';
+import { openNamed } from '../../sys/files/beneath.js';
 import type { Cursor, SourceReader } from '../reader.js';
 import { Slots } from '../../async/slots.js';
 

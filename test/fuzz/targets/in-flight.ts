@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { IN_FLIGHT_BYTES, InFlightSlots, SLOT_BYTES } from '../../../src/fs/fuse/shared/in-flight-slots.js';
 import { InFlight } from '../../../src/fs/fuse/recovery/in-flight.js';
-import { systemCalls } from '../../../src/sys/system-calls.js';
+import { systemCalls } from '../../../src/sys/calls/system-calls.js';
 import { IN_HEADER } from '../../../src/fs/fuse/protocol/messages.js';
 import { Opcode } from '../../../src/fs/fuse/protocol/opcodes.js';
 import { decodeRequest } from '../../../src/fs/fuse/protocol/request.js';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { systemCalls } from '../../../src/sys/system-calls.js';
+import { systemCalls } from '../../../src/sys/calls/system-calls.js';
 import { BlockingConnection } from '../../../src/nbd/blocking-connection.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';

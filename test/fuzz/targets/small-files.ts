@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readOwner } from '../../../src/attach/journal/owner.js';
 import { HeldSince } from '../../../src/fs/fuse/recovery/held-since.js';
-import { nameProcess } from '../../../src/supervisor/process-name.js';
+import { nameProcess } from '../../../src/sys/processes/process-name.js';
 import { SupervisorFile } from '../../../src/supervisor/supervisor-file.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import type { Target } from '../target.js';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { CinderfsError, type ErrorCode, reasonOf } from '../../../errors.js';
-import { hold, run } from '../../../sys/run-command.js';
+import { hold, run } from '../../../sys/processes/run-command.js';
 
 export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
 

@@ -8,7 +8,7 @@ import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';
 import { connectPath } from '../local/connected-path.js';
 import { type CephHost, type RbdVolume, rbdVolumeOf } from '../rbd/rbd-volume.js';
-import { lookUp, run } from '../../../sys/run-command.js';
+import { lookUp, run } from '../../../sys/processes/run-command.js';
 import { type MappedImage, mappedImages } from './mapped-images.js';
 
 export interface KrbdOptions extends CephHost {

@@ -1,8 +1,8 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../../sys/beneath.js';
-import { deviceNumber } from '../../../sys/device-number.js';
+import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../../sys/files/beneath.js';
+import { deviceNumber } from '../../../sys/devices/device-number.js';
 import type { Connected } from '../connector.js';
 import type { FileSource } from '../../../sources/source.js';
 
@@ -17,7 +17,7 @@ const ALIGNMENT = 4096; // O_DIRECT: the largest logical block in use
 export type ConnectedPath = Connected & { readonly source: FileSource };
 
 /**
- * A regular file below a directory, reached without any link (sys/beneath.ts); with an `inode`, that file and no other.
+ * A regular file below a directory, reached without any link (sys/files/beneath.ts); with an `inode`, that file and no other.
  * Every later open is of this inode. `connector_failed` otherwise.
  */
 export async function connectFile(file: NamedFile & { readonly beneath: string }): Promise<ConnectedPath> {

@@ -2,8 +2,8 @@ import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { sleep, systemClock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { deviceNumber } from '../../../sys/device-number.js';
-import { mountLines } from '../../../sys/mount-info.js';
+import { deviceNumber } from '../../../sys/devices/device-number.js';
+import { mountLines } from '../../../sys/mounts/mount-info.js';
 
 /** Another one who asks as we do holds the claim for a moment. */
 const TRIES = 5;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo } from '../../../cinder/types.js';
-import { openNamed } from '../../../sys/beneath.js';
+import { openNamed } from '../../../sys/files/beneath.js';
 import { absolutePath, textOf } from '../backend-values.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { openNamed } from '../../../sys/beneath.js';
+import { openNamed } from '../../../sys/files/beneath.js';
 import { openFreeDisk, requireFreeDisk } from './host-disk.js';
 
 /** Where a volume is on this host: a disk, or a regular file below a directory. */
@@ -12,7 +12,7 @@ export interface LocalPlace {
 /**
  * What an absolute path that Cinder names may be: a file below one of `directories`, which the configuration names, or a
  * disk that this host does not use itself. `connector_failed` otherwise. That a file is one, and no link, is for whoever
- * opens it (sys/beneath.ts).
+ * opens it (sys/files/beneath.ts).
  */
 export async function localPlaceOf(path: string, directories: readonly string[]): Promise<LocalPlace> {
   const beneath = directories

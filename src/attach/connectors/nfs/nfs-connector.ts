@@ -5,7 +5,7 @@ import { textOf } from '../backend-values.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';
 import { connectFile } from '../local/connected-path.js';
-import { lookUp } from '../../../sys/run-command.js';
+import { lookUp } from '../../../sys/processes/run-command.js';
 import { formatOf } from '../volume-format.js';
 import type { NfsMounts } from './nfs-mounts.js';
 

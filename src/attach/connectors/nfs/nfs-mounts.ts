@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
-import { run } from '../../../sys/run-command.js';
+import { run } from '../../../sys/processes/run-command.js';
 
 export interface NfsMountsOptions {
   /** Holds the mount points; empty after a reboot, for this mount alone. */

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
-import { type Command, lookUp, run } from '../../../sys/run-command.js';
+import { type Command, lookUp, run } from '../../../sys/processes/run-command.js';
 
 /** Where a confined program finds its directory. */
 export interface Cell {

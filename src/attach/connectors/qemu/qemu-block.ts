@@ -1,7 +1,7 @@
 import { type FileHandle, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
-import { INHERITED } from '../../../sys/run-command.js';
+import { INHERITED } from '../../../sys/processes/run-command.js';
 import { localPlaceOf, openPlace } from '../local/local-place.js';
 import type { ConnectionInfo } from '../../../cinder/types.js';
 import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';

@@ -6,7 +6,7 @@ import type { ConnectionInfo } from '../../../cinder/types.js';
 import { type Log, silentLog } from '../../../log.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';
-import { lookUp } from '../../../sys/run-command.js';
+import { lookUp } from '../../../sys/processes/run-command.js';
 import type { NbdSource } from '../../../sources/source.js';
 import { formatOf } from '../volume-format.js';
 import { type CellServer, CellServers } from './cell-server.js';

@@ -1,9 +1,9 @@
 import { InFlightSlots, IN_FLIGHT_BYTES, type InFlightShare } from '../shared/in-flight-slots.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 import { IN_HEADER } from '../protocol/messages.js';
 import { REQUEST_ROOM } from '../protocol/opcodes.js';
 import { requestRoom } from './request-room.js';
-import { LITTLE } from '../../../sys/struct.js';
+import { LITTLE } from '../../../sys/calls/struct.js';
 
 /** Where a worker reads requests into: memory of its own, or slots that outlive the process (InFlightSlots). */
 export class Inbox {

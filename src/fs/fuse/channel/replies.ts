@@ -5,7 +5,7 @@ import type { ReplyErrno } from '../protocol/errno.js';
 import { negated, systemCode } from '../protocol/errno.js';
 import { OUT_HEADER } from '../protocol/messages.js';
 import { PAGE_SIZE } from '../protocol/opcodes.js';
-import { LITTLE } from '../../../sys/struct.js';
+import { LITTLE } from '../../../sys/calls/struct.js';
 
 const { len: LEN, error: ERROR, unique: UNIQUE } = OUT_HEADER.offsets;
 

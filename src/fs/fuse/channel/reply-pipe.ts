@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { OUT_HEADER } from '../protocol/messages.js';
-import type { PageCacheCalls, Pipe } from '../../../sys/page-cache-calls.js';
+import type { PageCacheCalls, Pipe } from '../../../sys/calls/page-cache-calls.js';
 import { MAX_PAGES, PAGE_SIZE } from '../protocol/opcodes.js';
 
 /** Below this the calls cost more than the copy. */

@@ -1,5 +1,5 @@
 import { alignedBuffer } from '../worker/aligned-read.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 
 /**
  * Memory that the kernel can write a request to at any moment. Whoever is killed while a request is on its way

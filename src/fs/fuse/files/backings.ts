@@ -1,7 +1,7 @@
 import { reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
 import type { Descriptor } from './descriptors.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 
 /** What BACKING_OPEN needs; undefined where kernel or host do not offer passthrough. */
 export interface PassthroughPower {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { OpenFile } from '../../filesystem.js';
-import { systemCalls } from '../../../sys/system-calls.js';
+import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from '../protocol/messages.js';
 import type { Opened } from '../files/open-files.js';
 import type { Operation, OperationContext, Waits } from './operation.js';

@@ -2,7 +2,7 @@ import { blocksOf } from '../../tree/attributes.js';
 import type { Attributes, NodeKind } from '../../filesystem.js';
 import { ATTR_OUT, ENTRY_OUT } from './messages.js';
 import { PAGE_SIZE } from './opcodes.js';
-import type { Values } from '../../../sys/struct.js';
+import type { Values } from '../../../sys/calls/struct.js';
 
 /** File type bits of st_mode, and the same as a directory entry's d_type. */
 const S_IFMT: Record<NodeKind, number> = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };

@@ -1,4 +1,4 @@
-import { struct } from '../../../sys/struct.js';
+import { struct } from '../../../sys/calls/struct.js';
 
 /** The structures of linux/fuse.h, field by field, under the kernel's names. */
 

@@ -1,5 +1,5 @@
 import { IN_HEADER } from './messages.js';
-import type { Fields, Struct, Values } from '../../../sys/struct.js';
+import type { Fields, Struct, Values } from '../../../sys/calls/struct.js';
 
 /** A request of the kernel, its header decoded and its body still bytes. */
 export interface Request {

@@ -9,7 +9,7 @@ import type { ReplyErrno } from '../protocol/errno.js';
 import { systemCode } from '../protocol/errno.js';
 import type { HeldSince } from './held-since.js';
 import type { InFlight } from './in-flight.js';
-import { systemCalls } from '../../../sys/system-calls.js';
+import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { INTERRUPT, Opcode, opcodeName, REQUEST_ROOM, WITHOUT_ANSWER } from '../protocol/opcodes.js';
 import { requestRoom } from '../channel/request-room.js';
 import { decodeRequest, type Request } from '../protocol/request.js';

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
-import { readKeptSync, replaceKeptSync } from '../../../sys/kept-file.js';
+import { readKeptSync, replaceKeptSync } from '../../../sys/files/kept-file.js';
 import { RESENT } from '../protocol/opcodes.js';
 
 /** No deadline is longer (options open_timeout and read_timeout). */

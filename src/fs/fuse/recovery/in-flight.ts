@@ -1,10 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
 import { reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
-import { createKeptSync } from '../../../sys/kept-file.js';
+import { createKeptSync } from '../../../sys/files/kept-file.js';
 import type { InFlightShare } from '../shared/in-flight-slots.js';
 import { InFlightSlots, IN_FLIGHT_BYTES, MAX_SLOTS, SLOT_BYTES } from '../shared/in-flight-slots.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 import { INTERRUPT } from '../protocol/opcodes.js';
 
 export interface InFlightParts {

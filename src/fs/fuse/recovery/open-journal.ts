@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, renameSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { asideOf, createKeptSync, writeWholeSync } from '../../../sys/kept-file.js';
+import { asideOf, createKeptSync, writeWholeSync } from '../../../sys/files/kept-file.js';
 import { closing, opening, readOpenRecords, type KeptRecords, type OpenRecord } from './open-record.js';
 
 export type { OpenRecord } from './open-record.js';

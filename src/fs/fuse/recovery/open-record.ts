@@ -1,4 +1,4 @@
-import { readKeptSync } from '../../../sys/kept-file.js';
+import { readKeptSync } from '../../../sys/files/kept-file.js';
 import type { FileMemo } from '../../filesystem.js';
 import { FH_ENTRIES } from '../shared/shared-handles.js';
 

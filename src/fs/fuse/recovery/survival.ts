@@ -1,6 +1,6 @@
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import { InFlight, type InFlightParts } from './in-flight.js';
-import { systemCalls } from '../../../sys/system-calls.js';
+import { systemCalls } from '../../../sys/calls/system-calls.js';
 import type { Agreement } from '../protocol/negotiation.js';
 import { hasResend } from '../protocol/negotiation.js';
 import type { OpenJournal } from './open-journal.js';

@@ -1,6 +1,6 @@
 import { IN_HEADER } from '../protocol/messages.js';
 import { PAGE_SIZE } from '../protocol/opcodes.js';
-import { LITTLE } from '../../../sys/struct.js';
+import { LITTLE } from '../../../sys/calls/struct.js';
 
 /** What a thread needs to take part. */
 export interface InFlightShare {

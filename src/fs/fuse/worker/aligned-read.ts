@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../../errors.js';
-import type { PageCacheCalls } from '../../../sys/page-cache-calls.js';
+import type { PageCacheCalls } from '../../../sys/calls/page-cache-calls.js';
 import { PIECE } from '../shared/pieces.js';
 import { MAX_READ, PAGE_SIZE } from '../protocol/opcodes.js';
 

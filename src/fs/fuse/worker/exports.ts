@@ -1,7 +1,7 @@
 import { CinderfsError } from '../../../errors.js';
 import { BlockingConnection } from '../../../nbd/blocking-connection.js';
 import { ConnectionLost } from '../../../nbd/pending.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 import { PAGE_SIZE } from '../protocol/opcodes.js';
 import type { SharedExports } from '../shared/shared-exports.js';
 

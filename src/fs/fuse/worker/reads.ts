@@ -2,7 +2,7 @@ import { CinderfsError, reasonOf } from '../../../errors.js';
 import type { AlignedReader } from './aligned-read.js';
 import type { Claims } from '../shared/claims.js';
 import { isStillCalled } from './device-name.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 import { pieceAround } from '../shared/pieces.js';
 import { MAX_READ, PAGE_SIZE } from '../protocol/opcodes.js';
 import type { ReplyPipe } from '../channel/reply-pipe.js';

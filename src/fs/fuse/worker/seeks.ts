@@ -1,5 +1,5 @@
 import type { Claims } from '../shared/claims.js';
-import type { SystemCalls } from '../../../sys/system-calls.js';
+import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
 import type { WorkerReplies } from '../channel/replies.js';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { sleep, systemClock } from '../async/clock.js';
+import { sleep, systemClock } from '../../async/clock.js';
 
 /** A process for as long as it lives: its number is given to another one later, its start time is not. */
 export interface ProcessName {

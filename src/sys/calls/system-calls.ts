@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { constants, open } from 'node:fs/promises';
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 import type { Koffi, Library } from './koffi.js';
 import { errnoName, loadKoffi } from './koffi.js';
 import { type DeviceCalls, deviceCalls } from './device-calls.js';

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { loadKoffi, type KoffiFunction } from './koffi.js';
+import { loadKoffi, type KoffiFunction } from '../calls/koffi.js';
 
 /** flock(2). */
 const LOCK_EX_NB = 2 | 4;

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { execa } from 'execa';
-import { systemClock } from '../async/clock.js';
-import { CinderfsError, reasonOf } from '../errors.js';
-import { knownSecrets } from '../known-secrets.js';
+import { systemClock } from '../../async/clock.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { knownSecrets } from '../../known-secrets.js';
 import { childEnvironment, programFolders } from './child-environment.js';
 
 export interface Command {

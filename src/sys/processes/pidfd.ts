@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { type KoffiFunction, loadKoffi } from './koffi.js';
+import { type KoffiFunction, loadKoffi } from '../calls/koffi.js';
 
 /** A process held by descriptor: whatever is signalled through it is that process, never one that got its number later. */
 export interface PidFd {

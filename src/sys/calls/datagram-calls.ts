@@ -1,4 +1,4 @@
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 import type { Koffi, Library } from './koffi.js';
 import { errnoName } from './koffi.js';
 import { struct } from './struct.js';

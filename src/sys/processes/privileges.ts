@@ -1,5 +1,5 @@
-import { CinderfsError } from '../errors.js';
-import { errnoName, loadKoffi, type Koffi, type Library } from './koffi.js';
+import { CinderfsError } from '../../errors.js';
+import { errnoName, loadKoffi, type Koffi, type Library } from '../calls/koffi.js';
 
 /** Capabilities by the numbers of linux/capability.h. */
 export const CAPABILITY = {

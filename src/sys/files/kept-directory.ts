@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { CinderfsError, reasonOf } from '../errors.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import { distrust, type Trust } from './trusted-path.js';
 
 export interface KeptDirectory extends Trust {

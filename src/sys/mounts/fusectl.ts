@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
-import { CinderfsError } from '../errors.js';
-import { errnoName, loadKoffi } from './koffi.js';
+import { CinderfsError } from '../../errors.js';
+import { errnoName, loadKoffi } from '../calls/koffi.js';
 
 /** Since Linux 5.2, with the same numbers on every architecture. */
 const SYS_FSOPEN = 430;

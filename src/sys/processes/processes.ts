@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Clock, sleep } from '../async/clock.js';
-import { CinderfsError } from '../errors.js';
+import { type Clock, sleep } from '../../async/clock.js';
+import { CinderfsError } from '../../errors.js';
 import { openPidFd } from './pidfd.js';
 
 const GONE_POLL_MS = 20;
