@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.js';
 import type { Slots } from '../async/slots.js';
-import type { Attachments, Clones, ConnectorProperties, Volumes } from '../cinder/types.js';
+import type { Attachments, ConnectorProperties } from '../cinder/contract/attachments.js';
+import type { Clones, Volumes } from '../cinder/contract/volumes.js';
 import type { Log } from '../log.js';
 import type { Connector } from './connectors/connector.js';
 import type { HostCalls } from './host-calls.js';

@@ -1,4 +1,4 @@
-import type { CatalogImage } from '../cinder/types.js';
+import type { CatalogImage } from '../cinder/contract/catalog.js';
 import type { Source } from '../sources/source.js';
 
 /** What the pool has to know of an image to attach its volume. */

@@ -1,5 +1,7 @@
 import type { Clock } from '../async/clock.js';
-import type { Attachments, Clones, ImageLookup, Volumes } from '../cinder/types.js';
+import type { ImageLookup } from '../cinder/contract/images.js';
+import type { Attachments } from '../cinder/contract/attachments.js';
+import type { Clones, Volumes } from '../cinder/contract/volumes.js';
 import type { KernelOptions } from './connectors/brick/kernel.js';
 import type { ConnectorOptions } from './connectors/connectors.js';
 import type { HostIdentity } from './connectors/host-properties.js';

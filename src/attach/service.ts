@@ -1,5 +1,5 @@
 import { CinderfsError, reasonOf } from '../errors.js';
-import type { CatalogSnapshot } from '../cinder/types.js';
+import type { CatalogSnapshot } from '../cinder/contract/catalog.js';
 import { unusable } from '../sys/files/kept-directory.js';
 import type { AttachContext } from './context.js';
 import type { AttachFigures } from './figures.js';

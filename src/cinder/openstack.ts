@@ -1,5 +1,4 @@
-import type { Clock } from '../async/clock.js';
-import { systemClock } from '../async/clock.js';
+import { type Clock, systemClock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import type { Log } from '../log.js';
@@ -8,9 +7,10 @@ import { ImageCatalog } from './catalog/catalog.js';
 import { ClonesClient } from './volumes/clones.js';
 import { Http } from './http/http.js';
 import { Images, type ListedImage } from './glance/images.js';
-import { VolumeEndpoint } from './http/microversion.js';
+import { VolumeEndpoint } from './volumes/microversion.js';
 import { Session } from './keystone/session.js';
-import type { Attachments, Clones } from './types.js';
+import type { Attachments } from './contract/attachments.js';
+import type { Clones } from './contract/volumes.js';
 import { isServed, type Visibility } from './glance/visibility.js';
 import { VolumesClient } from './volumes/volumes.js';
 

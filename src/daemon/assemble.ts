@@ -5,7 +5,7 @@ import type { PoolService } from '../attach/service.js';
 import { cephLibrary } from '../ceph/library.js';
 import { RbdImages } from '../ceph/rbd-images.js';
 import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
-import { requireVolumeAccess } from '../cinder/volumes/volume-access.js';
+import { requireVolumeAccess } from '../cinder/volume-access.js';
 import { CinderfsError } from '../errors.js';
 import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
 import { removeHeldSince } from '../fs/fuse/recovery/held-since.js';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { PoolService } from '../attach/service.js';
-import type { CatalogImage, CatalogSnapshot } from '../cinder/types.js';
+import type { CatalogImage, CatalogSnapshot } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import { assignFileNames } from '../fs/tree/file-names.js';
 import { describeHolder, findHolders } from '../fs/mount/holders.js';

@@ -1,6 +1,6 @@
 import { rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { CatalogSnapshot } from '../cinder/types.js';
+import type { CatalogSnapshot } from '../cinder/contract/catalog.js';
 import { reasonOf } from '../errors.js';
 import { keptImage } from '../fs/tree/kept-image.js';
 import type { Log } from '../log.js';

@@ -1,6 +1,6 @@
 import type { Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
-import type { Catalog } from '../cinder/types.js';
+import type { Catalog } from '../cinder/contract/catalog.js';
 import type { CinderfsError } from '../errors.js';
 import type { ServedFile } from '../fs/transport.js';
 import {

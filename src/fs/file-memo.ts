@@ -1,4 +1,4 @@
-import type { CatalogImage } from '../cinder/types.js';
+import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes, FileMemo } from './filesystem.js';
 import { keptImage } from './tree/kept-image.js';

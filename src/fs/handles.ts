@@ -1,6 +1,6 @@
 /** Open files: handle number -> what the handle holds. Numbers are never reused while the process lives. */
 import type { Lease } from '../attach/lease.js';
-import type { CatalogImage } from '../cinder/types.js';
+import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes } from './filesystem.js';
 import type { ReaderClaim } from '../sources/reader-pool.js';

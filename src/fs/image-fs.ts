@@ -3,11 +3,10 @@ import { constants } from 'node:fs';
 import type { AttachmentPool } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
-import type { Catalog, CatalogImage, WantedImage } from '../cinder/types.js';
+import type { Catalog, CatalogImage, WantedImage } from '../cinder/contract/catalog.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
-import { IO_SIZE } from './tree/attributes.js';
-import type { Ownership } from './tree/attributes.js';
+import { IO_SIZE, type Ownership } from './tree/attributes.js';
 import { NAME_MAX } from './tree/file-names.js';
 import type {
   Attributes,
@@ -19,8 +18,7 @@ import type {
   InvalidatedEntry,
   OpenFile,
 } from './filesystem.js';
-import { parentOf } from './tree/image-tree.js';
-import type { DirectoryNode, TreeNode } from './tree/image-tree.js';
+import { parentOf, type DirectoryNode, type TreeNode } from './tree/image-tree.js';
 import { wantedBy } from './tree/image-wanted.js';
 import { LiveTree } from './tree/live-tree.js';
 import type { OpenFiles } from './open-files.js';

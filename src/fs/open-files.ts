@@ -3,12 +3,11 @@ import { setMaxListeners } from 'node:events';
 import type { AttachmentPool, Lease } from '../attach/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
-import type { CatalogImage } from '../cinder/types.js';
+import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import { memoOf, parseMemo } from './file-memo.js';
 import type { Attributes, CallContext, FileMemo, OpenFile } from './filesystem.js';
-import { Handles } from './handles.js';
-import type { Handle, ImageHandle, Through } from './handles.js';
+import { Handles, type Handle, type ImageHandle, type Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
 import type { ReaderClaim, ReaderPool } from '../sources/reader-pool.js';
 

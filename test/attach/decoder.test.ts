@@ -11,7 +11,7 @@ import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { Decoder } from '../../src/attach/connectors/qemu/decoder.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { QemuNbd } from '../support/qemu-nbd.js';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { AttachableImage } from '../../src/attach/lease.js';
-import type { ImageState } from '../../src/cinder/types.js';
+import type { ImageState } from '../../src/cinder/contract/images.js';
 import { startDevcloud } from '../../devcloud/devcloud.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';

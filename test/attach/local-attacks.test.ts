@@ -8,7 +8,7 @@ import { systemClock } from '../../src/async/clock.js';
 import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
 import { qemuBlocks } from '../../src/attach/connectors/qemu/qemu-block.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { openFileReader } from '../../src/sources/file/file-reader.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

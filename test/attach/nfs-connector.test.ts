@@ -8,7 +8,7 @@ import type { ConnectRequest } from '../../src/attach/connectors/connector.js';
 import { NfsConnector } from '../../src/attach/connectors/nfs/nfs-connector.js';
 import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

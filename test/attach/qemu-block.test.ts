@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { qemuBlocks, type QemuHost } from '../../src/attach/connectors/qemu/qemu-block.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 
 const RBD: ConnectionInfo = {
   driver_volume_type: 'rbd',

@@ -6,7 +6,7 @@ import type { Connected } from '../../src/attach/connectors/connector.js';
 import { RbdConnector } from '../../src/attach/connectors/rbd/rbd-connector.js';
 import { describeSource } from '../../src/sources/source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 import { ManualClock, settle } from '../fakes/manual-clock.js';

@@ -11,7 +11,7 @@ import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.j
 import { RbdConnector } from '../../src/attach/connectors/rbd/rbd-connector.js';
 import type { RbdLimits } from '../../src/attach/connectors/rbd/rbd-limits.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
-import type { ConnectionInfo } from '../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { silentLog } from '../../src/log.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { reap } from '../../src/attach/cleanup/reap.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { CinderfsError } from '../../src/errors.js';
-import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/types.js';
+import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/contract/catalog.js';
 import type { AttachableImage, Lease } from '../../src/attach/lease.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';

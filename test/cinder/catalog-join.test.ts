@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { joinCatalog, unplaced } from '../../src/cinder/catalog/catalog-join.js';
 import { imageOf, type ListedImage } from '../../src/cinder/glance/images.js';
 import { parseLocation } from '../../src/cinder/glance/location.js';
-import type { Volume } from '../../src/cinder/types.js';
+import type { Volume } from '../../src/cinder/contract/volumes.js';
 import { volumeOf } from '../../src/cinder/volumes/volumes.js';
 import { assertProperty } from '../support/seeds.js';
 

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { qemuBlocks } from '../../src/attach/connectors/qemu/qemu-block.js';
 import { brickPlan, withSecrets } from '../../src/attach/connectors/brick/brick-plan.js';
 import { AttachmentsClient } from '../../src/cinder/volumes/attachments.js';
-import { VolumeEndpoint } from '../../src/cinder/http/microversion.js';
+import { VolumeEndpoint } from '../../src/cinder/volumes/microversion.js';
 import { knownSecrets } from '../../src/known-secrets.js';
 import { harness, token } from './session-harness.js';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import type { Openstack } from '../../src/cinder/openstack.js';
-import type { Attachment, ConnectorProperties } from '../../src/cinder/types.js';
+import type { Attachment, ConnectorProperties } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
 import { cloudForSuite, connect, undoAfter, type KnownImage } from './cloud-under-test.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { VolumeEndpoint } from '../../src/cinder/http/microversion.js';
+import { VolumeEndpoint } from '../../src/cinder/volumes/microversion.js';
 import type { CloudConfig, Reference } from '../../src/config/cloud-config.js';
 import { Secret } from '../../src/secret.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -1,7 +1,7 @@
 /** `--isolate=clone`: a volume that only one host may attach is read through a clone, and stays free for others. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { Volume } from '../../src/cinder/types.js';
+import type { Volume } from '../../src/cinder/contract/volumes.js';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { findServers } from '../support/leftovers.js';

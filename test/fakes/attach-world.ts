@@ -8,7 +8,7 @@ import type { Connector } from '../../src/attach/connectors/connector.js';
 import { HostCalls } from '../../src/attach/host-calls.js';
 import { newCounters } from '../../src/attach/figures.js';
 import { Slots } from '../../src/async/slots.js';
-import type { ImageLookup, ImageState } from '../../src/cinder/types.js';
+import type { ImageLookup, ImageState } from '../../src/cinder/contract/images.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from './manual-clock.js';

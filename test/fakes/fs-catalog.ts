@@ -4,7 +4,7 @@ import type {
   CatalogImage,
   CatalogSnapshot,
   WantedImage,
-} from '../../src/cinder/types.js';
+} from '../../src/cinder/contract/catalog.js';
 
 type Listener = (snapshot: CatalogSnapshot, previous: CatalogSnapshot) => void;
 

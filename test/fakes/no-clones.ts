@@ -1,4 +1,4 @@
-import type { Clones } from '../../src/cinder/types.js';
+import type { Clones } from '../../src/cinder/contract/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 
 /** A cloud in which nobody may clone. */

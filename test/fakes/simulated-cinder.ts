@@ -1,11 +1,6 @@
 import { CinderfsError } from '../../src/errors.js';
-import type {
-  Attachment,
-  Attachments,
-  ConnectorProperties,
-  Volume,
-  Volumes,
-} from '../../src/cinder/types.js';
+import type { Attachment, Attachments, ConnectorProperties } from '../../src/cinder/contract/attachments.js';
+import type { Volume, Volumes } from '../../src/cinder/contract/volumes.js';
 
 export type Call = 'create' | 'update' | 'complete' | 'show' | 'list' | 'delete' | 'volume';
 

@@ -1,4 +1,4 @@
-import type { CloneRequest, Clones, Volume } from '../../src/cinder/types.js';
+import type { CloneRequest, Clones, Volume } from '../../src/cinder/contract/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { SimulatedCinder } from './simulated-cinder.js';
 

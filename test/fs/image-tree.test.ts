@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { buildImageTree } from '../../src/fs/tree/image-tree.js';
-import type { ImageTree } from '../../src/fs/tree/image-tree.js';
+import { buildImageTree, type ImageTree } from '../../src/fs/tree/image-tree.js';
 import { assignNodeIds, hashToNode } from '../../src/fs/tree/node-ids.js';
 import { changedEntries } from '../../src/fs/tree/tree-changes.js';
-import type { CatalogImage } from '../../src/cinder/types.js';
+import type { CatalogImage } from '../../src/cinder/contract/catalog.js';
 import { fakeImage } from '../fakes/fs-catalog.js';
 import { assertProperty } from '../support/seeds.js';
 

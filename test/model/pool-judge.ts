@@ -1,6 +1,6 @@
 import type { AttachContext } from '../../src/attach/context.js';
 import type { Lease } from '../../src/attach/lease.js';
-import type { CloneRequest } from '../../src/cinder/types.js';
+import type { CloneRequest } from '../../src/cinder/contract/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { PoolWorld } from './pool-world.js';
 

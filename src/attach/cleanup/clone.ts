@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
-import type { CloneRequest, Volume } from '../../cinder/types.js';
+import type { CloneRequest, Volume } from '../../cinder/contract/volumes.js';
 import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachmentRecord, CloneRecord } from '../journal/record.js';

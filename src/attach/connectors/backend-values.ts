@@ -1,7 +1,7 @@
 /** Values from Cinder before they become part of a command or a path. Whoever can write to Cinder's database is not root here. */
 import { posix } from 'node:path';
 import { CinderfsError } from '../../errors.js';
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { Secret } from '../../secret.js';
 
 const HOST = String.raw`(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)`;

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import type { Connected, Connector, ConnectRequest } from './connector.js';
 import type { HostCall, HostCalls } from '../host-calls.js';
 import type { HostRecord } from '../journal/record.js';
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { CinderfsError } from '../../errors.js';
 import { describeSource, type Source } from '../../sources/source.js';
 

@@ -1,5 +1,5 @@
 import type { CinderfsError } from '../../errors.js';
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { HostRecord } from '../journal/record.js';
 import type { Source } from '../../sources/source.js';
 

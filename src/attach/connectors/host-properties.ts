@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname, machine, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { ConnectorProperties } from '../../cinder/types.js';
+import type { ConnectorProperties } from '../../cinder/contract/attachments.js';
 import { keepDirectory } from '../../sys/files/kept-directory.js';
 import { readKeptSync, replaceKept } from '../../sys/files/kept-file.js';
 import { OsloConf } from './oslo-conf.js';

@@ -1,5 +1,5 @@
 /** What the bytes of a volume mean: the one place that decides it, for every connector. */
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../errors.js';
 
 export type VolumeFormat = 'raw' | 'qcow2';

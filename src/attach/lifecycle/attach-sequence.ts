@@ -1,5 +1,6 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { ConnectionInfo, Volume } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
+import type { Volume } from '../../cinder/contract/volumes.js';
 import { locksOf } from '../connectors/brick/volume-guard.js';
 import { formatOf } from '../connectors/volume-format.js';
 import type { Connected, Connector } from '../connectors/connector.js';

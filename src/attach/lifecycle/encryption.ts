@@ -1,5 +1,5 @@
 /** Encrypted volumes: the one decision about them, for every connector and before one is chosen. */
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../errors.js';
 import type { ImageHash } from '../journal/record.js';
 import { canVerify } from './content.js';

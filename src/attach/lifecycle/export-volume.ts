@@ -1,4 +1,4 @@
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context.js';
 import type { AttachmentRecord } from '../journal/record.js';

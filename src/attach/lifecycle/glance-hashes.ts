@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
-import type { ImageLookup } from '../../cinder/types.js';
+import type { ImageLookup } from '../../cinder/contract/images.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { AttachableImage } from '../lease.js';

@@ -3,7 +3,7 @@
  * under a lingering device shows another tenant's data). Absence of a fact is "unknown", a mismatch is fatal.
  */
 import { CinderfsError } from '../../errors.js';
-import type { ConnectionInfo } from '../../cinder/types.js';
+import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { Connected } from '../connectors/connector.js';
 import type { ImageHash } from '../journal/record.js';
 import { canVerify, fingerprint, hasHash } from './content.js';

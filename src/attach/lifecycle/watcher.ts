@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../errors.js';
-import type { CatalogImage, CatalogSnapshot } from '../../cinder/types.js';
+import type { CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
 import type { AttachContext } from '../context.js';
 import type { Attachment } from './attachment.js';
 import type { Held } from './held.js';

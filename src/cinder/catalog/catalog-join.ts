@@ -1,7 +1,8 @@
 /** Which volume holds which image: the join of Glance's listing, Cinder's listing and looked-up locations. Pure. */
 import type { ListedImage } from '../glance/images.js';
 import type { VolumeLocation } from '../glance/location.js';
-import type { CatalogImage, Volume } from '../types.js';
+import type { Volume } from '../contract/volumes.js';
+import type { CatalogImage } from '../contract/catalog.js';
 
 /** What the join is made of. */
 export interface JoinInput {

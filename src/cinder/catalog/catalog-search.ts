@@ -3,7 +3,7 @@ import type { Clock } from '../../async/clock.js';
 import { SingleFlight } from '../../async/single-flight.js';
 import type { JoinInput } from './catalog-join.js';
 import type { Images, ListedImage } from '../glance/images.js';
-import type { WantedImage } from '../types.js';
+import type { WantedImage } from '../contract/catalog.js';
 import type { VolumesClient } from '../volumes/volumes.js';
 
 /** Questions that may come at once, and the milliseconds after which there may be one more. */

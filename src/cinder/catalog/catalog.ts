@@ -9,7 +9,13 @@ import { LocationLookup } from './catalog-locations.js';
 import { Refusals } from './catalog-refusals.js';
 import { CatalogSearch } from './catalog-search.js';
 import type { ImageListOptions, Images, ListedImage } from '../glance/images.js';
-import type { Catalog, CatalogHealth, CatalogImage, CatalogSnapshot, WantedImage } from '../types.js';
+import type {
+  Catalog,
+  CatalogHealth,
+  CatalogImage,
+  CatalogSnapshot,
+  WantedImage,
+} from '../contract/catalog.js';
 import type { VolumesClient } from '../volumes/volumes.js';
 
 export interface CatalogOptions {

@@ -2,7 +2,7 @@ import { CinderfsError } from '../../errors.js';
 import { parseLocation, type VolumeLocation } from './location.js';
 import { allPages, type Page, pageBytes } from '../http/paging.js';
 import type { Session } from '../keystone/session.js';
-import type { CallOptions, ListOptions } from '../types.js';
+import type { CallOptions, ListOptions } from '../contract/calls.js';
 import type { HttpAnswer } from '../http/exchange.js';
 import {
   isRecord,

@@ -1,5 +1,5 @@
 /** One call and its answer, as the clients write the one and read the other. */
-import type { CallOptions } from '../types.js';
+import type { CallOptions } from '../contract/calls.js';
 
 /** Whether a call may be sent again after an answer was lost: `always` if it has no second effect, `unsent` if it has one. */
 export type Repeat = 'always' | 'unsent';

@@ -4,8 +4,14 @@ import { CinderfsError, type ErrorContext } from '../../errors.js';
 import { Secret } from '../../secret.js';
 import { Deadline } from '../http/call-deadline.js';
 import type { HttpAnswer } from '../http/exchange.js';
-import type { VolumeEndpoint } from '../http/microversion.js';
-import type { Attachment, Attachments, CallOptions, ConnectionInfo, ConnectorProperties } from '../types.js';
+import type { VolumeEndpoint } from './microversion.js';
+import type { CallOptions } from '../contract/calls.js';
+import type {
+  Attachment,
+  Attachments,
+  ConnectionInfo,
+  ConnectorProperties,
+} from '../contract/attachments.js';
 import {
   isRecord,
   isUuid,

@@ -1,6 +1,7 @@
 import { CinderfsError } from '../../errors.js';
-import type { VolumeEndpoint } from '../http/microversion.js';
-import type { CallOptions, CloneRequest, Clones, Volume } from '../types.js';
+import type { VolumeEndpoint } from './microversion.js';
+import type { CallOptions } from '../contract/calls.js';
+import type { CloneRequest, Clones, Volume } from '../contract/volumes.js';
 import { volumeOf } from './volumes.js';
 import { isRecord, malformed, member, optionalText, requiredList } from '../http/wire.js';
 

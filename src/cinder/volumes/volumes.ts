@@ -1,6 +1,7 @@
-import type { VolumeEndpoint } from '../http/microversion.js';
+import type { VolumeEndpoint } from './microversion.js';
 import { allPages, type Page, pageBytes } from '../http/paging.js';
-import type { CallOptions, ListOptions, Volume, VolumeAttachment, Volumes } from '../types.js';
+import type { CallOptions, ListOptions } from '../contract/calls.js';
+import type { Volume, VolumeAttachment, Volumes } from '../contract/volumes.js';
 import {
   isRecord,
   isUuid,

@@ -1,4 +1,4 @@
-import type { CatalogImage } from '../../cinder/types.js';
+import type { CatalogImage } from '../../cinder/contract/catalog.js';
 import type { Attributes } from '../filesystem.js';
 
 /** Who owns the files and who may read them. */

@@ -5,12 +5,10 @@
  *   /by-name/<name>        symlink to ../<image-id>
  *   /.cinderfs/status      the daemon's status as JSON; the directory is not listed
  */
-import type { CatalogImage, CatalogSnapshot } from '../../cinder/types.js';
-import { directoryAttributes, imageAttributes, symlinkAttributes } from './attributes.js';
-import type { Ownership } from './attributes.js';
+import type { CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
+import { directoryAttributes, imageAttributes, symlinkAttributes, type Ownership } from './attributes.js';
 import { assignFileNames } from './file-names.js';
-import { ROOT_NODE } from '../filesystem.js';
-import type { Attributes, DirectoryEntry } from '../filesystem.js';
+import { ROOT_NODE, type Attributes, type DirectoryEntry } from '../filesystem.js';
 import { assignNodeIds } from './node-ids.js';
 
 export type TreeNode = DirectoryNode | ImageNode | SymlinkNode | VirtualNode;

@@ -1,4 +1,4 @@
-import type { WantedImage } from '../../cinder/types.js';
+import type { WantedImage } from '../../cinder/contract/catalog.js';
 import { nameOf } from './file-names.js';
 import { ROOT_NODE } from '../filesystem.js';
 import { BY_NAME, type ImageTree, nodeIdOf } from './image-tree.js';

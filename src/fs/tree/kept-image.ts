@@ -1,4 +1,4 @@
-import type { CatalogImage } from '../../cinder/types.js';
+import type { CatalogImage } from '../../cinder/contract/catalog.js';
 
 type Check = (value: unknown) => boolean;
 

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Catalog, CatalogImage, CatalogSnapshot } from '../../cinder/types.js';
+import type { Catalog, CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
 import type { Ownership } from './attributes.js';
 import type { InvalidatedEntry } from '../filesystem.js';
-import { buildImageTree } from './image-tree.js';
-import type { ImageTree } from './image-tree.js';
+import { buildImageTree, type ImageTree } from './image-tree.js';
 import { changedEntries } from './tree-changes.js';
 
 type Changed = (entry: InvalidatedEntry) => void;

@@ -5,7 +5,7 @@ import { ClonesClient } from '../../../src/cinder/volumes/clones.js';
 import { ImageCatalog } from '../../../src/cinder/catalog/catalog.js';
 import { Http } from '../../../src/cinder/http/http.js';
 import { Images } from '../../../src/cinder/glance/images.js';
-import { VolumeEndpoint } from '../../../src/cinder/http/microversion.js';
+import { VolumeEndpoint } from '../../../src/cinder/volumes/microversion.js';
 import { Session } from '../../../src/cinder/keystone/session.js';
 import { VolumesClient } from '../../../src/cinder/volumes/volumes.js';
 import type { CloudConfig } from '../../../src/config/cloud-config.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
-import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../../src/cinder/contract/attachments.js';
 import { PosixClient } from '../../conformance/posix-client.js';
 import { eventually } from '../../support/eventually.js';
 import type { Random } from '../../support/random.js';

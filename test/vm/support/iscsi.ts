@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { eventually } from '../../support/eventually.js';
-import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../../src/cinder/contract/attachments.js';
 import type { Chap } from '../targets/lio.js';
 import { loadModules, sh } from './command.js';
 

@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { ConnectionInfo } from '../../../src/cinder/types.js';
+import type { ConnectionInfo } from '../../../src/cinder/contract/attachments.js';
 
 const PROGRAM = fileURLToPath(new URL('../../../../test/vm/support/neighbour', import.meta.url));
 

@@ -7,8 +7,8 @@ import type {
   Attachment,
   ConnectionInfo,
   ConnectorProperties,
-  Volume as CinderVolume,
-} from '../../../src/cinder/types.js';
+} from '../../../src/cinder/contract/attachments.js';
+import type { Volume as CinderVolume } from '../../../src/cinder/contract/volumes.js';
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
 import { mountEngine } from '../../../src/fs/fuse/engine.js';
 import type { MountedTransport } from '../../../src/fs/transport.js';

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo, ConnectorProperties } from '../../../cinder/types.js';
+import type { ConnectionInfo, ConnectorProperties } from '../../../cinder/contract/attachments.js';
 import { brick, type BrickVerb, isGone } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';

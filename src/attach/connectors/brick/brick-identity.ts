@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 
 /** A device as it answers for itself (cinderfs-brick check): the same identifiers on every path that answers. */
 export interface BrickDevice {

@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { lunOf, secretOf, shaped } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
 

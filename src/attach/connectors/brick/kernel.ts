@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { ConnectorProperties } from '../../../cinder/types.js';
+import type { ConnectorProperties } from '../../../cinder/contract/attachments.js';
 import { BrickConnector } from './brick-connector.js';
 import { neighbourLocks, novaHabits } from './neighbours.js';
 

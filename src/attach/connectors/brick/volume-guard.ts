@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Volume } from '../../../cinder/types.js';
+import type { Volume } from '../../../cinder/contract/volumes.js';
 import { guard } from './brick-command.js';
 
 /** What is kept apart from what other services of this host do with the same volume, by the names of their locks. */

@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../../../async/clock.js';
 import { rbdName } from '../../../ceph/address.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import type { Log } from '../../../log.js';
 import { DeviceWatch } from '../brick/device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';

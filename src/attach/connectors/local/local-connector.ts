@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { openNamed } from '../../../sys/files/beneath.js';
 import { absolutePath, textOf } from '../backend-values.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';

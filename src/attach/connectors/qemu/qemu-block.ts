@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import { INHERITED } from '../../../sys/processes/run-command.js';
 import { localPlaceOf, openPlace } from '../local/local-place.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
 import { type CephHost, rbdVolumeOf } from '../rbd/rbd-volume.js';

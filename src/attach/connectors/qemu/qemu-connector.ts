@@ -2,7 +2,7 @@ import { chown, type FileHandle, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { type Log, silentLog } from '../../../log.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';

@@ -1,9 +1,8 @@
 import type { Clock } from '../../../async/clock.js';
 import { withDeadline } from '../../../async/deadline.js';
-import type { RbdAddress } from '../../../ceph/address.js';
-import { rbdName } from '../../../ceph/address.js';
+import { type RbdAddress, rbdName } from '../../../ceph/address.js';
 import type { ImageClaim, RbdImages } from '../../../ceph/rbd-images.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../../errors.js';
 import type { Connected, Connector, ConnectRequest } from '../connector.js';
 import type { HostRecord } from '../../journal/record.js';

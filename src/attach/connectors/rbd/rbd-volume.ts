@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import type { RbdAddress } from '../../../ceph/address.js';
 import { CinderfsError } from '../../../errors.js';
-import type { ConnectionInfo } from '../../../cinder/types.js';
+import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { shaped, textOf } from '../backend-values.js';
 import { formatOf } from '../volume-format.js';
 import { judgeChoice, type RbdLimits } from './rbd-limits.js';

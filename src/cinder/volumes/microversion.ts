@@ -1,8 +1,8 @@
 import { CinderfsError } from '../../errors.js';
-import type { CallOptions } from '../types.js';
-import type { HttpAnswer } from './exchange.js';
+import type { CallOptions } from '../contract/calls.js';
+import type { HttpAnswer } from '../http/exchange.js';
 import type { Session, SessionRequest } from '../keystone/session.js';
-import { isRecord, malformed, member, requiredList } from './wire.js';
+import { isRecord, malformed, member, requiredList } from '../http/wire.js';
 
 /** `mode` in attachment create: without it we would ask for read-write. */
 export const FLOOR = 54;

@@ -1,6 +1,6 @@
-import { CinderfsError } from '../../errors.js';
-import type { Log } from '../../log.js';
-import type { Openstack } from '../openstack.js';
+import { CinderfsError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { Openstack } from './openstack.js';
 
 /**
  * Checks, once the catalog has been listed, that this user can attach what it lists. Cinder answers 404 for volumes of
