@@ -4,16 +4,16 @@ import { Slots } from '../async/slots.js';
 import { brickConnector } from './connectors/brick/kernel.js';
 import { boundedConnector } from './connectors/bounded-connector.js';
 import { choicesOf, connectorsOf } from './connectors/connectors.js';
-import { type AttachContext, DEFAULT_TIMES } from './context.js';
-import { newCounters } from './figures.js';
-import { HostCalls } from './host-calls.js';
+import { type AttachContext, DEFAULT_TIMES } from './context/context.js';
+import { newCounters } from './contract/figures.js';
+import { HostCalls } from './host/host-calls.js';
 import { ImageHeads } from './head/image-heads.js';
-import { hostProperties } from './connectors/host-properties.js';
-import { DEFAULT_CEILINGS } from './lifecycle/ceilings.js';
+import { hostProperties } from './host/host-properties.js';
+import { DEFAULT_CEILINGS } from './context/ceilings.js';
 import { parseRecord } from './journal/record.js';
 import { ATTACHMENTS, RecordStore } from './journal/record-store.js';
-import { GlanceHashes } from './lifecycle/glance-hashes.js';
-import type { Pin } from './lifecycle/identity.js';
+import { GlanceHashes } from './proof/glance-hashes.js';
+import type { Pin } from './proof/identity.js';
 import type { PoolOptions } from './pool-options.js';
 
 /** Milliseconds for a connector to undo what it began, once its own deadline is over. */

@@ -4,11 +4,11 @@ import type { Attachments } from '../cinder/contract/attachments.js';
 import type { Clones, Volumes } from '../cinder/contract/volumes.js';
 import type { KernelOptions } from './connectors/brick/kernel.js';
 import type { ConnectorOptions } from './connectors/connectors.js';
-import type { HostIdentity } from './connectors/host-properties.js';
-import type { AttachContext, AttachTimes } from './context.js';
+import type { HostIdentity } from './host/host-properties.js';
+import type { AttachContext, AttachTimes } from './context/context.js';
 import type { ImageSafety } from './head/image-heads.js';
 import type { Journal } from './journal/journal.js';
-import type { Ceilings } from './lifecycle/ceilings.js';
+import type { Ceilings } from './context/ceilings.js';
 
 /** What the attachment pool of a mount is made with. */
 export interface PoolOptions extends Omit<HostIdentity, 'stateDir'>, ConnectorOptions {

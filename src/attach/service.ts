@@ -1,14 +1,20 @@
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { CatalogSnapshot } from '../cinder/contract/catalog.js';
 import { unusable } from '../sys/files/kept-directory.js';
-import type { AttachContext } from './context.js';
-import type { AttachFigures } from './figures.js';
+import type { AttachContext } from './context/context.js';
+import type { AttachFigures } from './contract/figures.js';
 import { contextOf } from './host-context.js';
 import { OwnerLock } from './journal/owner-lock.js';
-import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from './lease.js';
+import type {
+  AcquireOptions,
+  AttachableImage,
+  AttachmentPool,
+  AttachmentReport,
+  Lease,
+} from './contract/lease.js';
 import { Pool } from './lifecycle/pool.js';
 import { type Leftover, reap, type ReapOptions, sweepClones } from './cleanup/reap.js';
-import { sweepPins } from './lifecycle/stale-pins.js';
+import { sweepPins } from './cleanup/stale-pins.js';
 import { Watcher } from './lifecycle/watcher.js';
 import type { PoolOptions } from './pool-options.js';
 

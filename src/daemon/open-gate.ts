@@ -4,7 +4,7 @@ import type {
   AttachmentPool,
   AttachmentReport,
   Lease,
-} from '../attach/lease.js';
+} from '../attach/contract/lease.js';
 import type { PoolService } from '../attach/service.js';
 import { CinderfsError } from '../errors.js';
 

@@ -1,5 +1,5 @@
 /** Wires the file system from its parts: what the composition root calls. */
-import type { AttachmentPool, Lease } from '../attach/lease.js';
+import type { AttachmentPool, Lease } from '../attach/contract/lease.js';
 import type { Clock } from '../async/clock.js';
 import { Slots } from '../async/slots.js';
 import type { RbdImages } from '../ceph/rbd-images.js';

@@ -1,5 +1,5 @@
 /** Open files: handle number -> what the handle holds. Numbers are never reused while the process lives. */
-import type { Lease } from '../attach/lease.js';
+import type { Lease } from '../attach/contract/lease.js';
 import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes } from './filesystem.js';

@@ -1,6 +1,6 @@
 /** Images become files: the file system itself, free of FUSE types. Transports translate (A9.1). */
 import { constants } from 'node:fs';
-import type { AttachmentPool } from '../attach/lease.js';
+import type { AttachmentPool } from '../attach/contract/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import type { Catalog, CatalogImage, WantedImage } from '../cinder/contract/catalog.js';

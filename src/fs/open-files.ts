@@ -1,6 +1,6 @@
 /** Open files: from the lease that open() takes to the lease that release() gives back. */
 import { setMaxListeners } from 'node:events';
-import type { AttachmentPool, Lease } from '../attach/lease.js';
+import type { AttachmentPool, Lease } from '../attach/contract/lease.js';
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import type { CatalogImage } from '../cinder/contract/catalog.js';

@@ -1,6 +1,6 @@
 /** One picture of a running daemon: `cinderfs status`, the control socket and /.cinderfs/status show this very shape. */
-import type { AttachCounters, AttachGauges } from '../attach/figures.js';
-import type { AttachmentReport } from '../attach/lease.js';
+import type { AttachCounters, AttachGauges } from '../attach/contract/figures.js';
+import type { AttachmentReport } from '../attach/contract/lease.js';
 import type { ServedFile } from '../fs/transport.js';
 
 export interface DaemonStatus {

@@ -1,4 +1,4 @@
-import type { Lease } from '../attach/lease.js';
+import type { Lease } from '../attach/contract/lease.js';
 import type { SourceReader } from './reader.js';
 
 export type OpenReader = (lease: Lease, size: number) => Promise<SourceReader>;

@@ -1,7 +1,7 @@
 /** One reader cannot take every volume of the cloud. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEFAULT_CEILINGS, type Ceilings } from '../../src/attach/lifecycle/ceilings.js';
+import { DEFAULT_CEILINGS, type Ceilings } from '../../src/attach/context/ceilings.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';

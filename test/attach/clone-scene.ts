@@ -1,5 +1,5 @@
-import type { AttachTimes } from '../../src/attach/context.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachTimes } from '../../src/attach/context/context.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 
 export const MOUNT = 'cinderfs:host-1:m';

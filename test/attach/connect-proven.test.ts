@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Connected, Connector } from '../../src/attach/connectors/connector.js';
+import type { Connected, Connector } from '../../src/attach/connection/connector.js';
 import { connectProven } from '../../src/attach/lifecycle/connect-proven.js';
 import { hold } from '../../src/attach/lifecycle/held.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -3,7 +3,7 @@
  * argv: directory, image as JSON, `before` or `after`, the number of the change to die at.
  */
 import type { Journal } from '../../src/attach/journal/journal.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 
 const [directory = '', image = '', when = '', number = ''] = process.argv.slice(2);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/async/clock.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { endProcess, findProcesses } from '../../src/sys/processes/processes.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { poolOnCloud } from './pool-on-cloud.js';

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { Connector } from '../../src/attach/connectors/connector.js';
+import type { Connector } from '../../src/attach/connection/connector.js';
 import { NfsConnector } from '../../src/attach/connectors/nfs/nfs-connector.js';
 import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { Decoder } from '../../src/attach/connectors/qemu/decoder.js';

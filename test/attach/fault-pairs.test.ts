@@ -8,7 +8,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { createAttachmentPool, type PoolService } from '../../src/attach/service.js';
 import { connectOpenstack, type Openstack } from '../../src/cinder/openstack.js';
 import { loadCloud } from '../../src/config/cloud.js';

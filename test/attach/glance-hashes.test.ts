@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import type { ImageState } from '../../src/cinder/contract/images.js';
 import { startDevcloud } from '../../devcloud/devcloud.js';
 import { CinderfsError } from '../../src/errors.js';

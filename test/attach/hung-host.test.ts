@@ -1,7 +1,7 @@
 /** A backend that hangs takes nothing from the others, and what it held up is written off. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { HostCalls } from '../../src/attach/host-calls.js';
+import { HostCalls } from '../../src/attach/host/host-calls.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { ManualClock, settle } from '../fakes/manual-clock.js';

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import type { Connected, Connector, ConnectRequest } from '../../src/attach/connectors/connector.js';
+import type { Connected, Connector, ConnectRequest } from '../../src/attach/connection/connector.js';
 import type { HostRecord } from '../../src/attach/journal/record.js';
 import { KrbdConnector } from '../../src/attach/connectors/krbd/krbd-connector.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { ConnectRequest } from '../../src/attach/connectors/connector.js';
+import type { ConnectRequest } from '../../src/attach/connection/connector.js';
 import { NfsConnector } from '../../src/attach/connectors/nfs/nfs-connector.js';
 import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';

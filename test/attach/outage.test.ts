@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import type { Journal } from '../../src/attach/journal/journal.js';
 import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { rejectsWith } from './attach-testing.js';
 

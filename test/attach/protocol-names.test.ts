@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { brickPlan, brickSpeaks } from '../../src/attach/connectors/brick/brick-plan.js';
 import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
 import { qemuBlocks, qemuSpeaks } from '../../src/attach/connectors/qemu/qemu-block.js';
-import { formatOf } from '../../src/attach/connectors/volume-format.js';
+import { formatOf } from '../../src/attach/connection/volume-format.js';
 
 const HOST = { initiator: '', cephDirectory: '' };
 

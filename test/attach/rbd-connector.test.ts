@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import type { Connected } from '../../src/attach/connectors/connector.js';
+import type { Connected } from '../../src/attach/connection/connector.js';
 import { RbdConnector } from '../../src/attach/connectors/rbd/rbd-connector.js';
 import { describeSource } from '../../src/sources/source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { Connector } from '../../src/attach/connectors/connector.js';
+import type { Connector } from '../../src/attach/connection/connector.js';
 import { KrbdConnector } from '../../src/attach/connectors/krbd/krbd-connector.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import { RbdConnector } from '../../src/attach/connectors/rbd/rbd-connector.js';

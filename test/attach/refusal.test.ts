@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { refused } from '../../src/attach/lifecycle/refusal.js';
+import { refused } from '../../src/attach/context/refusal.js';
 import { CinderfsError } from '../../src/errors.js';
 
 it('sends nobody to a log for a request that Cinder never answered', () => {

@@ -76,7 +76,7 @@ describe('an open that comes while the mount is taken down', () => {
 
 describe('what was pinned of volumes', () => {
   it('is forgotten when Cinder does not have them any more, and not before', async () => {
-    const { sweepPins } = await import('../../src/attach/lifecycle/stale-pins.js');
+    const { sweepPins } = await import('../../src/attach/cleanup/stale-pins.js');
     const world = new AttachWorld({ lingerMs: 0 });
     for (const volume of ['kept', 'gone']) (await world.pool.acquire(world.addImage(volume))).release();
     await world.pool.quiet();

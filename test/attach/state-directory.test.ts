@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { hostProperties } from '../../src/attach/connectors/host-properties.js';
+import { hostProperties } from '../../src/attach/host/host-properties.js';
 import { type AttachmentRecord, parseRecord } from '../../src/attach/journal/record.js';
 import { RecordStore } from '../../src/attach/journal/record-store.js';
 import { silentLog } from '../../src/log.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import type { Lease } from '../../src/attach/lease.js';
+import type { Lease } from '../../src/attach/contract/lease.js';
 import { ImageCatalog } from '../../src/cinder/catalog/catalog.js';
 import { Images } from '../../src/cinder/glance/images.js';
 import { systemClock } from '../../src/async/clock.js';

@@ -4,7 +4,7 @@ import { reap } from '../../src/attach/cleanup/reap.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { CatalogImage, CatalogSnapshot } from '../../src/cinder/contract/catalog.js';
-import type { AttachableImage, Lease } from '../../src/attach/lease.js';
+import type { AttachableImage, Lease } from '../../src/attach/contract/lease.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
 import { rejectsWith } from './attach-testing.js';

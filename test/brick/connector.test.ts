@@ -3,7 +3,7 @@ import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { BrickConnector } from '../../src/attach/connectors/brick/brick-connector.js';
-import type { ConnectRequest } from '../../src/attach/connectors/connector.js';
+import type { ConnectRequest } from '../../src/attach/connection/connector.js';
 import { CinderfsError } from '../../src/errors.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';

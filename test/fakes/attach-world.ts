@@ -1,12 +1,12 @@
 import { boundedConnector } from '../../src/attach/connectors/bounded-connector.js';
-import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import { type AttachContext, type AttachTimes, DEFAULT_TIMES } from '../../src/attach/context/context.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { defaultHeads } from './image-heads.js';
-import { GlanceHashes } from '../../src/attach/lifecycle/glance-hashes.js';
+import { GlanceHashes } from '../../src/attach/proof/glance-hashes.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
-import type { Connector } from '../../src/attach/connectors/connector.js';
-import { HostCalls } from '../../src/attach/host-calls.js';
-import { newCounters } from '../../src/attach/figures.js';
+import type { Connector } from '../../src/attach/connection/connector.js';
+import { HostCalls } from '../../src/attach/host/host-calls.js';
+import { newCounters } from '../../src/attach/contract/figures.js';
 import { Slots } from '../../src/async/slots.js';
 import type { ImageLookup, ImageState } from '../../src/cinder/contract/images.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -1,4 +1,9 @@
-import type { AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../../src/attach/lease.js';
+import type {
+  AttachableImage,
+  AttachmentPool,
+  AttachmentReport,
+  Lease,
+} from '../../src/attach/contract/lease.js';
 import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
 

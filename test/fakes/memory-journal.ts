@@ -1,4 +1,4 @@
-import type { Pin, Pins } from '../../src/attach/lifecycle/identity.js';
+import type { Pin, Pins } from '../../src/attach/proof/identity.js';
 import type { Journal } from '../../src/attach/journal/journal.js';
 import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 

@@ -1,7 +1,7 @@
 import type { ListedImage } from '../../src/cinder/glance/images.js';
 import type { VolumeLocation } from '../../src/cinder/glance/location.js';
 import { CinderfsError } from '../../src/errors.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 
 /** What may happen to an image's place in Glance's answers without a byte of it changing. */
 export type ListingFate = 'vanishes' | 'deactivated' | 'incomplete' | 'lookup_fails' | 'returns';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/async/clock.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
-import type { Connected, Connector, ConnectRequest } from '../../src/attach/connectors/connector.js';
+import type { Connected, Connector, ConnectRequest } from '../../src/attach/connection/connector.js';
 import type { HostRecord } from '../../src/attach/journal/record.js';
 
 export type HostCall = 'connect' | 'disconnect' | 'adopt' | 'read';

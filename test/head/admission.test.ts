@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ImageHeads, type ImageSafety } from '../../src/attach/head/image-heads.js';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { silentLog } from '../../src/log.js';
 import { AttachWorld } from '../fakes/attach-world.js';

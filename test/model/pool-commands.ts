@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import type { ListingFate } from '../fakes/simulated-glance.js';
 
 /** What may happen to a pool and to the world around it. */

@@ -1,5 +1,5 @@
-import type { AttachContext } from '../../src/attach/context.js';
-import type { Lease } from '../../src/attach/lease.js';
+import type { AttachContext } from '../../src/attach/context/context.js';
+import type { Lease } from '../../src/attach/contract/lease.js';
 import type { CloneRequest } from '../../src/cinder/contract/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 import type { PoolWorld } from './pool-world.js';

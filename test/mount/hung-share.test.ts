@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import type { PoolOptions } from '../../src/attach/pool-options.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { rejectsWith } from '../attach/attach-testing.js';

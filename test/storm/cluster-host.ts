@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { AttachContext } from '../../src/attach/context.js';
+import type { AttachContext } from '../../src/attach/context/context.js';
 import type { Journal } from '../../src/attach/journal/journal.js';
 import { createAttachmentPool, type PoolService } from '../../src/attach/service.js';
 import { connectOpenstack } from '../../src/cinder/openstack.js';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { AttachableImage, Lease } from '../../src/attach/lease.js';
+import type { AttachableImage, Lease } from '../../src/attach/contract/lease.js';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';

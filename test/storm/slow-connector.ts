@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Connected, Connector } from '../../src/attach/connectors/connector.js';
+import type { Connected, Connector } from '../../src/attach/connection/connector.js';
 import type { HostRecord } from '../../src/attach/journal/record.js';
 
 /** The host half of an attach as a hypervisor of a cluster has it: it takes its time, elsewhere. Makes nothing here. */

@@ -2,7 +2,7 @@
  * A host of a cluster that dies between reserving the volume and completing: Cinder lets nobody else in until its
  * reservation is gone. argv: its ClusterHostOptions and the image, as JSON.
  */
-import type { AttachableImage } from '../../src/attach/lease.js';
+import type { AttachableImage } from '../../src/attach/contract/lease.js';
 import type { Journal } from '../../src/attach/journal/journal.js';
 import type { AttachmentRecord } from '../../src/attach/journal/record.js';
 import { clusterHost, type ClusterHostOptions } from './cluster-host.js';

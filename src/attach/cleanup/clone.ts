@@ -8,9 +8,9 @@ import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import type { CloneRequest, Volume } from '../../cinder/contract/volumes.js';
 import { CinderfsError } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import type { AttachmentRecord, CloneRecord } from '../journal/record.js';
-import { refused } from '../lifecycle/refusal.js';
+import { refused } from '../context/refusal.js';
 
 /** Begins the name of every clone of ours. */
 export const CLONE_PREFIX = 'cinderfs-clone-';

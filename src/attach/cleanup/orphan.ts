@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Attachment } from '../../cinder/contract/attachments.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { type AttachmentRecord, type Search, targetOf } from '../journal/record.js';
 
 const LOOKS = 6;

@@ -1,7 +1,7 @@
 import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { targetOf } from '../journal/record.js';
 import { CLONE_PREFIX, OWNER_TAG, removeClone } from './clone.js';
 import { couldBeOurs } from './orphan.js';

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import type { Connected, Connector, ConnectRequest } from './connector.js';
-import type { HostCall, HostCalls } from '../host-calls.js';
+import type { Connected, Connector, ConnectRequest } from '../connection/connector.js';
+import type { HostCall, HostCalls } from '../host/host-calls.js';
 import type { HostRecord } from '../journal/record.js';
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { CinderfsError } from '../../errors.js';

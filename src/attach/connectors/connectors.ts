@@ -4,7 +4,7 @@ import { cephLibrary } from '../../ceph/library.js';
 import { RbdImages } from '../../ceph/rbd-images.js';
 import type { Config } from '../../config/options.js';
 import type { Log } from '../../log.js';
-import type { Connector } from './connector.js';
+import type { Connector } from '../connection/connector.js';
 import { KrbdConnector } from './krbd/krbd-connector.js';
 import { LocalConnector } from './local/local-connector.js';
 import { NfsConnector } from './nfs/nfs-connector.js';

@@ -1,4 +1,4 @@
-import type { Connected } from '../connectors/connector.js';
+import type { Connected } from '../connection/connector.js';
 
 /** What a format is recognised by lies here: ISO 9660 says its name at 32 KiB, everybody else before. */
 export const HEAD_BYTES = 64 * 1024;

@@ -2,8 +2,8 @@ import { withDeadline } from '../../async/deadline.js';
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Log } from '../../log.js';
-import type { Connected } from '../connectors/connector.js';
-import type { AttachableImage } from '../lease.js';
+import type { Connected } from '../connection/connector.js';
+import type { AttachableImage } from '../contract/lease.js';
 import { readHead } from './head-bytes.js';
 import { judgeHead, type Verdict } from './verdict.js';
 

@@ -1,7 +1,7 @@
 import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { type Held, hold } from './held.js';
 import { proveHeld } from './proving.js';
 import type { AttachmentRecord } from '../journal/record.js';

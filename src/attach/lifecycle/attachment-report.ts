@@ -1,5 +1,5 @@
 import type { AttachmentRecord } from '../journal/record.js';
-import type { AttachableImage, AttachmentReport } from '../lease.js';
+import type { AttachableImage, AttachmentReport } from '../contract/lease.js';
 import { describeSource, type Source } from '../../sources/source.js';
 
 type Moment = Pick<AttachmentReport, 'state' | 'leases' | 'lingerLeftMs' | 'ageMs' | 'lastError'> & {

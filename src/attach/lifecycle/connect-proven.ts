@@ -1,4 +1,4 @@
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import type { Held } from './held.js';
 import { isLost, proveHeld } from './proving.js';
 

@@ -1,7 +1,7 @@
 import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
-import type { AttachContext } from '../context.js';
-import { undo } from './undo.js';
+import type { AttachContext } from '../context/context.js';
+import { undo } from '../cleanup/undo.js';
 
 /** At first soon: most failures are a service that is just being restarted. */
 const RETRY = { baseMs: 1_000, capMs: 30_000 };

@@ -1,9 +1,9 @@
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import type { AttachmentRecord } from '../journal/record.js';
-import { hasFormat } from '../connectors/volume-format.js';
-import { refused } from './refusal.js';
+import { hasFormat } from '../connection/volume-format.js';
+import { refused } from '../context/refusal.js';
 
 /**
  * Names this host to Cinder; answers with what it says about reaching the volume. What decides the meaning of its bytes

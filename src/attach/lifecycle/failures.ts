@@ -1,5 +1,5 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { failureLine } from './last-errors.js';
 
 /** What went wrong with one volume: counted, logged, and the last of it kept for reports. */

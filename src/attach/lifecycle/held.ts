@@ -1,4 +1,4 @@
-import type { Connected, Connector } from '../connectors/connector.js';
+import type { Connected, Connector } from '../connection/connector.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
 /** An attachment that may be read: what the states attached and lingering own. */

@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../../async/clock.js';
 import type { Held } from './held.js';
 import { isLost } from './proving.js';
-import type { Lease } from '../lease.js';
+import type { Lease } from '../contract/lease.js';
 
 const LOSS_SHOWS_MS = 1_000;
 

@@ -1,7 +1,7 @@
 import { CinderfsError } from '../../errors.js';
-import type { AttachContext } from '../context.js';
-import type { AttachableImage, Lease } from '../lease.js';
-import type { HashWait } from './glance-hashes.js';
+import type { AttachContext } from '../context/context.js';
+import type { AttachableImage, Lease } from '../contract/lease.js';
+import type { HashWait } from '../proof/glance-hashes.js';
 import type { Held } from './held.js';
 import { proveRead, renewHeld } from './proving.js';
 import type { State } from './state.js';

@@ -1,7 +1,7 @@
 import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 
 /** Soon: most outages are a service that is just being restarted. */
 const RETRY = { baseMs: 500, capMs: 5_000 };

@@ -24,11 +24,17 @@
  */
 import { CinderfsError } from '../../errors.js';
 import { Attachment } from './attachment.js';
-import { DEFAULT_CEILINGS, tooMany, Users } from './ceilings.js';
+import { DEFAULT_CEILINGS, tooMany, Users } from '../context/ceilings.js';
 import { LastErrors } from './last-errors.js';
-import type { AttachContext } from '../context.js';
-import type { AttachFigures } from '../figures.js';
-import type { AcquireOptions, AttachableImage, AttachmentPool, AttachmentReport, Lease } from '../lease.js';
+import type { AttachContext } from '../context/context.js';
+import type { AttachFigures } from '../contract/figures.js';
+import type {
+  AcquireOptions,
+  AttachableImage,
+  AttachmentPool,
+  AttachmentReport,
+  Lease,
+} from '../contract/lease.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
 /** The attachments of this host: one per volume, however many openers. */

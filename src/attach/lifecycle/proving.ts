@@ -1,11 +1,11 @@
 /** Proofs of an attachment that may be read: that its source is the image's volume, and still ours. */
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
-import type { Connected } from '../connectors/connector.js';
-import type { AttachContext } from '../context.js';
+import type { Connected } from '../connection/connector.js';
+import type { AttachContext } from '../context/context.js';
 import type { AttachmentRecord } from '../journal/record.js';
 import type { Held } from './held.js';
-import { prove, samePin, type Subject } from './identity.js';
+import { prove, samePin, type Subject } from '../proof/identity.js';
 import { checkHeld } from './standing.js';
 
 /** An opener waits this long for Cinder's word on an attachment that is there already. */

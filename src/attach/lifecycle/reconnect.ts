@@ -1,7 +1,7 @@
 import { CinderfsError } from '../../errors.js';
 import { targetOf } from '../journal/record.js';
-import type { ConnectRequest } from '../connectors/connector.js';
-import type { AttachContext } from '../context.js';
+import type { ConnectRequest } from '../connection/connector.js';
+import type { AttachContext } from '../context/context.js';
 import { connectProven } from './connect-proven.js';
 import type { Held } from './held.js';
 

@@ -1,11 +1,11 @@
 import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { type AttachmentRecord, targetOf } from '../journal/record.js';
 import { findOrphan } from '../cleanup/orphan.js';
 import { type Budget, isOutage, pauseWithin, throughOutage } from './outage.js';
-import { refused } from './refusal.js';
+import { refused } from '../context/refusal.js';
 
 /**
  * Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. Whoever

@@ -1,7 +1,7 @@
 /** Whether what we hold is still ours to read: questions to Cinder, of which only a positive answer changes anything. */
 import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import { targetOf } from '../journal/record.js';
 import type { Held } from './held.js';
 

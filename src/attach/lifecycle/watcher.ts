@@ -1,6 +1,6 @@
 import { CinderfsError } from '../../errors.js';
 import type { CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 import type { Attachment } from './attachment.js';
 import type { Held } from './held.js';
 import type { Pool } from './pool.js';

@@ -1,5 +1,5 @@
 /** Extended attributes of image files: what an operator asks about one file. Never a secret. */
-import type { AttachmentPool } from '../../attach/lease.js';
+import type { AttachmentPool } from '../../attach/contract/lease.js';
 import type { CatalogImage } from '../../cinder/contract/catalog.js';
 
 const PREFIX = 'user.cinderfs.';

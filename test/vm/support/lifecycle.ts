@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { createHash } from 'node:crypto';
 import { it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
-import type { Connected, Connector } from '../../../src/attach/connectors/connector.js';
+import type { Connected, Connector } from '../../../src/attach/connection/connector.js';
 import type { HostRecord } from '../../../src/attach/journal/record.js';
 import type { ConnectionInfo } from '../../../src/cinder/contract/attachments.js';
 import { sha256By } from './hash-process.js';

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Connector } from '../../../src/attach/connectors/connector.js';
+import type { Connector } from '../../../src/attach/connection/connector.js';
 import { createAttachmentPool, type PoolService } from '../../../src/attach/service.js';
 import { systemClock } from '../../../src/async/clock.js';
 import type {

@@ -6,8 +6,8 @@ import { brick, type BrickVerb, isGone } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
-import type { Connected, Connector, ConnectRequest } from '../connector.js';
-import { connectPath } from '../local/connected-path.js';
+import type { Connected, Connector, ConnectRequest } from '../../connection/connector.js';
+import { connectPath } from '../../connection/connected-path.js';
 import { type Release, VolumeGuard } from './volume-guard.js';
 import type { HostRecord } from '../../journal/record.js';
 

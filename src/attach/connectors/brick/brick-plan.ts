@@ -1,7 +1,7 @@
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
-import { lunOf, secretOf, shaped } from '../backend-values.js';
-import { formatOf } from '../volume-format.js';
+import { lunOf, secretOf, shaped } from '../../connection/backend-values.js';
+import { formatOf } from '../../connection/volume-format.js';
 
 /** What os-brick needs to find a volume on this host again, and no secret. */
 export type BrickConnection = Readonly<Record<string, unknown>> & { readonly driver_volume_type: string };

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { OsloConf } from '../oslo-conf.js';
+import { OsloConf } from '../../host/oslo-conf.js';
 
 /** Services that attach volumes with os-brick, and what their `$state_path` is when they don't say. */
 const NEIGHBOURS = [

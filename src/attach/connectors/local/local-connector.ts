@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
 import { openNamed } from '../../../sys/files/beneath.js';
-import { absolutePath, textOf } from '../backend-values.js';
-import type { Connected, Connector, ConnectRequest } from '../connector.js';
+import { absolutePath, textOf } from '../../connection/backend-values.js';
+import type { Connected, Connector, ConnectRequest } from '../../connection/connector.js';
 import type { HostRecord } from '../../journal/record.js';
-import { connectPath, type ConnectedPath, connectFile } from './connected-path.js';
+import { connectPath, type ConnectedPath, connectFile } from '../../connection/connected-path.js';
 import { type LocalPlace, localPlaceOf } from './local-place.js';
 import { directoryOfShare, isShareProtocol } from './shares.js';
-import { requireRaw } from '../volume-format.js';
+import { requireRaw } from '../../connection/volume-format.js';
 
 /** Protocols whose connection_info names a path of this host. */
 const WITH_PATH = ['local', 'gpfs'];

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import { type MountLine, mountLines } from '../../../sys/mounts/mount-info.js';
-import { absolutePath } from '../backend-values.js';
+import { absolutePath } from '../../connection/backend-values.js';
 
 /** The file systems that the shares of a protocol are mounted as, exactly. */
 const TYPES: ReadonlyMap<string, readonly string[]> = new Map([

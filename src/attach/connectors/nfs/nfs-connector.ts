@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
-import { textOf } from '../backend-values.js';
-import type { Connected, Connector, ConnectRequest } from '../connector.js';
+import { textOf } from '../../connection/backend-values.js';
+import type { Connected, Connector, ConnectRequest } from '../../connection/connector.js';
 import type { HostRecord } from '../../journal/record.js';
-import { connectFile } from '../local/connected-path.js';
+import { connectFile } from '../../connection/connected-path.js';
 import { lookUp } from '../../../sys/processes/run-command.js';
-import { formatOf } from '../volume-format.js';
+import { formatOf } from '../../connection/volume-format.js';
 import type { NfsMounts } from './nfs-mounts.js';
 
 /**

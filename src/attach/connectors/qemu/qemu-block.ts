@@ -4,8 +4,8 @@ import { CinderfsError } from '../../../errors.js';
 import { INHERITED } from '../../../sys/processes/run-command.js';
 import { localPlaceOf, openPlace } from '../local/local-place.js';
 import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
-import { absolutePath, lunOf, shaped, secretOf, textOf } from '../backend-values.js';
-import { formatOf } from '../volume-format.js';
+import { absolutePath, lunOf, shaped, secretOf, textOf } from '../../connection/backend-values.js';
+import { formatOf } from '../../connection/volume-format.js';
 import { type CephHost, rbdVolumeOf } from '../rbd/rbd-volume.js';
 
 /** A QEMU block device in QEMU's own option names (qapi/block-core.json), without the secret. */

@@ -2,8 +2,8 @@ import { accessSync, constants } from 'node:fs';
 import type { RbdAddress } from '../../../ceph/address.js';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo } from '../../../cinder/contract/attachments.js';
-import { shaped, textOf } from '../backend-values.js';
-import { formatOf } from '../volume-format.js';
+import { shaped, textOf } from '../../connection/backend-values.js';
+import { formatOf } from '../../connection/volume-format.js';
 import { judgeChoice, type RbdLimits } from './rbd-limits.js';
 
 /** What connection_info says of an RBD volume, with what this host has of the cluster's configuration. */

@@ -1,7 +1,7 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
-import type { AttachContext } from '../context.js';
-import { deleteClone } from '../cleanup/clone.js';
-import { findOrphan } from '../cleanup/orphan.js';
+import type { AttachContext } from '../context/context.js';
+import { deleteClone } from './clone.js';
+import { findOrphan } from './orphan.js';
 import { type AttachmentRecord, targetOf } from '../journal/record.js';
 
 /**

@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../errors.js';
-import type { AttachContext } from '../context.js';
+import type { AttachContext } from '../context/context.js';
 
 /** Questions to Cinder in one sweep: what is left is for the next. */
 const MOST = 100;

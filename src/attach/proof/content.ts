@@ -1,6 +1,6 @@
 /** What the bytes of an image on a connected volume are: a sample of them, or all. */
 import { createHash, getHashes } from 'node:crypto';
-import type { Connected } from '../connectors/connector.js';
+import type { Connected } from '../connection/connector.js';
 import type { ImageHash } from '../journal/record.js';
 
 const KiB = 1024;

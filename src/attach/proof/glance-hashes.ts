@@ -3,7 +3,7 @@ import { withDeadline } from '../../async/deadline.js';
 import type { ImageLookup } from '../../cinder/contract/images.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
-import type { AttachableImage } from '../lease.js';
+import type { AttachableImage } from '../contract/lease.js';
 
 /** Glance is asked about one image so often at most, in milliseconds, however many wait for it. */
 const POLL_MS = 1_000;

@@ -1,7 +1,7 @@
-import type { Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
-import { Slots } from '../async/slots.js';
-import { CinderfsError } from '../errors.js';
+import type { Clock } from '../../async/clock.js';
+import { withDeadline } from '../../async/deadline.js';
+import { Slots } from '../../async/slots.js';
+import { CinderfsError } from '../../errors.js';
 
 /** One step on this host that may never come back. */
 export interface HostCall {

@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../errors.js';
-import type { AttachableImage } from '../lease.js';
+import type { AttachableImage } from '../contract/lease.js';
 
 /** How many volumes may be attached, so that one reader cannot take all of the cloud for itself. */
 export interface Ceilings {

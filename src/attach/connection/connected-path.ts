@@ -1,10 +1,10 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { CinderfsError, reasonOf } from '../../../errors.js';
-import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../../sys/files/beneath.js';
-import { deviceNumber } from '../../../sys/devices/device-number.js';
-import type { Connected } from '../connector.js';
-import type { FileSource } from '../../../sources/source.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../sys/files/beneath.js';
+import { deviceNumber } from '../../sys/devices/device-number.js';
+import type { Connected } from './connector.js';
+import type { FileSource } from '../../sources/source.js';
 
 /** Node has it; its types come with the DOM only. */
 declare const WebAssembly: {

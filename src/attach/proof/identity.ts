@@ -4,7 +4,7 @@
  */
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
-import type { Connected } from '../connectors/connector.js';
+import type { Connected } from '../connection/connector.js';
 import type { ImageHash } from '../journal/record.js';
 import { canVerify, fingerprint, hasHash } from './content.js';
 import { ciphertext } from './encryption.js';

@@ -1,16 +1,16 @@
-import type { Clock } from '../async/clock.js';
-import type { Slots } from '../async/slots.js';
-import type { Attachments, ConnectorProperties } from '../cinder/contract/attachments.js';
-import type { Clones, Volumes } from '../cinder/contract/volumes.js';
-import type { Log } from '../log.js';
-import type { Connector } from './connectors/connector.js';
-import type { HostCalls } from './host-calls.js';
-import type { AttachCounters } from './figures.js';
-import type { ImageHeads } from './head/image-heads.js';
-import type { Ceilings } from './lifecycle/ceilings.js';
-import type { GlanceHashes } from './lifecycle/glance-hashes.js';
-import type { Pins } from './lifecycle/identity.js';
-import type { Journal } from './journal/journal.js';
+import type { Clock } from '../../async/clock.js';
+import type { Slots } from '../../async/slots.js';
+import type { Attachments, ConnectorProperties } from '../../cinder/contract/attachments.js';
+import type { Clones, Volumes } from '../../cinder/contract/volumes.js';
+import type { Log } from '../../log.js';
+import type { Connector } from '../connection/connector.js';
+import type { HostCalls } from '../host/host-calls.js';
+import type { AttachCounters } from '../contract/figures.js';
+import type { ImageHeads } from '../head/image-heads.js';
+import type { Ceilings } from './ceilings.js';
+import type { GlanceHashes } from '../proof/glance-hashes.js';
+import type { Pins } from '../proof/identity.js';
+import type { Journal } from '../journal/journal.js';
 
 /** How long things may take, in milliseconds. */
 export interface AttachTimes {
