@@ -1,7 +1,7 @@
 /**
  * kill -9 on the real OpenStack, at random moments, while images of every backend are being opened, read and closed by
  * every kind of reader. An engine that dies is followed by another; when its supervisor is dead too, the next start
- * takes over or undoes what is left. CINDERFS_KILLS says how often (200 in docs/reliability.md), CINDERFS_KILL_EXCEPT
+ * takes over or undoes what is left. CINDERFS_KILLS says how often (200 in docs/history/reliability.md), CINDERFS_KILL_EXCEPT
  * which images (names, comma between) are somebody else's meanwhile.
  */
 import assert from 'node:assert/strict';

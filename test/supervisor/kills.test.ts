@@ -1,6 +1,6 @@
 /**
  * SIGKILL of the engine at random moments under every kind of reader: no digest wrong, no error, nothing hung, nothing
- * left. CINDERFS_KILLS says how often (500 in docs/reliability.md), CINDERFS_TEST_CLOUD=lab where,
+ * left. CINDERFS_KILLS says how often (500 in docs/history/reliability.md), CINDERFS_TEST_CLOUD=lab where,
  * CINDERFS_RESEND=false that the kernel sends nothing again in any of them.
  */
 import assert from 'node:assert/strict';

@@ -1,4 +1,4 @@
-/** Upgrades under readers. CINDERFS_UPGRADES says how many, for the figures in docs/reliability.md. */
+/** Upgrades under readers. CINDERFS_UPGRADES says how many, for the figures in docs/history/reliability.md. */
 import assert from 'node:assert/strict';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { it } from 'node:test';
