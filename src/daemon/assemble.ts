@@ -15,7 +15,7 @@ import { OpenJournal } from '../fs/fuse/recovery/open-journal.js';
 import { findMount } from '../sys/mounts/mount-table.js';
 import { MountedPlace } from '../fs/mount/mounted-place.js';
 import type { ImageFs } from '../fs/image-fs.js';
-import type { MountedTransport } from '../fs/transport.js';
+import type { MountedTransport } from '../fs/contract/transport.js';
 import { attachmentPool, detachAll, noteReadError } from './attachments.js';
 import { shareCache } from './cache-shares.js';
 import type { AttachmentCalls } from './control-calls.js';

@@ -1,7 +1,7 @@
 import { sleep, type Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
 import { CinderfsError } from '../errors.js';
-import type { MountedTransport } from '../fs/transport.js';
+import type { MountedTransport } from '../fs/contract/transport.js';
 import type { Handover } from '../supervisor/link.js';
 import type { OpenGate } from './open-gate.js';
 

@@ -2,7 +2,7 @@ import type { Cleanup } from '../async/cleanup.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError, reasonOf } from '../errors.js';
 import type { MountedPlace } from '../fs/mount/mounted-place.js';
-import type { MountedTransport } from '../fs/transport.js';
+import type { MountedTransport } from '../fs/contract/transport.js';
 import type { Log } from '../log.js';
 import type { OpenGate } from './open-gate.js';
 

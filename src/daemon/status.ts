@@ -2,7 +2,7 @@ import type { Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
 import type { Catalog } from '../cinder/contract/catalog.js';
 import type { CinderfsError } from '../errors.js';
-import type { ServedFile } from '../fs/transport.js';
+import type { ServedFile } from '../fs/contract/transport.js';
 import {
   attachmentStatus,
   type DaemonStatus,

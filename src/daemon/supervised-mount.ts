@@ -1,13 +1,13 @@
 import type { Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
-import type { Filesystem } from '../fs/filesystem.js';
+import type { Filesystem } from '../fs/contract/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
 import { raiseReadAhead } from '../fs/mount/kernel-tuning.js';
 import type { Survival } from '../fs/fuse/recovery/survival.js';
 import type { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import { unmount } from '../fs/mount/mountpoint.js';
-import type { MountedTransport, TransportOptions } from '../fs/transport.js';
+import type { MountedTransport, TransportOptions } from '../fs/contract/transport.js';
 import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
 
 /** How this engine is supervised, and what was open before it. */

@@ -1,6 +1,6 @@
 import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
-import type { Attributes, FileMemo } from './filesystem.js';
+import type { Attributes, FileMemo } from './contract/filesystem.js';
 import { keptImage } from './tree/kept-image.js';
 
 /** What is remembered of an open file: what its handle shows for its whole life. */

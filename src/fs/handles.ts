@@ -2,7 +2,7 @@
 import type { Lease } from '../attach/contract/lease.js';
 import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
-import type { Attributes } from './filesystem.js';
+import type { Attributes } from './contract/filesystem.js';
 import type { ReaderClaim } from '../sources/reader-pool.js';
 import type { Cursor } from '../sources/reader.js';
 

@@ -17,7 +17,7 @@ import type {
   FilesystemStats,
   InvalidatedEntry,
   OpenFile,
-} from './filesystem.js';
+} from './contract/filesystem.js';
 import { parentOf, type DirectoryNode, type TreeNode } from './tree/image-tree.js';
 import { wantedBy } from './tree/image-wanted.js';
 import { LiveTree } from './tree/live-tree.js';

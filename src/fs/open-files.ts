@@ -6,7 +6,7 @@ import { withDeadline } from '../async/deadline.js';
 import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import { memoOf, parseMemo } from './file-memo.js';
-import type { Attributes, CallContext, FileMemo, OpenFile } from './filesystem.js';
+import type { Attributes, CallContext, FileMemo, OpenFile } from './contract/filesystem.js';
 import { Handles, type Handle, type ImageHandle, type Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
 import type { ReaderClaim, ReaderPool } from '../sources/reader-pool.js';

@@ -1,7 +1,7 @@
 /** One picture of a running daemon: `cinderfs status`, the control socket and /.cinderfs/status show this very shape. */
 import type { AttachCounters, AttachGauges } from '../attach/contract/figures.js';
 import type { AttachmentReport } from '../attach/contract/lease.js';
-import type { ServedFile } from '../fs/transport.js';
+import type { ServedFile } from '../fs/contract/transport.js';
 
 export interface DaemonStatus {
   readonly version: string;

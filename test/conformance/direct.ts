@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { CinderfsError } from '../../src/errors.js';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
-import type { Attributes, Filesystem } from '../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
+import type { Attributes, Filesystem } from '../../src/fs/contract/filesystem.js';
 import type { Carrier, OpenedFile, Subject } from './subject.js';
 
 /** Calls the file system directly: no kernel in between. */

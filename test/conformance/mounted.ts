@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { MountTransport, MountedTransport, TransportOptions } from '../../src/fs/transport.js';
+import type { MountTransport, MountedTransport, TransportOptions } from '../../src/fs/contract/transport.js';
 import { silentLog } from '../../src/log.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { PosixClient } from './posix-client.js';

@@ -1,7 +1,7 @@
 /** What everybody on the host may see, and how the kernel finds what it has forgotten. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
 import type { ImageFs } from '../../src/fs/image-fs.js';
 import { makeWorld } from '../conformance/world.js';
 

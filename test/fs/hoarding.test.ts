@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DirectorySnapshots } from '../../src/fs/fuse/operations/directory-snapshots.js';
 import { DirectoryStream } from '../../src/fs/fuse/operations/directory-stream.js';
-import type { DirectoryEntry } from '../../src/fs/filesystem.js';
+import type { DirectoryEntry } from '../../src/fs/contract/filesystem.js';
 import { Handles } from '../../src/fs/handles.js';
 import { StatusFile } from '../../src/fs/tree/status-file.js';
 import { ManualClock } from '../fakes/manual-clock.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { nameOf, encodeName } from '../../src/fs/tree/file-names.js';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
 import { buildImageTree, nodeIdOf } from '../../src/fs/tree/image-tree.js';
 import { wantedBy } from '../../src/fs/tree/image-wanted.js';
 import { fakeImage } from '../fakes/fs-catalog.js';

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { CinderfsError } from '../../src/errors.js';
-import type { Filesystem } from '../../src/fs/filesystem.js';
+import type { Filesystem } from '../../src/fs/contract/filesystem.js';
 import { NativeAdapter } from '../../src/fs/fuse-native/adapter.js';
 import { replyOnce } from '../../src/fs/fuse-native/reply-once.js';
 import { silentLog } from '../../src/log.js';

@@ -3,7 +3,7 @@ import { rename, truncate, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CinderfsError } from '../../src/errors.js';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
 import { ManualClock } from '../fakes/manual-clock.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import { makeWorld } from '../conformance/world.js';

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { systemClock, type Clock } from '../../src/async/clock.js';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
 import { Backings } from '../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
 import { DirectorySnapshots } from '../../src/fs/fuse/operations/directory-snapshots.js';

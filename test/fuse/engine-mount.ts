@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { mountEngine } from '../../src/fs/fuse/engine.js';
-import type { MountedTransport, TransportOptions } from '../../src/fs/transport.js';
+import type { MountedTransport, TransportOptions } from '../../src/fs/contract/transport.js';
 import { silentLog } from '../../src/log.js';
 import type { Outcome } from '../support/program.js';
 import { run } from '../support/program.js';

@@ -8,8 +8,8 @@ import type {
   FilesystemStats,
   InvalidatedEntry,
   OpenFile,
-} from '../../src/fs/filesystem.js';
-import { ROOT_NODE } from '../../src/fs/filesystem.js';
+} from '../../src/fs/contract/filesystem.js';
+import { ROOT_NODE } from '../../src/fs/contract/filesystem.js';
 
 /** A file of the double: bytes in memory, or a source that the transport may read itself. */
 export interface MemoryFile {

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
-import type { TransportOptions } from '../../src/fs/transport.js';
+import type { TransportOptions } from '../../src/fs/contract/transport.js';
 import type { EngineMount } from '../fuse/engine-mount.js';
 import { cannotMount, mountFiles, randomFile } from '../fuse/engine-mount.js';
 import { ReaderProcess } from '../fuse/reader-process.js';

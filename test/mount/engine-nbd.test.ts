@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { CinderfsError } from '../../src/errors.js';
-import type { TransportOptions } from '../../src/fs/transport.js';
+import type { TransportOptions } from '../../src/fs/contract/transport.js';
 import { cannotMount, mountFiles, randomFile } from '../fuse/engine-mount.js';
 import type { EngineMount } from '../fuse/engine-mount.js';
 import type { MemoryFile } from '../fuse/memory-filesystem.js';

@@ -11,7 +11,7 @@ import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/async/clock.js';
 import { proveServing } from '../../src/daemon/prove-serving.js';
-import type { FilesystemStats } from '../../src/fs/filesystem.js';
+import type { FilesystemStats } from '../../src/fs/contract/filesystem.js';
 import { mountEngine } from '../../src/fs/fuse/engine.js';
 import { silentLog } from '../../src/log.js';
 import { cannotMount } from '../fuse/engine-mount.js';

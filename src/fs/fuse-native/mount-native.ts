@@ -6,7 +6,7 @@ import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import { cutOff } from '../mount/fuse-connection.js';
 import { prepareMountpoint, unmount } from '../mount/mountpoint.js';
-import type { MountTransport, MountedTransport, UnmountOptions } from '../transport.js';
+import type { MountTransport, MountedTransport, UnmountOptions } from '../contract/transport.js';
 import { NativeAdapter } from './adapter.js';
 import { loadBinding } from './binding.js';
 import type { NativeFuse } from './binding.js';

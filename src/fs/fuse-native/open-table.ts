@@ -1,4 +1,4 @@
-import type { OpenFile } from '../filesystem.js';
+import type { OpenFile } from '../contract/filesystem.js';
 
 /** Largest number the binding passes through open(): it is a signed 32-bit integer there. */
 const MAX_FD = 2 ** 31 - 1;

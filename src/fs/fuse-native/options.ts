@@ -1,4 +1,4 @@
-import type { TransportOptions } from '../transport.js';
+import type { TransportOptions } from '../contract/transport.js';
 
 /** Requests in the background before the kernel holds more back; its default of 12 lets one dead volume stall all (F3). */
 const MAX_BACKGROUND = 1024;

@@ -1,5 +1,5 @@
-import { ROOT_NODE } from '../filesystem.js';
-import type { Attributes, Filesystem } from '../filesystem.js';
+import { ROOT_NODE } from '../contract/filesystem.js';
+import type { Attributes, Filesystem } from '../contract/filesystem.js';
 
 /** libfuse 2 speaks paths, the file system nodes: walks `path` (absolute, symlinks resolved by the kernel). */
 export async function resolvePath(filesystem: Filesystem, path: string): Promise<Attributes> {

@@ -1,4 +1,4 @@
-import { errnoNumber } from '../errno.js';
+import { errnoNumber } from './errno.js';
 
 /** Operations of the binding that would change something, in its own names. */
 const WRITING = [

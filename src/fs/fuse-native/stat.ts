@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { blocksOf, IO_SIZE } from '../tree/attributes.js';
-import type { Attributes, NodeKind } from '../filesystem.js';
+import type { Attributes, NodeKind } from '../contract/filesystem.js';
 import type { NativeStat } from './binding.js';
 
 const TYPE_BITS = {

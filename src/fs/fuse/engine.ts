@@ -1,11 +1,11 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import { systemClock } from '../../async/clock.js';
-import type { Filesystem } from '../filesystem.js';
+import type { Filesystem } from '../contract/filesystem.js';
 import { findMount } from '../../sys/mounts/mount-table.js';
 import { prepareMountpoint, unmount } from '../mount/mountpoint.js';
 import { cutOff } from '../mount/fuse-connection.js';
-import type { MountedTransport, MountTransport, TransportOptions } from '../transport.js';
+import type { MountedTransport, MountTransport, TransportOptions } from '../contract/transport.js';
 import { FuseDevice } from './channel/device.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { raiseReadAhead } from '../mount/kernel-tuning.js';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
-import type { Filesystem, InvalidatedEntry } from '../filesystem.js';
-import type { ServedFile, TransportOptions } from '../transport.js';
+import type { Filesystem, InvalidatedEntry } from '../contract/filesystem.js';
+import type { ServedFile, TransportOptions } from '../contract/transport.js';
 import { Backings } from './files/backings.js';
 import { Descriptors } from './files/descriptors.js';
 import type { FuseDevice } from './channel/device.js';

@@ -1,5 +1,5 @@
 import type { CatalogImage } from '../../cinder/contract/catalog.js';
-import type { Attributes } from '../filesystem.js';
+import type { Attributes } from '../contract/filesystem.js';
 
 /** Who owns the files and who may read them. */
 export interface Ownership {

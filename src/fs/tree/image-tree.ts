@@ -8,7 +8,7 @@
 import type { CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
 import { directoryAttributes, imageAttributes, symlinkAttributes, type Ownership } from './attributes.js';
 import { assignFileNames } from './file-names.js';
-import { ROOT_NODE, type Attributes, type DirectoryEntry } from '../filesystem.js';
+import { ROOT_NODE, type Attributes, type DirectoryEntry } from '../contract/filesystem.js';
 import { assignNodeIds } from './node-ids.js';
 
 export type TreeNode = DirectoryNode | ImageNode | SymlinkNode | VirtualNode;

@@ -1,6 +1,6 @@
 import type { WantedImage } from '../../cinder/contract/catalog.js';
 import { nameOf } from './file-names.js';
-import { ROOT_NODE } from '../filesystem.js';
+import { ROOT_NODE } from '../contract/filesystem.js';
 import { BY_NAME, type ImageTree, nodeIdOf } from './image-tree.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Catalog, CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
 import type { Ownership } from './attributes.js';
-import type { InvalidatedEntry } from '../filesystem.js';
+import type { InvalidatedEntry } from '../contract/filesystem.js';
 import { buildImageTree, type ImageTree } from './image-tree.js';
 import { changedEntries } from './tree-changes.js';
 

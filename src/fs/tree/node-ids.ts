@@ -1,6 +1,6 @@
 /** Node ids: positive integers below 2^52, derived from what the node is, so that a new process derives them again. */
 import { createHash } from 'node:crypto';
-import { ROOT_NODE } from '../filesystem.js';
+import { ROOT_NODE } from '../contract/filesystem.js';
 
 export type HashToNode = (key: string) => number;
 

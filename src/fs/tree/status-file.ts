@@ -1,7 +1,7 @@
 import type { Clock } from '../../async/clock.js';
 import { virtualFileAttributes } from './attributes.js';
 import type { Ownership } from './attributes.js';
-import type { Attributes } from '../filesystem.js';
+import type { Attributes } from '../contract/filesystem.js';
 
 /** Milliseconds that a text serves all who open: making one takes as long as there are open files. */
 const FRESH_MS = 250;

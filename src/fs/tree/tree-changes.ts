@@ -1,4 +1,4 @@
-import type { Attributes, InvalidatedEntry } from '../filesystem.js';
+import type { Attributes, InvalidatedEntry } from '../contract/filesystem.js';
 import { nodeIdOf } from './image-tree.js';
 import type { DirectoryNode, ImageNode, ImageTree, TreeNode } from './image-tree.js';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
 import { buildImageTree, nodeIdOf } from '../../../src/fs/tree/image-tree.js';
-import { ROOT_NODE } from '../../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../../src/fs/contract/filesystem.js';
 import { Backings } from '../../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../../src/fs/fuse/files/descriptors.js';
 import { DirectorySnapshots } from '../../../src/fs/fuse/operations/directory-snapshots.js';

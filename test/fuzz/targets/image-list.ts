@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ImageFile } from '../../../src/daemon/image-file.js';
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
-import { ROOT_NODE } from '../../../src/fs/filesystem.js';
+import { ROOT_NODE } from '../../../src/fs/contract/filesystem.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { FakePool } from '../../fakes/fs-pool.js';
 import { ManualClock } from '../../fakes/manual-clock.js';

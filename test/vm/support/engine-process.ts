@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { systemClock } from '../../../src/async/clock.js';
 import { SURVIVAL_FILES } from '../../../src/daemon/run-dir.js';
 import { mountSupervised } from '../../../src/daemon/supervised-mount.js';
-import type { FileMemo, OpenFile } from '../../../src/fs/filesystem.js';
+import type { FileMemo, OpenFile } from '../../../src/fs/contract/filesystem.js';
 import { removeHeldSince } from '../../../src/fs/fuse/recovery/held-since.js';
 import { OpenJournal } from '../../../src/fs/fuse/recovery/open-journal.js';
 import { WorkerThreads } from '../../../src/fs/fuse/pool/worker-threads.js';

@@ -11,7 +11,7 @@ import type {
 import type { Volume as CinderVolume } from '../../../src/cinder/contract/volumes.js';
 import { createImageFs } from '../../../src/fs/create-image-fs.js';
 import { mountEngine } from '../../../src/fs/fuse/engine.js';
-import type { MountedTransport } from '../../../src/fs/transport.js';
+import type { MountedTransport } from '../../../src/fs/contract/transport.js';
 import { createLog, type LogLevel } from '../../../src/ops/log.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { SimulatedCinder } from '../../fakes/simulated-cinder.js';

@@ -1,5 +1,5 @@
 import { CinderfsError } from '../../../errors.js';
-import type { Filesystem, OpenFile } from '../../filesystem.js';
+import type { Filesystem, OpenFile } from '../../contract/filesystem.js';
 import type { Opened, OpenFiles } from './open-files.js';
 import type { OpenJournal, OpenRecord } from '../recovery/open-journal.js';
 import { RESENT } from '../protocol/opcodes.js';

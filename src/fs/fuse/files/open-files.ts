@@ -1,5 +1,5 @@
-import type { FileMemo, OpenFile } from '../../filesystem.js';
-import type { ServedFile } from '../../transport.js';
+import type { FileMemo, OpenFile } from '../../contract/filesystem.js';
+import type { ServedFile } from '../../contract/transport.js';
 import type { Backings } from './backings.js';
 import type { Descriptor, Descriptors } from './descriptors.js';
 import type { HandleQuota } from './handle-quota.js';

@@ -1,4 +1,4 @@
-import type { DirectoryEntry } from '../../filesystem.js';
+import type { DirectoryEntry } from '../../contract/filesystem.js';
 
 /** An entry with its name as the kernel gets it. */
 export interface ListedEntry {

@@ -1,4 +1,4 @@
-import type { DirectoryEntry } from '../../filesystem.js';
+import type { DirectoryEntry } from '../../contract/filesystem.js';
 import { entryFields, entryType } from '../protocol/attributes.js';
 import type { DirectorySnapshots, ListedEntry } from './directory-snapshots.js';
 import { DIRENT, ENTRY_OUT } from '../protocol/messages.js';

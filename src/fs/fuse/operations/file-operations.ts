@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import type { OpenFile } from '../../filesystem.js';
+import type { OpenFile } from '../../contract/filesystem.js';
 import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from '../protocol/messages.js';
 import type { Opened } from '../files/open-files.js';

@@ -1,4 +1,4 @@
-import { ROOT_NODE } from '../../filesystem.js';
+import { ROOT_NODE } from '../../contract/filesystem.js';
 
 /** How many references the kernel holds to each node: one per LOOKUP and READDIRPLUS entry, until it FORGETs them. */
 export class KnownNodes {

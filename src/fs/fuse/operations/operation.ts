@@ -1,4 +1,4 @@
-import type { Filesystem } from '../../filesystem.js';
+import type { Filesystem } from '../../contract/filesystem.js';
 import type { DirectorySnapshots } from './directory-snapshots.js';
 import type { DirectoryStream } from './directory-stream.js';
 import type { EarlierFiles } from '../files/earlier-files.js';

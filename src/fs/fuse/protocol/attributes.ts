@@ -1,5 +1,5 @@
 import { blocksOf } from '../../tree/attributes.js';
-import type { Attributes, NodeKind } from '../../filesystem.js';
+import type { Attributes, NodeKind } from '../../contract/filesystem.js';
 import { ATTR_OUT, ENTRY_OUT } from './messages.js';
 import { PAGE_SIZE } from './opcodes.js';
 import type { Values } from '../../../sys/calls/struct.js';

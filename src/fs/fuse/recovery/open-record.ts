@@ -1,5 +1,5 @@
 import { readKeptSync } from '../../../sys/files/kept-file.js';
-import type { FileMemo } from '../../filesystem.js';
+import type { FileMemo } from '../../contract/filesystem.js';
 import { FH_ENTRIES } from '../shared/shared-handles.js';
 
 /** An open file as the kernel knows it, in words that outlive this process. */

@@ -1,5 +1,5 @@
-import type { RbdImages } from '../ceph/rbd-images.js';
-import type { Log } from '../log.js';
+import type { RbdImages } from '../../ceph/rbd-images.js';
+import type { Log } from '../../log.js';
 import type { Filesystem } from './filesystem.js';
 
 /** How open files are served, for `cinderfs status`. */
