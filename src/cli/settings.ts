@@ -3,11 +3,12 @@ import type { Openstack } from '../cinder/openstack.js';
 import { loadCloud } from '../config/cloud.js';
 import type { CloudConfig } from '../config/cloud-config.js';
 import { loadConfig, type LoadedConfig } from '../config/load.js';
-import { createLog, type LevelledLog } from '../ops/log.js';
+import type { Log } from '../log.js';
+import { createLog } from '../ops/log.js';
 import type { Invocation } from './verb.js';
 
 export interface Settings extends LoadedConfig {
-  readonly log: LevelledLog;
+  readonly log: Log;
 }
 
 /** Where settings are read from; relative paths start at `directory`. */
@@ -26,7 +27,7 @@ export function loadSettings({ flags, env, directory = workingDirectory() }: Set
 }
 
 /** The log that the settings ask for. */
-export function logFor({ config }: Pick<LoadedConfig, 'config'>): LevelledLog {
+export function logFor({ config }: Pick<LoadedConfig, 'config'>): Log {
   const { log_level: level, log_format: format } = config;
   const human = format === 'text' || (format === 'auto' && process.stderr.isTTY);
   return createLog({ level, format: human ? 'text' : 'json' });

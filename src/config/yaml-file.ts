@@ -1,4 +1,5 @@
-import { parseDocument } from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
 import { isMapping } from './settings.js';
 
 /** Tags of values that PyYAML converts; here they are text as well. */
@@ -13,6 +14,8 @@ const MAX_ALIASES = 1000;
  * message quotes nothing of the file: it may hold secrets.
  */
 export function parseYaml(text: string): Readonly<Record<string, unknown>> {
+  // Not at the top: a cloud may be named by variables alone, and the package takes 4 MiB of each process.
+  const { parseDocument } = createRequire(import.meta.url)('yaml') as typeof Yaml;
   const document = parseDocument(text, {
     schema: 'failsafe',
     customTags: (tags) => [...tags, 'null'],

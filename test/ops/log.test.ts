@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { Module } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -100,6 +101,23 @@ describe('the log', () => {
     for (const format of FORMATS) {
       const text = logged(t, format, (log) => log.warn({ reason: evil, [evil]: evil }, `${evil}\nfake line`));
       assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    }
+  });
+
+  it('writes its lines when the package that forms them cannot be loaded, and hides what it hides', (t) => {
+    const loader = Module as unknown as { _load: (request: string, ...rest: unknown[]) => unknown };
+    const load = loader._load;
+    t.mock.method(loader, '_load', (request: string, ...rest: unknown[]) => {
+      if (request === 'pino') throw new Error('EMFILE: too many open files');
+      return load.call(loader, request, ...rest);
+    });
+    const secret = new Secret('s3cret-at-the-limit');
+    for (const format of FORMATS) {
+      const text = logged(t, format, (log) =>
+        log.error({ password: 'hunter2', volume: 'v-1' }, `gone\n${secret.reveal()}`),
+      );
+      assert.match(text, /^\{"level":"error".*v-1.*EMFILE.*gone.*\}\n$/);
+      assert.doesNotMatch(text, /hunter2|s3cret/);
     }
   });
 });

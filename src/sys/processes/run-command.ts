@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { execa } from 'execa';
+import type * as Execa from 'execa';
 import { systemClock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
@@ -34,6 +34,7 @@ export interface Started {
 /** Runs a command to its end; answers with its stdout. `connector_failed` with one line: command, why, last stderr line. */
 export async function run(command: Command, options: RunOptions): Promise<string> {
   const path = await lookUp(command);
+  const { execa } = await loadExeca();
   const child = execa(path, command.args, {
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     reject: false,
@@ -61,6 +62,7 @@ export const INHERITED = '/proc/self/fd/3';
  */
 export async function start(command: Command, stderr: string, inherits?: number): Promise<Started> {
   const path = await lookUp(command);
+  const { execa } = await loadExeca();
   const child = execa(path, command.args, {
     // The types of execa know descriptors up to 9; its code hands every number to spawn().
     stdio: ['ignore', 'ignore', { file: stderr }, ...(inherits === undefined ? [] : [inherits as 3])],
@@ -87,6 +89,7 @@ export async function hold(
   { input, timeoutMs }: Pick<RunOptions, 'timeoutMs'> & { readonly input: string },
 ): Promise<() => Promise<void>> {
   const path = await lookUp(command);
+  const { execa } = await loadExeca();
   const child = execa(path, command.args, {
     stdin: 'pipe',
     reject: false,
@@ -113,6 +116,11 @@ export async function hold(
     child.stdin.end();
     await ended;
   };
+}
+
+/** When a program is first run: many mounts never run one, and the package takes 8 MiB. */
+function loadExeca(): Promise<typeof Execa> {
+  return import('execa');
 }
 
 /** The absolute path of the program; `connector_missing`, naming the package, when it is not installed. */
