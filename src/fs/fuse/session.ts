@@ -18,6 +18,7 @@ import type { Agreement } from './protocol/negotiation.js';
 import { hasPassthrough } from './protocol/negotiation.js';
 import { OpenFiles } from './files/open-files.js';
 import { CrashBudget } from './pool/crash-budget.js';
+import { Demand } from './pool/demand.js';
 import { NotifyCode } from './protocol/opcodes.js';
 import type { AgingRead } from './recovery/read-ages.js';
 import { ReadAges } from './recovery/read-ages.js';
@@ -32,11 +33,12 @@ import type { ReadJob } from './worker/messages.js';
 import { WorkerPool } from './pool/worker-pool.js';
 import { WorkerThreads } from './pool/worker-threads.js';
 
-/** Workers at /dev/fuse. */
-export const WORKERS = 4;
+/** Workers at /dev/fuse: of an idle mount, and of one with much to do. */
+export const WORKERS = 2;
+const MOST_WORKERS = 4;
 /** How many more may be started for those that a dead source holds. */
 const SPARE_WORKERS = 28;
-export const WORKER_SEATS = WORKERS + SPARE_WORKERS;
+export const WORKER_SEATS = MOST_WORKERS + SPARE_WORKERS;
 /** One crash of a worker in so many milliseconds is borne for ever; one per seat may come at once. */
 const CRASH_FORGIVEN_MS = 60_000;
 /** Numbers of open directories are not used again by the engine that comes after. */
@@ -76,6 +78,7 @@ export class Session {
   readonly #pool: WorkerPool;
   readonly #lanes: ReadLanes;
   readonly #watch: StallWatch;
+  readonly #demand = new Demand();
   readonly #dispatcher: Dispatcher;
   readonly #earlier: EarlierFiles;
   #directories: number;
@@ -123,7 +126,7 @@ export class Session {
       answer,
       ages: this.#ages,
       release: ({ index }, fh) => this.#hangUp(index, fh),
-      onTick: (now) => this.#lanes.expire(now),
+      onTick: (now) => this.#tick(now),
       needed: () => this.#files.watched || this.#lanes.size > 0,
     });
     this.#dispatcher = new Dispatcher({
@@ -164,6 +167,11 @@ export class Session {
     return this.#files.served();
   }
 
+  #tick(now: number): void {
+    this.#lanes.expire(now);
+    if (this.#demand.look(this.#pool.seats(), now)) this.#pool.widen();
+  }
+
   /** A worker that waits for an NBD server that does not answer need not: the hung up connection is its own. */
   #hangUp(seat: number, fh: number): void {
     const place = this.#files.get(fh)?.descriptor?.place ?? 0;
@@ -192,6 +200,7 @@ export class Session {
       exports: this.#exports.memory,
       images: this.#images.memory,
       count: WORKERS,
+      most: MOST_WORKERS,
       limit: WORKER_SEATS,
       inFlight,
       log: options.log,

@@ -20,6 +20,8 @@ export interface WorkerPoolParts {
   readonly images: SharedArrayBuffer;
   /** Workers that should be at /dev/fuse at any time. */
   readonly count: number;
+  /** The same once all of them have much to do (widen); as many as `count` by default. */
+  readonly most?: number | undefined;
   /** Workers there may be, the stalled ones counted. */
   readonly limit: number;
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
@@ -45,11 +47,13 @@ export class WorkerPool {
   readonly ended: Promise<void>;
   readonly #parts: WorkerPoolParts;
   readonly #seats = new Map<number, Seat>();
+  #count: number;
   #closing = false;
   #resolveEnded: () => void = () => undefined;
 
   constructor(parts: WorkerPoolParts) {
     this.#parts = parts;
+    this.#count = parts.count;
     this.claims = new Claims(parts.limit);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
@@ -70,8 +74,16 @@ export class WorkerPool {
 
   /** Starts workers until enough are serving or the limit is reached. */
   refill(): void {
-    while (!this.#closing && this.serving < this.#parts.count && this.#seats.size < this.#parts.limit)
+    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#parts.limit)
       this.#start();
+  }
+
+  /** One more worker from now on, unless there are enough. A worker that waits for a request cannot be told to end. */
+  widen(): void {
+    const { count, most = count } = this.#parts;
+    if (this.#count >= most) return;
+    this.#count += 1;
+    this.refill();
   }
 
   /** A worker does not come back from its read: it no longer counts, and the end of the mount does not wait for it. */
@@ -90,7 +102,7 @@ export class WorkerPool {
 
   /** Sends a worker that waits back to /dev/fuse, or home when others have taken its place. */
   dismiss(seat: Seat): void {
-    if (this.#closing || this.serving >= this.#parts.count) this.tell(seat, { kind: 'retire' });
+    if (this.#closing || this.serving >= this.#count) this.tell(seat, { kind: 'retire' });
     else {
       seat.state = 'serving';
       this.tell(seat, { kind: 'rejoin' });
