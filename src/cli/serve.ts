@@ -1,8 +1,10 @@
 import { startDaemon, type Daemon } from '../daemon/daemon.js';
+import { systemClock } from '../async/clock.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import { WORKERS } from '../fs/fuse/session.js';
 import { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import type { Log } from '../log.js';
+import { keepHeapTrimmed } from '../sys/heap-trim.js';
 import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';
 import { closeInherited } from './detach-from-shell.js';
@@ -41,6 +43,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
     });
     if (link === undefined) invocation.stderr(`READY ${invocation.words[0] ?? ''}\n`);
     parent?.serving(daemon.handover);
+    keepHeapTrimmed(systemClock);
     stops.passTo(daemon);
     reloads.passTo(daemon);
     await daemon.ended;

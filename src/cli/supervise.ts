@@ -9,6 +9,7 @@ import { ServiceManager } from '../supervisor/service-manager.js';
 import { SupervisorFile } from '../supervisor/supervisor-file.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { watchOver } from '../supervisor/watchdog.js';
+import { keepHeapTrimmed } from '../sys/heap-trim.js';
 import { reportToParent } from './background.js';
 import { closeInherited } from './detach-from-shell.js';
 import { dropPrivileges } from './drop-privileges.js';
@@ -69,6 +70,7 @@ async function hold(
       parent?.serving();
       manager.ready(mountpoint);
       watchdog?.start();
+      keepHeapTrimmed(systemClock);
     },
     onEnding: () => manager.stopping(),
     onFailed: (exit, line) => parent?.failedAs(exit, line),

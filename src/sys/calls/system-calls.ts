@@ -34,6 +34,8 @@ export interface SystemCalls extends DatagramCalls, DeviceCalls, PageCacheCalls 
    * Throws CinderfsError `fuse_failed`.
    */
   mapShared(fd: number, bytes: number): bigint;
+  /** Gives memory that malloc keeps though it is free back to the system, on a pool thread. Never rejects. */
+  trimHeap(): Promise<void>;
   /** What mapShared mapped at `address`, for any thread. */
   memoryAt(address: bigint, bytes: number): Buffer;
   /** Two connected stream sockets, closed on exec. */
@@ -133,16 +135,18 @@ function sought(koffi: Koffi, result: number | bigint): number | undefined {
   return errnoName(koffi, koffi.errno()) === 'ENXIO' ? Infinity : undefined;
 }
 
-function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared' | 'memoryAt'> {
+function memoryCalls(koffi: Koffi, libc: Library): Pick<SystemCalls, 'mapShared' | 'memoryAt' | 'trimHeap'> {
   const mmap = libc.func(
     'int64_t mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
   );
+  const trim = libc.func('int malloc_trim(size_t pad)');
   return {
     mapShared(fd, bytes) {
       const address = BigInt(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0));
       if (address > 0n) return address;
       throw new CinderfsError('fuse_failed', `mmap: ${errnoName(koffi, koffi.errno())}`);
     },
+    trimHeap: () => new Promise((resolve) => trim.async(0, () => resolve())),
     memoryAt: (address, bytes) => Buffer.from(koffi.view(address, bytes)),
   };
 }
