@@ -4,7 +4,7 @@ import { CinderfsError, EXIT } from '../errors.js';
 import { WORKERS } from '../fs/fuse/session.js';
 import { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import type { Log } from '../log.js';
-import { keepHeapTrimmed } from '../sys/heap-trim.js';
+import { keepHeapTrimmed } from '../sys/calls/heap-trim.js';
 import type { SupervisorLink, Turn } from '../supervisor/link.js';
 import { reportToParent } from './background.js';
 import { closeInherited } from './detach-from-shell.js';

@@ -9,7 +9,7 @@ import { ServiceManager } from '../supervisor/service-manager.js';
 import { SupervisorFile } from '../supervisor/supervisor-file.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { watchOver } from '../supervisor/watchdog.js';
-import { keepHeapTrimmed } from '../sys/heap-trim.js';
+import { keepHeapTrimmed } from '../sys/calls/heap-trim.js';
 import { reportToParent } from './background.js';
 import { closeInherited } from './detach-from-shell.js';
 import { dropPrivileges } from './drop-privileges.js';

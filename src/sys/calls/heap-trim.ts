@@ -1,4 +1,4 @@
-import type { Clock } from '../async/clock.js';
+import type { Clock } from '../../async/clock.js';
 import { systemCalls } from './system-calls.js';
 
 /** Milliseconds after which what a start or a burst of work has freed is given back. */
