@@ -12,7 +12,7 @@ export interface CinderDeps {
   readonly shelf: ImageShelf;
   /** Largest page, also the default (osapi_max_limit). */
   readonly pageLimit: number;
-  /** Who sees attachments[].host_name besides admins: the service role does from Cinder 26.3 and 28 on. */
+  /** Which role sees attachments[].host_name besides admin: the service role does from Cinder 26.3 and 28 on. */
   readonly serviceSeesHosts: boolean;
 }
 

@@ -71,7 +71,7 @@ export function filtersOf(call: CinderCall, allowed: readonly string[]): Map<str
   return new Map(given.filter(([name]) => allowed.includes(name)));
 }
 
-/** Admins see every project's when they ask for all_tenants; everybody else sees the token's project's. */
+/** Admins see every project's when they ask for all_tenants; other users see the token's project's. */
 export function seesProject(call: CinderCall, projectId: string): boolean {
   const asked = call.query.get('all_tenants');
   const isAll = asked !== null && !['0', 'false', 'no', 'off'].includes(asked.toLowerCase());

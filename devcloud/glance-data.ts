@@ -1,7 +1,7 @@
 import { findImage, type GlanceCall } from './glance-images.js';
 import { ApiError, type Reply } from './service.js';
 
-/** `GET /v2/images/ID/file`: Glance attaches the volume, so it fails while somebody else holds a single-attach one. */
+/** `GET /v2/images/ID/file`: Glance attaches the volume, so it fails while another holder has a single-attach one. */
 export function download(call: GlanceCall, { id = '' }: Record<string, string>): Reply {
   const image = findImage(call, id);
   if (image.status === 'deactivated' && !call.caller.isAdmin) {

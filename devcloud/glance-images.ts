@@ -1,4 +1,4 @@
-/** Listing images: who sees which, filters, order, pages. */
+/** Listing images: which user sees which, filters, order, pages. */
 
 import { imageView } from './glance-view.js';
 import type { ImageShelf } from './image-shelf.js';

@@ -1,4 +1,4 @@
-/** Who there is in this cloud: projects, users, roles, application credentials. Fixed, documented in `--help`. */
+/** Identities of this cloud: projects, users, roles, application credentials. Fixed, documented in `--help`. */
 
 import { hexIdOf } from './ids.js';
 
@@ -37,10 +37,10 @@ const user = (name: string, roles: User['roles']): User => ({
 export const REGION = 'RegionOne';
 export const DOMAIN = { id: 'default', name: 'Default' } as const;
 
-/** Glance keeps its image volumes in `service`; images belong to `admin`; `demo` is somebody else. */
+/** Glance keeps its image volumes in `service`; images belong to `admin`; `demo` is an unrelated tenant. */
 export const PROJECTS = { admin: project('admin'), service: project('service'), demo: project('demo') };
 
-/** Every password is the user's name. `cinderfs` is who an operator runs the file system as. */
+/** Every password is the user's name. `cinderfs` is the user of the file system. */
 export const USERS = {
   cinderfs: user('cinderfs', { service: ['member', 'reader', 'service'] }),
   admin: user('admin', { admin: ['member', 'reader', 'admin'], service: ['member', 'reader', 'admin'] }),

@@ -95,12 +95,12 @@ export class ImageShelf {
     return this.#serially(() => this.#make(spec, bytes, undefined));
   }
 
-  /** Deletes the image; its volume goes too unless somebody holds it. The id is never used again. */
+  /** Deletes the image; its volume goes too unless it is attached. The id is never used again. */
   remove(image: Image): Promise<void> {
     return this.#serially(() => this.#remove(image));
   }
 
-  /** Deletes the volume of a deleted image once nobody holds it any more. */
+  /** Deletes the volume of a deleted image once it is no longer attached. */
   async removeOrphan(volume: Volume): Promise<void> {
     const image = this.#cloud.images.get(volume.metadata.glance_image_id ?? '');
     const isHeld = this.#cloud.attachmentsOf(volume.id).length > 0;

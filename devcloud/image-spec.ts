@@ -1,4 +1,4 @@
-/** What somebody may say about an image, and the records (image, volume) that follow from it. */
+/** What a request may say about an image, and the records (image, volume) that follow from it. */
 
 import { PROJECTS, projectBy, USERS, type Project } from './identity.js';
 import { uuidOf } from './ids.js';

@@ -6,7 +6,7 @@ import type { Cloud, Image, ImageStatus } from './model.js';
 import { ApiError } from './service.js';
 import { copySparse, overwrite } from './volume-file.js';
 
-/** What an admin, an attacker or bad luck does behind the back of whoever reads. Throws ApiError 404 for unknown ids. */
+/** What an admin, an attacker or a fault does behind a reader's back. Throws ApiError 404 for unknown ids. */
 export class Mischief {
   readonly #cloud: Cloud;
   readonly #shelf: ImageShelf;
@@ -50,7 +50,7 @@ export class Mischief {
     return true;
   }
 
-  /** As an admin's force-detach: the attachment is gone, whoever reads through it is not told. */
+  /** As an admin's force-detach: the attachment is gone, its reader is not told. */
   async detach(attachmentId: string): Promise<void> {
     const attachment = this.#cloud.attachments.get(attachmentId);
     const volume = this.#cloud.volumes.get(attachment?.volumeId ?? '');
@@ -61,7 +61,7 @@ export class Mischief {
 
   /**
    * The LUN-reuse attack: the path of a volume serves the bytes of the file `source` from now on. In place, they
-   * reach even those who have it open; else another file takes its place and they keep the old one.
+   * reach open files as well; otherwise another file takes its place and open files keep the old one.
    */
   async swapBytes(volumeId: string, source: string, inPlace: boolean): Promise<void> {
     const volume = this.#cloud.volumes.get(volumeId);

@@ -27,7 +27,7 @@ export interface ServerDeps {
 /** Not yet listening. A client that goes away does not stop what it asked for: that is what makes timeouts ambiguous. */
 export function createCloudServer(deps: ServerDeps): Server {
   return createServer((request, response) => {
-    // A client may vanish at any time; then there is nobody to tell.
+    // A client may vanish at any time; then no answer is needed.
     response.on('error', () => undefined);
     answer(deps, request, response).catch(() => response.destroy());
   });
@@ -120,7 +120,7 @@ function emptied(reply: Reply): Reply {
   return { ...reply, json: Object.fromEntries(entries.map(([name]) => [name, []])) };
 }
 
-/** What changed is on disk before anybody hears of it, whether or not it is answered. */
+/** A change is on disk before any client sees it, whether or not it is answered. */
 async function perform(deps: ServerDeps, service: Service, call: Call): Promise<Reply | 'unanswered'> {
   try {
     return await service.handle(call);

@@ -49,7 +49,7 @@ export class StateFile {
       volumes: [...this.#cloud.volumes.values()],
       attachments: [...this.#cloud.attachments.values()],
     };
-    // A rename is all or nothing: whoever kills us finds the old state or the new one.
+    // A rename is all or nothing: after a kill the file has the old state or the new one.
     await writeFile(`${this.#path}.tmp`, JSON.stringify(state));
     await rename(`${this.#path}.tmp`, this.#path);
     this.#saved = saving;

@@ -3,7 +3,7 @@ import { newTokenId } from './ids.js';
 import type { Call } from './service.js';
 import { header } from './service.js';
 
-/** Who a caller proved to be. Unscoped tokens have no project and no roles. */
+/** The identity of a caller. Unscoped tokens have no project and no roles. */
 export interface Token {
   readonly id: string;
   readonly method: 'password' | 'application_credential';
@@ -56,7 +56,7 @@ export class Tokens {
   }
 }
 
-/** Whom a request speaks for: the user's token, and the service vouching for it if it sent one. */
+/** The identity behind a request: the user's token, and the service's if it sent one. */
 export interface Caller {
   readonly token: Token;
   readonly isAdmin: boolean;

@@ -2,7 +2,7 @@
 
 const HIDDEN = '<redacted>';
 
-/** Shorter ones are in every word; whoever has such a password has none. */
+/** Shorter ones occur in ordinary words; such a password protects nothing. */
 const SHORTEST = 4;
 
 /** Secrets that nothing holds any more and that are still looked for: a late answer of a service may quote them. */

@@ -1,4 +1,4 @@
-/** Text that others wrote, made harmless for terminals, logs and lists. Below everybody, as errors.ts is. */
+/** Text from outside, made harmless for terminals, logs and lists. On the lowest floor, as errors.ts. */
 
 /**
  * What moves a cursor, turns the direction of text or cannot be seen: C0, DEL and C1 controls, format characters (bidi

@@ -4,7 +4,7 @@ import { knownSecrets } from './known-secrets.js';
 const HIDDEN = '<redacted>';
 
 /**
- * A value that shows itself only to who asks with reveal(): not to logs, errors, JSON or the debugger's console. This
+ * A value that only reveal() returns: it does not appear in logs, errors, JSON or the debugger's console. This
  * process knows it from now on, so that texts of others that quote it can be rid of it (known-secrets.ts).
  */
 export class Secret {

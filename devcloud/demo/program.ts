@@ -22,7 +22,7 @@ export async function startMount(args: readonly string[], env: NodeJS.ProcessEnv
   const said: string[] = [];
   for await (const line of createInterface({ input: child.stderr })) {
     if (line.startsWith('READY ')) {
-      // Nobody reads on: let what it logs later flow away instead of filling the pipe.
+      // No reader is left: drop later log lines instead of filling the pipe.
       child.stderr.resume();
       return child;
     }

@@ -5,7 +5,7 @@ export interface Clock {
   /** Milliseconds since the epoch, for humans and token expiry. */
   wall(): number;
   /**
-   * Milliseconds of a clock that every process of this host shares and nobody sets, from the start of the machine on.
+   * Milliseconds of a clock that every process of this host shares and no process sets, from the start of the machine on.
    * A difference across a restart of the machine is too small, never too large.
    */
   uptime(): number;

@@ -1,7 +1,7 @@
 import { CinderfsError } from '../errors.js';
 import type { Clock } from './clock.js';
 
-/** How long a wait may last and what becomes of a result that nobody waits for any more. */
+/** How long a wait may last and what becomes of a result that comes too late. */
 export interface Wait<T> {
   readonly clock: Clock;
   readonly ms: number;
@@ -17,7 +17,7 @@ export interface Wait<T> {
  * Waits for `work` until it settles, the deadline passes or the signal aborts.
  *
  * Invariant: exactly one of {returned, thrown, onLate} happens to a fulfilled result; nothing is dropped. The
- * work itself is not cancelled: whoever started it decides that.
+ * work itself is not cancelled: its caller decides that.
  */
 export function withDeadline<T>(work: Promise<T>, wait: Wait<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {

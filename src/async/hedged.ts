@@ -22,7 +22,7 @@ export async function hedged<T>(
   try {
     for (;;) {
       const running = attempt(end - clock.now(), over.signal).then((value) => ({ value }));
-      // The losers' failures concern nobody.
+      // Failures of the other attempts are ignored.
       running.catch(() => undefined);
       attempts.push(running);
       const ms = end - clock.now() > everyMs ? everyMs : totalMs + everyMs;

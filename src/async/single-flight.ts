@@ -1,4 +1,4 @@
-/** One running call per key, shared by all who ask meanwhile, forgotten when it settles: failures are never kept. */
+/** One running call per key, shared by all callers meanwhile, forgotten when it settles: failures are never kept. */
 export class SingleFlight<K, T> {
   readonly #flights = new Map<K, Promise<T>>();
 

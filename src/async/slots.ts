@@ -14,7 +14,7 @@ export class Slots {
     this.#limit = limit;
   }
 
-  /** Slots in use, those of work nobody waits for any more included. */
+  /** Slots in use, those of abandoned work included. */
   get running(): number {
     return this.#running;
   }
@@ -63,7 +63,7 @@ export class Slots {
     });
   }
 
-  /** Hands the slot to the next in the queue, so that nobody can overtake. */
+  /** Hands the slot to the next in the queue, so that none can overtake. */
   #leave(): void {
     const [next] = this.#waiting;
     if (next === undefined) {

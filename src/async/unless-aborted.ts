@@ -1,6 +1,6 @@
 /**
  * What `work` comes to, or a rejection with the reason of `signal` as soon as that is aborted. The work goes on, and
- * nobody hears of it any more.
+ * its result is dropped.
  */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;

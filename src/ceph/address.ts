@@ -1,4 +1,4 @@
-/** Where an RBD image is and who asks for it. Plain text without a secret: it is journaled, and shown in the status. */
+/** Where an RBD image is and the Ceph user that reads it. Plain text without a secret: it is journaled, and shown in the status. */
 export interface RbdAddress {
   /** Of the cluster; `ceph` as a rule. */
   readonly cluster: string;

@@ -21,8 +21,8 @@ export interface Extent {
 }
 
 /**
- * librados and librbd. Handles are addresses in this process, the same for every thread. Whoever closes one has made sure
- * that nobody is inside a call with it: that would be no error but a crash. Everything but `readSync` runs on pool
+ * librados and librbd. Handles are addresses in this process, the same for every thread. The caller of close has made sure
+ * that no thread is inside a call with it: that would not be an error but a crash. Everything but `readSync` runs on pool
  * threads. Throws CinderfsError `connector_failed`, and `read_failed` for reads.
  */
 export interface CephLibrary {

@@ -5,8 +5,8 @@ import { ExtentMap } from './extent-map.js';
 import type { CephLibrary, ImageHandle } from './library.js';
 
 /**
- * An image that is open in this process. Its handle is closed only when nobody is inside a call with it: those of this
- * object are counted here; threads that read by `pointer` are counted by whoever gave it to them, who holds a claim
+ * An image that is open in this process. Its handle is closed only when no thread is inside a call with it: calls of this
+ * object are counted here; threads that read by `pointer` are counted by the code that gave it to them, which holds a claim
  * (rbd-images.ts) until they are out.
  */
 export class RbdImage {

@@ -26,7 +26,7 @@ interface Entry {
 }
 
 /**
- * The RBD images that are open in this process, each once: whoever attached it, the readers of the main thread and the
+ * The RBD images that are open in this process, each once: the attachment, the readers of the main thread and the
  * descriptors of the workers share one handle.
  */
 export class RbdImages {
@@ -59,7 +59,7 @@ export class RbdImages {
     return this.#claim(address, entry);
   }
 
-  /** The same image as somebody opened before, and no other that has its name by now (`read_failed`). */
+  /** The same image as was opened before, and no other that has its name by now (`read_failed`). */
   async share(address: RbdAddress, id: string): Promise<ImageClaim> {
     const known = this.#entries.get(keyOf(address, id));
     if (known !== undefined) return this.#claim(address, known);
@@ -86,7 +86,7 @@ export class RbdImages {
     return { image: entry.image, release };
   }
 
-  /** What fails to close concerns nobody: it was only read. */
+  /** A failed close is harmless: the image was only read. */
   #close(key: string, entry: Entry): void {
     if (this.#entries.get(key) === entry) this.#entries.delete(key);
     const closing = entry.image

@@ -30,7 +30,7 @@ export interface OpenstackOptions {
   >;
   readonly log: Log;
   readonly clock?: Clock;
-  /** False: logs in when it is first needed, so that a cloud that is away keeps nobody from starting. */
+  /** False: logs in at the first call, so that a mount can start while the cloud is unreachable. */
   readonly logIn?: boolean;
 }
 
@@ -41,14 +41,14 @@ export interface Openstack {
   readonly volumes: VolumesClient;
   readonly attachments: Attachments;
   readonly clones: Clones;
-  /** Not started: whoever needs snapshots calls start(). */
+  /** Not started: a caller that needs snapshots calls start(). */
   readonly catalog: ImageCatalog;
   /** Stops the catalog and closes all connections. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
- * Logs in and negotiates the microversion, so that whoever gets an Openstack can work with it.
+ * Logs in and negotiates the microversion, so that the returned Openstack is ready for use.
  * Throws `auth_failed`, `auth_unreachable`, `endpoint_missing`, `microversion_unsupported` and what HTTP throws.
  */
 export async function connectOpenstack(options: OpenstackOptions): Promise<Openstack> {

@@ -66,7 +66,7 @@ export async function mountInBackground(invocation: Invocation): Promise<number>
   }
 }
 
-/** Whoever stops this command while it waits means the mount. */
+/** A signal to this command while it waits is meant for the mount. */
 async function withSignalsFor<T>(child: ChildProcess, work: () => Promise<T>): Promise<T> {
   const pass = (): void => void child.kill('SIGTERM');
   for (const signal of STOPS) process.on(signal, pass);

@@ -6,7 +6,7 @@ import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js
 import { answerIn, failureIn } from './control-answer.js';
 import { unreached } from '../daemon/unreached.js';
 
-/** While a daemon is not fast enough for those who connect, the kernel turns further ones away (EAGAIN). */
+/** While a daemon accepts too slowly, the kernel refuses further connections (EAGAIN). */
 const CROWDED_MS = 5_000;
 const RETRY_MS = 20;
 
@@ -45,7 +45,7 @@ export function isTimeout({ cause }: CinderfsError): boolean {
   return TIMEOUTS.has((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
-/** Calls a daemon over its control socket. `not_running` when nobody listens there. */
+/** Calls a daemon over its control socket. `not_running` when no process listens there. */
 export class ControlClient {
   readonly #socketPath: string;
   readonly #place: Place;
@@ -123,7 +123,7 @@ export class ControlClient {
     }
   }
 
-  /** Who holds the socket is another program, or of a version that talks otherwise. */
+  /** The socket belongs to another program, or to a version with another protocol. */
   #strange(cause?: unknown): CinderfsError {
     return new CinderfsError(
       'no_answer',

@@ -23,7 +23,7 @@ export function dropPrivileges({ connector }: Pick<Config, 'connector'>, log: Lo
   }
 }
 
-/** Of an engine, whose exec made it one again that may be dumped. */
+/** For an engine: its exec made it dumpable again. */
 export function hideMemory(log: Log): void {
   try {
     forbidCoreDumps();

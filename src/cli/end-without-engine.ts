@@ -17,7 +17,7 @@ const LOOK_MS = 100;
  * @throws CinderfsError `holders` when it is in use, `no_answer` when it has no supervisor or that does not end.
  */
 export async function endWithoutEngine(config: Config, directory: string, lazy: boolean): Promise<void> {
-  // The supervisor serves those who read on.
+  // The supervisor answers the readers that go on.
   if (lazy) return unmount(directory, { lazy });
   const holders = await findHolders(directory);
   if (holders.length > 0)

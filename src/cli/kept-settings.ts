@@ -19,11 +19,11 @@ export interface KeptSettings {
   /** Of the program that read the settings. */
   readonly version: string;
   readonly loaded: Packed;
-  /** Not for who needs none. */
+  /** Absent where none are needed. */
   readonly cloud?: Packed;
   /** What the certificate files of the cloud held, by path. */
   readonly certificates: Readonly<Record<string, string>>;
-  /** What the settings were read from: for whoever reads them again (new credentials, a later version). */
+  /** Where the settings were read from, to read them again (new credentials, a later version). */
   readonly sources: Sources;
 }
 
@@ -103,7 +103,7 @@ function understood<T>(read: () => T): T {
   }
 }
 
-/** Files that engines may have made in the run directory of a mount; for whoever clears it. */
+/** Files that engines may have made in the run directory of a mount, to be removed with it. */
 export function certificateFiles(runDir: string): readonly string[] {
   return CERTIFICATES.map((name) => path.join(runDir, `${name}.pem`));
 }

@@ -20,7 +20,7 @@ export async function openLogFile(file: string): Promise<FileHandle> {
   if (danger !== undefined) throw unusable('log_file', file, `is not safe to write to: ${danger}`);
   let log: FileHandle;
   try {
-    // O_NONBLOCK: a FIFO that nobody reads would be waited for; with it, it is refused.
+    // O_NONBLOCK: the open of a FIFO without a reader would wait; with it, the FIFO is refused.
     log = await open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0o640);
   } catch (cause) {
     throw unusable('log_file', file, `cannot be opened: ${reasonOf(cause)}`, { cause });

@@ -84,7 +84,7 @@ async function turnOf(
 }
 
 /**
- * An engine ends of what nobody caught by a signal: its exit would wait for threads that wait for requests, and its
+ * An engine with an uncaught error ends by a signal: its exit would wait for threads that wait for requests, and its
  * supervisor would not know.
  */
 function dieOfBugs({ stderr }: Invocation): void {

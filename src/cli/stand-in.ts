@@ -11,7 +11,7 @@ import { logFor } from './settings.js';
 
 /** Answers for a mount that no engine serves, until it is killed or the mount is gone. */
 export async function standIn(link: SupervisorLink): Promise<number> {
-  // It must not keep a mount that nobody will ever serve again.
+  // It must not keep a mount that no engine will ever serve again.
   link.onGone(() => process.exit(EXIT.ok));
   const loaded = keptConfig((await link.settings()) as KeptSettings);
   const { config } = loaded;

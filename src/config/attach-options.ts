@@ -14,7 +14,7 @@ export const ATTACH_OPTIONS = {
     group: 'attach',
     values: ['none', 'clone'],
     default: 'none',
-    doc: 'How a volume is read that only one host may attach. none attaches it while it is open, so that nobody else can use it; clone reads a copy-on-write clone, made for this host and deleted after the linger.',
+    doc: 'How a volume is read that only one host may attach. none attaches it while it is open, so that no other host or service can use it; clone reads a copy-on-write clone, made for this host and deleted after the linger.',
   },
   verify_limit: {
     type: 'bytes',
@@ -86,7 +86,7 @@ export const ATTACH_OPTIONS = {
     default: 1024,
     min: 1,
     max: 65536,
-    doc: 'How many volumes are attached to this host in all. At this ceiling a volume that nobody reads is detached for one that is opened; where all are read, open(2) fails with EDQUOT.',
+    doc: 'How many volumes are attached to this host in all. At this ceiling a volume that no process reads is detached for one that is opened; where all are read, open(2) fails with EDQUOT.',
   },
   attachments_per_user: {
     type: 'integer',
@@ -102,7 +102,7 @@ export const ATTACH_OPTIONS = {
     default: 8,
     min: 0,
     max: 65536,
-    doc: 'How many of those may be volumes that nobody else can use while they are open: not multiattach, and not read through a clone.',
+    doc: 'How many of those may be volumes that no other host or service can use while they are open: not multiattach, and not read through a clone.',
   },
   open_timeout: {
     type: 'seconds',

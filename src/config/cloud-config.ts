@@ -53,6 +53,6 @@ export interface CloudConfig {
   readonly volume: ServiceConfig;
   readonly tls: TlsConfig;
   readonly proxies: Proxies;
-  /** What an operator should know about how this was put together; whoever has a log says it once. */
+  /** What an operator should know about how the settings were merged; the daemon logs it once. */
   readonly warnings: readonly string[];
 }

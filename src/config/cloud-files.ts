@@ -13,7 +13,7 @@ export interface CloudFilesOptions {
   /** Read before the usual places. */
   readonly configFile: string | undefined;
   readonly secureFile: string | undefined;
-  /** Who reads. Root (0) believes only what root alone can write, and nothing of the working directory. */
+  /** The uid that reads. Root (0) believes only what root alone can write, and nothing of the working directory. */
   readonly uid: number | undefined;
 }
 
@@ -56,7 +56,7 @@ function searchPath({ env, directory, uid }: CloudFilesOptions): readonly string
   const unixHome = env.SNAP_REAL_HOME ?? home;
   const sites = (env.XDG_CONFIG_DIRS ?? '/etc/xdg').split(':').filter((site) => site !== '');
   return [
-    // Root may stand in anybody's directory.
+    // Root's working directory may belong to any user.
     ...(uid === 0 ? [] : [directory]),
     join(env.XDG_CONFIG_HOME ?? join(home, '.config'), 'openstack'),
     join(unixHome, '.config', 'openstack'),

@@ -11,7 +11,7 @@ const osSecret = <const Name extends string>(name: Name, doc: string) =>
   ({ type: 'secret', group: 'openstack', env: name, doc, environmentOnly: true }) as const;
 
 /**
- * Which cloud, and who we are there. Given as a flag or in cinderfs.conf they override the cloud of clouds.yaml; as
+ * Which cloud, and our user in it. Given as a flag or in cinderfs.conf they override the cloud of clouds.yaml; as
  * OS_* variables they make up a cloud of their own, as in openstacksdk. cloud.ts does both.
  */
 export const CLOUD_OPTIONS = {
@@ -51,7 +51,7 @@ export const CLOUD_OPTIONS = {
     type: 'boolean',
     group: 'openstack',
     env: 'OS_INSECURE',
-    doc: 'Do not verify certificates. Whoever can listen can then take over; a warning is logged.',
+    doc: 'Do not verify certificates. An attacker on the network path can then take over; a warning is logged.',
   },
   os_image_endpoint_override: os(
     'OS_IMAGE_ENDPOINT_OVERRIDE',

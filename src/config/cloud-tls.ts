@@ -13,12 +13,12 @@ export interface TlsSources {
   readonly cacert: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly directory: string;
-  /** Who reads them: root (0) trusts no certificate that others can write. */
+  /** The uid that reads them: root (0) trusts no certificate that other users can write. */
   readonly uid: number | undefined;
 }
 
 /**
- * Whom to trust: `insecure` beats everything; `verify` may name a bundle, as for requests; then `cacert`, the
+ * Which authorities to trust: `insecure` overrides everything; `verify` may name a bundle, as for requests; then `cacert`, the
  * variables, and at last the authorities of the system. Paths are absolute, homes are found. Throws `config_invalid`.
  */
 export function tlsOf({ setting, cacert, env, directory, uid }: TlsSources): TlsConfig {

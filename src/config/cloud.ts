@@ -16,7 +16,7 @@ export interface CloudSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where clouds.yaml is looked for first (not by root), and where relative paths start; the working directory when absent. */
   readonly directory?: string;
-  /** Who reads the files; this process's own user when absent. */
+  /** The uid that reads the files; this process's own user when absent. */
   readonly uid?: number;
 }
 
@@ -122,7 +122,7 @@ function assemble(
   });
 }
 
-const OPEN = 'whoever is on the path can read and change everything, the password included';
+const OPEN = 'every host on the network path can read and change everything, the password included';
 
 /** True where the password leaves this host unprotected. */
 function isPlain(authUrl: string): boolean {

@@ -25,7 +25,7 @@ export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative paths of flags and variables start here. */
   readonly directory?: string;
-  /** Who reads; this process's own user when absent. Root (0) reads only what root alone can write. */
+  /** The uid that reads; this process's own user when absent. Root (0) reads only what root alone can write. */
   readonly uid?: number;
 }
 
@@ -101,7 +101,7 @@ function fromSetting({ name, value, line }: IniSetting, path: string): Given {
 }
 
 function valueOf(name: string, spec: OptionSpec, { text, origin }: Given, sources: ConfigSources): unknown {
-  // A daemon's working directory is nobody's business: paths of the file are absolute.
+  // A daemon's working directory must not matter: paths in the file are absolute.
   const directory = origin.kind === 'file' ? undefined : (sources.directory ?? process.cwd());
   try {
     return readValue(spec, text, directory);

@@ -14,7 +14,7 @@ export const MOUNT_OPTIONS = {
     group: 'files',
     values: ['engine', 'native'],
     default: 'engine',
-    doc: 'Who speaks FUSE: our own engine, or the fuse-native package, which does not come with cinderfs (`npm install fuse-native`, and libfuse2 of Debian).',
+    doc: 'What serves FUSE: our own engine, or the fuse-native package, which does not come with cinderfs (`npm install fuse-native`, and libfuse2 of Debian).',
   },
   resend: {
     type: 'boolean',

@@ -1,4 +1,4 @@
-/** Files that decide what root does: read only where nobody but root could have written them. */
+/** Files that decide what root does: read only where root alone can have written them. */
 import {
   closeSync,
   constants,
@@ -35,7 +35,7 @@ const STICKY = 0o1000;
 export function readTrusted(path: string, uid: number | undefined): string {
   if (uid !== 0) return readFileSync(path, 'utf8');
   const real = walk(path);
-  // The file is at hand before it is looked at, and the way to it was safe: nobody can put another there.
+  // The file is at hand before it is looked at, and its path was safe: no other user can replace it.
   const fd = openSync(real, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const found = fstatSync(fd);
@@ -104,7 +104,7 @@ function requireMode(path: string, { mode }: Stats): void {
   throw new Untrusted(`${path} can be written by others than root (mode ${octal})`);
 }
 
-/** /dev/null, the usual way to say "no file": everybody can write it, and nothing comes of it. */
+/** /dev/null, the usual way to say "no file": every user can write it, without any effect. */
 function isNullDevice(found: Stats): boolean {
   return found.isCharacterDevice() && found.uid === 0 && found.rdev === 0x103;
 }

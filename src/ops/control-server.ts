@@ -34,8 +34,8 @@ export interface ControlServer {
 }
 
 /**
- * Serves `handlers` ("GET /status", "POST /unmount", ...) over HTTP on a unix socket, mode 0600: whoever may connect
- * is the user the daemon runs as. Throws `mountpoint_busy` or `path_unusable`. A socket file that nobody listens on is a leftover of a crash and is replaced.
+ * Serves `handlers` ("GET /status", "POST /unmount", ...) over HTTP on a unix socket, mode 0600: a client that may connect
+ * runs as the user of the daemon, or as root. Throws `mountpoint_busy` or `path_unusable`. A socket file without a listener is a leftover of a crash and is replaced.
  */
 export async function startControlServer(
   socketPath: string,
@@ -56,7 +56,7 @@ export async function startControlServer(
     void respond(request, response, handlers);
   });
   server.on('connection', (socket) => admit(socket, silent));
-  // What is no request gets no answer. Node's own answer would be written to whoever does not read it.
+  // What is no request gets no answer. Node's own answer would wait for a client that does not read it.
   server.on('clientError', (_, socket) => socket.destroy());
   try {
     await rm(socketPath, { force: true });
@@ -101,7 +101,7 @@ function answers(socketPath: string): Promise<boolean> {
   });
 }
 
-/** Whoever connects and says nothing must not keep out those who ask. */
+/** A client that connects and stays silent must not keep out the others. */
 function admit(socket: Socket, silent: Set<Socket>): void {
   const [oldest] = silent;
   if (silent.size >= MAX_SILENT && oldest !== undefined) {
@@ -113,7 +113,7 @@ function admit(socket: Socket, silent: Set<Socket>): void {
   socket.on('error', () => socket.destroy());
 }
 
-/** Never rejects, whatever was asked: nobody awaits it. */
+/** Never rejects: no caller awaits it. */
 async function respond(
   request: IncomingMessage,
   response: ServerResponse,
@@ -147,7 +147,7 @@ function asked(thrown: unknown): CinderfsError {
 function send(response: ServerResponse, status: number, body: string | undefined): void {
   if (response.destroyed) return;
   response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-  // Who does not take the answer must not keep it in memory.
+  // A client that does not read its answer must not keep it in memory.
   response.setTimeout(PATIENCE_MS, () => response.destroy());
   response.end(body);
 }

@@ -51,7 +51,7 @@ export interface FailureStatus {
 export interface UpgradeReport {
   /** The number its caller gave it. */
   readonly id: string;
-  /** Milliseconds in which nobody served; 0 when the old engine was never paused. */
+  /** Milliseconds in which no engine served; 0 when the old engine was never paused. */
   readonly pause_ms: number;
   /** Why the old engine goes on; null when the new one has taken over. */
   readonly failed: string | null;

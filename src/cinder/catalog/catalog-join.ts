@@ -21,7 +21,7 @@ export interface JoinResult {
 
 /**
  * Why a location is not believed. With the old locations API an image's owner points it anywhere, so the volume has to
- * say that it holds the image (`glance_image_id`, which Glance, Cinder's upload-to-image and whoever registers a volume
+ * say that it holds the image (`glance_image_id`, which Glance, Cinder's upload-to-image and a user that registers a volume
  * by hand write): saying nothing is no consent.
  *
  *   not_ours     the volume is not in the listing of our own project, whatever an administrator could attach

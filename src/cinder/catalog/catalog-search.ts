@@ -23,7 +23,7 @@ export interface SearchOptions {
 }
 
 /**
- * Looks for single images. Whoever may look up names on the mount asks here, so the rate is bounded in all, not for each
+ * Looks for single images. Each lookup of an unknown name on the mount asks here, so the rate is bounded in all, not for each
  * name or user: at most BURST questions at once and one more every 5 s or 25 times what the last one took.
  */
 export class CatalogSearch {

@@ -23,7 +23,7 @@ export interface CatalogOptions {
   readonly volumes: Pick<VolumesClient, 'list' | 'claiming'>;
   /** Which images are served; all when absent. */
   readonly served?: (() => Promise<(image: ListedImage) => boolean>) | undefined;
-  /** What Glance lists only to who asks. */
+  /** What Glance lists only on request. */
   readonly also?: ImageListOptions['also'];
   readonly clock: Clock;
   readonly log: Log;
@@ -35,7 +35,7 @@ export interface CatalogOptions {
 
 const MIN_REFRESH_INTERVAL_MS = 2000;
 const REFRESH_TIMEOUT_MS = 120_000;
-/** A refresh is ended after this, whoever still waits for it. */
+/** A refresh is ended after this time, also while callers wait for it. */
 const LISTING_MS = 300_000;
 /** The time between two refreshes is this many times what the last one took, at least. */
 const SHARE = 4;
@@ -122,7 +122,7 @@ export class ImageCatalog implements Catalog {
   async refresh({ signal }: { readonly signal?: AbortSignal } = {}): Promise<CatalogSnapshot> {
     const recent = (): boolean => this.#options.clock.now() - this.#startedAt < this.#minIntervalMs;
     if (this.#running !== undefined && !recent()) {
-      // It began before the question was asked and may miss the answer; how it ends is for those who asked then.
+      // It began before the question was asked and may miss the answer; its result is for the callers of that time.
       await this.#wait(this.#running, signal).catch((error: unknown) => {
         if (signal?.aborted === true) throw error;
       });

@@ -38,7 +38,7 @@ export interface CatalogSnapshot {
   readonly images: ReadonlyMap<string, CatalogImage>;
 }
 
-/** An image that somebody asks for: by its id, or by one of the names that a file name may stand for. */
+/** An image that a lookup asks for: by its id, or by one of the names that a file name may stand for. */
 export type WantedImage = { readonly id: string } | { readonly names: readonly string[] };
 
 export interface CatalogHealth {
@@ -60,7 +60,7 @@ export interface Catalog {
   refresh(options?: { readonly signal?: AbortSignal }): Promise<CatalogSnapshot>;
   /**
    * Asks for one image that the snapshot does not have, and takes it up when there is one. A few small calls, however
-   * many images there are, and so rarely that nobody's questions are felt: what was asked a moment ago, and what is one
+   * many images there are, and so rarely that the load of lookups stays small: what was asked a moment ago, and what is one
    * question too many, is not asked. Throws what the call failed of.
    */
   find(wanted: WantedImage, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;

@@ -43,7 +43,7 @@ export interface ImageListOptions extends ListOptions {
   readonly also?: readonly (keyof typeof ALSO)[] | undefined;
 }
 
-/** Glance lists these only to who asks for them. */
+/** Glance lists these only on request. */
 const ALSO = { hidden: { os_hidden: 'true' }, community: { visibility: 'community' } } as const;
 
 /** Images that share a name with one that is looked for; a few are looked at. */

@@ -1,6 +1,6 @@
 import type { ListedImage } from './images.js';
 
-/** Which images are served, by whose they are and whom they are for. */
+/** Which images are served, by owner and visibility. */
 export type Visibility = 'public' | 'shared' | 'own' | 'community' | 'all';
 
 export interface VisibilityPolicy {
@@ -10,7 +10,7 @@ export interface VisibilityPolicy {
 }
 
 /**
- * Everybody in the group of the files reads all images of a mount, so what one tenant keeps to itself must not be among
+ * Every member of the files' group reads all images of a mount, so what one tenant keeps to itself must not be among
  * them, whatever our user could see: an administrator is shown the private and the shared images of every project.
  */
 export function isServed(
@@ -26,7 +26,7 @@ export function isServed(
     case 'community':
       return serves('community');
     case 'shared':
-      // To an administrator Glance lists those as well that nobody shares with our project.
+      // To an administrator Glance also lists images that are not shared with our project.
       return serves('shared') && !policy.isAdmin;
     default:
       return false;

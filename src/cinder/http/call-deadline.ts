@@ -9,7 +9,7 @@ export class Deadline {
   readonly #caller: AbortSignal | undefined;
   readonly #controller = new AbortController();
   readonly #stop: () => void;
-  // The clock's timers do not keep the process alive; somebody who waits for an answer, or for the pause before the
+  // The clock's timers do not keep the process alive; a caller that waits for an answer, or for the pause before the
   // next attempt, does. Never fires.
   readonly #alive = setInterval(() => undefined, 2 ** 30);
   readonly #onAbort = (): void => this.#controller.abort(this.#caller?.reason);

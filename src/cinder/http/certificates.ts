@@ -17,7 +17,7 @@ const MOST_FILES = 2000;
 const MOST_BYTES = 2 ** 20;
 
 /**
- * Whom we trust and who we are, in TLS. Made once: it holds every authority of the system. Throws `config_invalid` for
+ * Trusted authorities and our own certificate, for TLS. Made once: it holds every authority of the system. Throws `config_invalid` for
  * a file that cannot be read or holds no certificate.
  */
 export function secureContext({ cacert, extra, cert, key }: TlsConfig): SecureContext {

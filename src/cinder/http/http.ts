@@ -1,4 +1,4 @@
-/** HTTP to OpenStack: one pool of connections, a deadline for every call, retries of what is safe, errors that say who failed. */
+/** HTTP to OpenStack: one pool of connections, a deadline for every call, retries of what is safe, errors that name the service. */
 import { randomUUID } from 'node:crypto';
 import { type Dispatcher, request as send } from 'undici';
 import { backoffDelay, type BackoffPolicy } from '../../async/backoff.js';
@@ -33,7 +33,7 @@ export interface HttpOptions {
 
 /** What is no page of a listing is small. */
 const MAX_ANSWER_BYTES = 4 * 2 ** 20;
-/** Of an error somebody reads the beginning. */
+/** Of an error body only the beginning is read. */
 const MAX_ERROR_BYTES = 64 * 2 ** 10;
 const BACKOFF: BackoffPolicy = { baseMs: 250, capMs: 5000 };
 const MAX_RETRY_AFTER_MS = 30_000;

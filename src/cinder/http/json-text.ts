@@ -5,7 +5,7 @@ const MAX_DEPTH = 32;
 /** Objects and lists: a page of 1,000 volumes with 100 attachments each has half of that. */
 const MAX_CONTAINERS = 2 ** 18;
 
-/** The text is JSON that nobody wants in memory. */
+/** The text is JSON that is too large or too deep to parse. */
 export class TooMuch extends Error {}
 
 /** Throws TooMuch, or SyntaxError. */

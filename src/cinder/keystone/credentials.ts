@@ -12,7 +12,7 @@ export interface CredentialsOptions {
   readonly log: Log;
 }
 
-/** Whoever opens files while logins fail has the settings looked at, but not more often than this. */
+/** While logins fail, an open reads the settings again, but not more often than this. */
 const LOOK_MS = 1_000;
 
 /** Where and with what to log in: as it was read last. Settings that are gone or broken change nothing. */

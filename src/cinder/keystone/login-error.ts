@@ -1,4 +1,4 @@
-/** What a login that failed becomes: who refused whom, in Keystone's own words. */
+/** The error of a failed login: the user, the project, and Keystone's own words. */
 import type { CloudConfig } from '../../config/cloud-config.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
@@ -14,7 +14,7 @@ const MOST_WORDS = 400;
 export function refusedLogin(answer: HttpAnswer, cloud: CloudConfig): CinderfsError {
   const factors = missingFactors(answer);
   const said =
-    factors === undefined ? wordsOf(answer.body) : `it wants ${factors}, and nobody is there to give them`;
+    factors === undefined ? wordsOf(answer.body) : `it wants ${factors}, and a daemon cannot enter them`;
   return new CinderfsError(
     'auth_failed',
     `Keystone at ${cloud.authUrl} refused ${identityOf(cloud)} (cloud '${cloud.name}')${said === '' ? '' : `: ${said}`}`,

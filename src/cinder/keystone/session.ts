@@ -27,7 +27,7 @@ export type SessionRequest = Omit<HttpRequest, 'service'>;
 
 /**
  * A login without an answer gets company after this: a Keystone that hung and is back never answers what was asked
- * before, and everybody would wait for that until its deadline.
+ * before, and every caller would wait for that until its deadline.
  */
 const HEDGE_MS = 10_000;
 
@@ -144,7 +144,7 @@ export class Session {
     );
   }
 
-  /** The login that runs, or a new one. It belongs to all who wait for it, so nobody's leaving ends it. */
+  /** The login that runs, or a new one. It belongs to all its waiters: it goes on when one of them leaves. */
   #login(): Promise<Token> {
     return this.#logins.run('login', async () => {
       try {

@@ -10,7 +10,7 @@ import { headerOf, type HttpAnswer } from '../http/exchange.js';
 import { endpointsOf, type Endpoint } from './service-catalog.js';
 import { isRecord, malformed, member, optionalDate, optionalText, requiredText } from '../http/wire.js';
 
-/** What Keystone gave us: who we are, until when, and where the services are. */
+/** What Keystone gave us: our identity, its expiry, and the service catalog. */
 export interface Token {
   readonly id: Secret;
   /** Clock.now() when it ends, counted from when it was issued: the clocks of Keystone and this host may differ. */

@@ -105,7 +105,7 @@ export class AttachmentsClient implements Attachments {
     return attachmentIn(answer, "Cinder's answer to GET /attachments");
   }
 
-  /** The attachments of one volume, whoever made them. Admins ask for those of other projects, too. */
+  /** The attachments of one volume, of all owners. An admin asks for those of other projects, too. */
   async listForVolume(volumeId: string, options: CallOptions = {}): Promise<readonly Attachment[]> {
     const query = new URLSearchParams({ volume_id: volumeId });
     if (await this.#endpoint.isAdmin(options)) query.set('all_tenants', '1');

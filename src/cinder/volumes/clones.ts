@@ -56,7 +56,7 @@ export class ClonesClient implements Clones {
     const answer = await this.#endpoint
       .request({ ...options, method: 'GET', path: '/types', repeat: 'always' })
       .catch((error: unknown) => {
-        // Who may not list the types gets clones of the type of the source.
+        // A user without the right to list types gets a clone of the source's type.
         if (CinderfsError.is(error) && (error.context.status ?? 0) < 500) return undefined;
         throw error;
       });

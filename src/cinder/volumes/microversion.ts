@@ -83,7 +83,7 @@ export class VolumeEndpoint {
     });
   }
 
-  /** True if we are admin, who sees only its own project unless it asks for all. */
+  /** True if we are admin. An admin sees only its own project unless it asks for all. */
   async isAdmin(options: CallOptions = {}): Promise<boolean> {
     return (await this.#session.token(options)).roles.has('admin');
   }

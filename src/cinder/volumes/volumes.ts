@@ -39,7 +39,7 @@ export class VolumesClient implements Volumes {
   }
 
   /**
-   * The volumes of our own project, and no others: whoever can make volumes in another project could claim any image
+   * The volumes of our own project, and no others: a user that makes volumes in another project could claim any image
    * there. Entries that cannot be understood are left out.
    */
   async list(options: ListOptions = {}): Promise<readonly Volume[]> {

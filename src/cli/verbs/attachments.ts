@@ -26,7 +26,7 @@ const COLUMNS = [
 
 const REAP_COLUMNS = ['What', 'Volume', 'Attachment', 'Owner', 'Deleted'];
 
-/** `cinderfs attachments DIR`: what that daemon holds in Cinder, or with `--reap` what nobody holds any more. */
+/** `cinderfs attachments DIR`: the attachments of that daemon, or with `--reap` the removal of those without an owner. */
 export const attachments: Verb = {
   name: 'attachments',
   usage: 'DIR|FILE',

@@ -7,7 +7,7 @@ import { runningDaemons } from '../running-daemons.js';
 import { settingsOf } from '../settings.js';
 import type { Invocation, Verb } from '../verb.js';
 
-/** `cinderfs release IMAGE [DIR]`, or the path of its file: returns when the volume of that image is detached; refuses while somebody reads it. */
+/** `cinderfs release IMAGE [DIR]`, or the path of its file: returns when the volume of that image is detached; refuses while a process has it open. */
 export const release: Verb = {
   name: 'release',
   usage: 'IMAGE|FILE [DIR]',

@@ -22,9 +22,9 @@ export const umount: Verb = {
       name: 'drain',
       value: 'SECONDS',
       bare: 'inf',
-      doc: 'refuse new opens and wait until nobody holds the mount; after SECONDS serve on',
+      doc: 'refuse new opens and wait until no process uses the mount; after SECONDS go on serving',
     },
-    { name: 'lazy', doc: 'hide the mount at once; who has a file open reads on, the last close detaches' },
+    { name: 'lazy', doc: 'hide the mount at once; open files stay readable, the last close detaches' },
   ],
   optionGroups: ['general'],
   examples: ['cinderfs umount /images', 'cinderfs umount /images --drain=60'],
@@ -82,7 +82,7 @@ const MAX_DEATHS = 5;
 
 /**
  * Asks the daemon, and where its engine dies meanwhile or has just died, the next one: a mount that answers through the
- * kernel is served by somebody.
+ * kernel is answered by a process.
  */
 async function ask(
   client: ControlClient,

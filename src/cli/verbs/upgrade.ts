@@ -39,7 +39,7 @@ export const upgrade: Verb = {
   },
 };
 
-/** While the mount changes hands nobody listens. */
+/** While the mount passes from one engine to the next, no process listens. */
 async function resultOf(client: ControlClient, id: string): Promise<UpgradeReport> {
   const until = systemClock.now() + WAIT_MS;
   for (;;) {
