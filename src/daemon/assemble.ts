@@ -10,12 +10,13 @@ import { CinderfsError } from '../errors.js';
 import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
 import { removeHeldSince } from '../fs/fuse/recovery/held-since.js';
 import { removeInFlight } from '../fs/fuse/recovery/in-flight.js';
-import { seekFileWith, systemCalls } from '../sys/calls/system-calls.js';
 import { OpenJournal } from '../fs/fuse/recovery/open-journal.js';
 import { findMount } from '../sys/mounts/mount-table.js';
 import { MountedPlace } from '../fs/mount/mounted-place.js';
 import type { ImageFs } from '../fs/image-fs.js';
 import type { MountedTransport } from '../fs/contract/transport.js';
+import { sourceKinds } from '../sources/registry.js';
+import type { SourceKinds } from '../sources/source-kinds.js';
 import { attachmentPool, detachAll, noteReadError } from './attachments.js';
 import { shareCache } from './cache-shares.js';
 import type { AttachmentCalls } from './control-calls.js';
@@ -82,12 +83,13 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   if (!inPlace) await unlessAborted(openstack.catalog.start(), stopped);
 
   const gate = new OpenGate(pool);
-  const filesystem = imageFs(settings, ground, { openstack, pool, gate, rbdImages });
+  const sources = sourceKinds({ rbdImages });
+  const filesystem = imageFs(settings, ground, { openstack, pool, gate, sources });
   cleanup.defer('close the file system', () => filesystem.close());
 
   stopped?.throwIfAborted();
   // Nothing may be awaited between pool.start() and this when a mount is taken over (supervised-mount.ts).
-  const transport = await mountTransport(filesystem, { ...settings, rbdImages }, supervised, clock);
+  const transport = await mountTransport(filesystem, { ...settings, sources }, supervised, clock);
   const place = await placeOf(settings);
   const opened = (): number => filesystem.opened().length;
   const shutdown = shutdownOf(settings, ground, { transport, gate, place, opened });
@@ -170,8 +172,8 @@ function imageFs(
     openstack,
     pool,
     gate,
-    rbdImages,
-  }: Readonly<{ openstack: Openstack; pool: PoolService; gate: OpenGate; rbdImages: RbdImages }>,
+    sources,
+  }: Readonly<{ openstack: Openstack; pool: PoolService; gate: OpenGate; sources: SourceKinds }>,
 ): ImageFs {
   return createImageFs({
     catalog: openstack.catalog,
@@ -185,8 +187,7 @@ function imageFs(
       readTimeoutMs: config.read_timeout * 1000,
       cacheBytes: shareCache(config.cache_size).blockBytes,
     },
-    seekFile: seekFileWith(systemCalls()),
-    rbdImages,
+    sources,
     onReadError: noteReadError(pool, log),
     log,
     clock,

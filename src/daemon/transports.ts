@@ -1,12 +1,12 @@
 import type { Clock } from '../async/clock.js';
 import type { CloudConfig } from '../config/cloud-config.js';
-import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Config } from '../config/options.js';
 import type { Filesystem } from '../fs/contract/filesystem.js';
 import { mountEngine } from '../fs/fuse/engine.js';
 import { mountNative } from '../fs/fuse-native/mount-native.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../fs/contract/transport.js';
 import type { Log } from '../log.js';
+import type { SourceKinds } from '../sources/source-kinds.js';
 import { shareCache } from './cache-shares.js';
 import { mountSupervised, type Supervised } from './supervised-mount.js';
 
@@ -20,7 +20,7 @@ export interface MountSettings {
   readonly cloud: CloudConfig;
   readonly mountpoint: string;
   readonly log: Log;
-  readonly rbdImages: RbdImages;
+  readonly sources: SourceKinds;
 }
 
 /** Mounts `filesystem` by the transport that the configuration names, or serves what a supervisor holds. */
@@ -36,7 +36,7 @@ export function mountTransport(
     : mountSupervised(filesystem, options, supervised, clock);
 }
 
-function optionsOf({ config, cloud, mountpoint, log, rbdImages }: MountSettings): TransportOptions {
+function optionsOf({ config, cloud, mountpoint, log, sources }: MountSettings): TransportOptions {
   return {
     mountpoint,
     fsname: `cinderfs:${cloud.name}`,
@@ -47,7 +47,7 @@ function optionsOf({ config, cloud, mountpoint, log, rbdImages }: MountSettings)
     attributeTtlSeconds: config.attribute_ttl,
     pieceBytes: shareCache(config.cache_size).pieceBytes,
     passthrough: config.passthrough,
-    rbdImages,
+    sources,
     log,
   };
 }

@@ -1,20 +1,17 @@
 /** Wires the file system from its parts: what the composition root calls. */
-import type { AttachmentPool, Lease } from '../attach/contract/lease.js';
+import type { AttachmentPool } from '../attach/contract/lease.js';
 import type { Clock } from '../async/clock.js';
 import { Slots } from '../async/slots.js';
-import type { RbdImages } from '../ceph/rbd-images.js';
 import type { Catalog, CatalogImage, CatalogSnapshot } from '../cinder/contract/catalog.js';
 import type { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Ownership } from './tree/attributes.js';
 import { BlockCache } from '../sources/cache/block-cache.js';
-import { openFileReader, type SeekFile } from '../sources/file/file-reader.js';
 import { ImageFs } from './image-fs.js';
-import { openNbdReader } from '../sources/nbd/nbd-reader.js';
 import { OpenFiles } from './open-files.js';
-import { openRbdReader } from '../sources/rbd/rbd-reader.js';
 import { ReaderPool } from '../sources/reader-pool.js';
-import type { SourceReader } from '../sources/reader.js';
+import { sourceKinds } from '../sources/registry.js';
+import type { SourceKinds } from '../sources/source-kinds.js';
 
 export interface ImageFsOptions extends Ownership {
   /** Milliseconds a read may take before its reader gets ETIMEDOUT. */
@@ -25,8 +22,6 @@ export interface ImageFsOptions extends Ownership {
   readonly slotsPerSource: number;
   /** Bytes of the block cache, requests in flight included: the memory that image data takes in this process. */
   readonly cacheBytes: number;
-  /** Connections to one NBD export. */
-  readonly nbdConnections: number;
   /** Bytes to read ahead of a sequential reader at most; 0 for none. */
   readonly readAheadBytes: number;
 }
@@ -40,7 +35,6 @@ export const DEFAULT_IMAGE_FS_OPTIONS: ImageFsOptions = {
   lookupTimeoutMs: 5_000,
   slotsPerSource: defaultSlotsPerSource(),
   cacheBytes: 256 << 20,
-  nbdConnections: 4,
   readAheadBytes: 16 << 20,
 };
 
@@ -57,40 +51,33 @@ export interface ImageFsDependencies {
   /** The daemon's status as JSON text, for `/.cinderfs/status`. */
   readonly status: () => string;
   readonly options?: Partial<ImageFsOptions>;
-  /** SEEK_DATA / SEEK_HOLE on a path; without it files and devices are all data. */
-  readonly seekFile?: SeekFile | undefined;
-  /** The process's, for sources that are RBD images. */
-  readonly rbdImages?: RbdImages | undefined;
+  /** The kinds of source of this process; default: those of the registry, without what the process has open. */
+  readonly sources?: SourceKinds | undefined;
   /** Told of every read that failed. */
   readonly onReadError?: (imageId: string, error: CinderfsError) => void;
 }
 
 /** Builds the file system. Call `close()` on it once no transport serves it any more. */
 export function createImageFs(dependencies: ImageFsDependencies): ImageFs {
-  const { catalog, pool, clock, log, status, seekFile, rbdImages, onReadError } = dependencies;
+  const { catalog, pool, clock, log, status, sources = sourceKinds(), onReadError } = dependencies;
   const options = { ...DEFAULT_IMAGE_FS_OPTIONS, ...dependencies.options };
-  const { readTimeoutMs, lookupTimeoutMs, slotsPerSource } = options;
-  const threads = new Slots(threadsForReads());
+  const { readTimeoutMs, lookupTimeoutMs, slotsPerSource, readAheadBytes } = options;
   const cache = new BlockCache({
     bytes: options.cacheBytes,
     blockSize: BLOCK_BYTES,
     requestBytes: REQUEST_BYTES,
   });
-  const openReader = async ({ source, volumeId: volume }: Lease, size: number): Promise<SourceReader> => {
-    const { nbdConnections: connections, readAheadBytes } = options;
-    const cached = { volume, size, cache, readAheadBytes };
-    switch (source.kind) {
-      case 'nbd':
-        return openNbdReader(source, { clock, requestMs: readTimeoutMs, connections, ...cached });
-      case 'rbd':
-        return openRbdReader(source, rbdImages, cached);
-      default:
-        return openFileReader(source, { size, slots: slotsPerSource, threads, seekFile });
-    }
+  const services = {
+    clock,
+    requestMs: readTimeoutMs,
+    cache,
+    readAheadBytes,
+    slotsPerSource,
+    threads: new Slots(threadsForReads()),
   };
-  const readers = new ReaderPool(openReader);
+  const readers = new ReaderPool((source, image) => sources.openReader(source, image, services));
   const distrust = (volume: string): void => cache.purge(volume);
-  const files = new OpenFiles({ pool, readers, clock, readTimeoutMs, onReadError, distrust });
+  const files = new OpenFiles({ pool, readers, sources, clock, readTimeoutMs, onReadError, distrust });
   const onClose = catalog.onChange((now, before) => changedVolumes(before, now).forEach(distrust));
   return new ImageFs({ catalog, pool, files, status, clock, log, owner: options, lookupTimeoutMs, onClose });
 }

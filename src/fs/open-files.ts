@@ -9,11 +9,13 @@ import { memoOf, parseMemo } from './file-memo.js';
 import type { Attributes, CallContext, FileMemo, OpenFile } from './contract/filesystem.js';
 import { Handles, type Handle, type ImageHandle, type Through } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
-import type { ReaderClaim, ReaderPool } from '../sources/reader-pool.js';
+import type { ReaderClaim, ReaderPool, WantedReader } from '../sources/reader-pool.js';
+import type { SourceKinds } from '../sources/source-kinds.js';
 
 export interface OpenFilesParts {
   readonly pool: AttachmentPool;
   readonly readers: ReaderPool;
+  readonly sources: Pick<SourceKinds, 'needsProof'>;
   readonly clock: Clock;
   /** Milliseconds a read (or opening the source) may take. */
   readonly readTimeoutMs: number;
@@ -170,7 +172,7 @@ export class OpenFiles {
     signal: AbortSignal,
   ): Promise<Buffer> {
     const bytes = await through.cursor.read(offset, length, signal);
-    if ('says' in lease.source && lease.source.says !== undefined) await lease.prove();
+    if (this.#parts.sources.needsProof(lease.source)) await lease.prove();
     return bytes;
   }
 
@@ -193,12 +195,13 @@ export class OpenFiles {
 
   async #through(lease: Lease, size: number, context: CallContext): Promise<Through> {
     const connection = lease.connection();
-    const claim = await this.#claim(lease, size, context);
+    const { source, attachmentId, volumeId: volume } = lease;
+    const claim = await this.#claim({ source, attachmentId, connection, volume, size }, context);
     return { connection, claim, cursor: claim.reader.cursor() };
   }
 
-  #claim(lease: Lease, size: number, context: CallContext): Promise<ReaderClaim> {
-    return withDeadline(this.#parts.readers.claim(lease, size), {
+  #claim(wanted: WantedReader, context: CallContext): Promise<ReaderClaim> {
+    return withDeadline(this.#parts.readers.claim(wanted), {
       clock: this.#parts.clock,
       ms: this.#parts.readTimeoutMs,
       onTimeout: () => new CinderfsError('read_timeout', 'the source could not be opened in time'),

@@ -1,7 +1,15 @@
-import type { Lease } from '../attach/contract/lease.js';
 import type { SourceReader } from './reader.js';
+import type { ImageExtent, Source } from './source.js';
 
-export type OpenReader = (lease: Lease, size: number) => Promise<SourceReader>;
+export type OpenReader = (source: Source, image: ImageExtent) => Promise<SourceReader>;
+
+/** What is to be read. */
+export interface WantedReader extends ImageExtent {
+  readonly source: Source;
+  /** Of which attachment the source is, and through which of its connections. */
+  readonly attachmentId: string;
+  readonly connection: number;
+}
 
 /** A handle's share in a reader. */
 export interface ReaderClaim {
@@ -24,9 +32,9 @@ export class ReaderPool {
   }
 
   /** Joins the reader there is, or opens it. A reader that failed to open is forgotten: the next opener tries again. */
-  async claim(lease: Lease, size: number): Promise<ReaderClaim> {
-    const key = `${lease.attachmentId} ${lease.connection()} ${size}`;
-    const entry = this.#shared.get(key) ?? { opening: this.#open(lease, size), claims: 0 };
+  async claim({ source, attachmentId, connection, volume, size }: WantedReader): Promise<ReaderClaim> {
+    const key = `${attachmentId} ${connection} ${size}`;
+    const entry = this.#shared.get(key) ?? { opening: this.#open(source, { volume, size }), claims: 0 };
     this.#shared.set(key, entry);
     entry.claims += 1;
     const forget = (): void => {

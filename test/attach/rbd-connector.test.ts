@@ -4,7 +4,7 @@ import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import type { Connected } from '../../src/attach/connection/connector.js';
 import { RbdConnector } from '../../src/attach/connectors/rbd/rbd-connector.js';
-import { describeSource } from '../../src/sources/source.js';
+import { describeSource } from '../../src/sources/registry.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
 import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';

@@ -4,7 +4,7 @@ import {
   type BrickDevice,
   deviceIdentity,
   judgeDevice,
-  spokenName,
+  designator,
 } from '../../src/attach/connectors/brick/brick-identity.js';
 import { CinderfsError } from '../../src/errors.js';
 
@@ -41,10 +41,10 @@ describe('the identity of a device', () => {
   });
 
   it('is asked for in the words that the device uses', () => {
-    assert.equal(spokenName(DEVICE), '030010624a9370adf8e9c1b2a34a5600011010');
+    assert.equal(designator(DEVICE), '030010624a9370adf8e9c1b2a34a5600011010');
     const nvme = { ...DEVICE, ids: ['eui.0011223344556677', 'uuid.22222222333344445555666666666666'] };
-    assert.equal(spokenName(nvme), '0310000022222222333344445555666666666666');
-    assert.equal(spokenName({ ...DEVICE, ids: ['serial.1', 't10.VENDOR VOLUME'] }), undefined);
+    assert.equal(designator(nvme), '0310000022222222333344445555666666666666');
+    assert.equal(designator({ ...DEVICE, ids: ['serial.1', 't10.VENDOR VOLUME'] }), undefined);
   });
 
   it('changes with the volume behind it and with the disk', () => {

@@ -16,7 +16,7 @@ async function readerOf(
 ): Promise<{ reader: SourceReader; path: string }> {
   const path = `${await temporaryFolder(t)}/source`;
   await writeFile(path, Buffer.alloc(SIZE));
-  return { reader: await openFileReader({ kind: 'file', path }, { size: SIZE, slots: 2, ...options }), path };
+  return { reader: await openFileReader({ path }, { size: SIZE, slots: 2, ...options }), path };
 }
 
 /** How many descriptors of this process are open on `path`. */

@@ -149,7 +149,7 @@ describe('open files', () => {
   it('hand on no byte of a device that became another volume while it was read', async (t) => {
     const world = await makeWorld(t);
     const { image, bytes, source } = world.raw;
-    Object.assign(source, { says: '0300106001405' });
+    Object.assign(source, { kind: 'device', identityTag: '0300106001405' });
     const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY);
     assert.ok((await world.filesystem.read(file.handle, 0, 4096)).equals(bytes.subarray(0, 4096)));
     assert.equal(world.pool.proofs, 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { RbdSource } from '../../src/sources/source.js';
+import type { RbdSource } from '../../src/sources/rbd/rbd-source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
 import { BlockCache } from '../../src/sources/cache/block-cache.js';
 import { openRbdReader } from '../../src/sources/rbd/rbd-reader.js';

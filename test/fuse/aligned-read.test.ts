@@ -4,8 +4,9 @@ import path from 'node:path';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { CinderfsError } from '../../src/errors.js';
-import { AlignedReader } from '../../src/fs/fuse/worker/aligned-read.js';
+import { AlignedReader } from '../../src/sources/file/aligned-reader.js';
 import { systemCalls } from '../../src/sys/calls/system-calls.js';
+import { readRoom } from '../../src/sources/read-room.js';
 import { MAX_READ } from '../../src/fs/fuse/protocol/opcodes.js';
 import { undoneAfter } from '../conformance/world.js';
 import { assertProperty, someBytes } from '../support/seeds.js';
@@ -31,28 +32,41 @@ it('reads any range of a file and of a device, whatever the page cache holds of 
   const { fd } = handle;
   const calls = systemCalls() ?? assert.fail('koffi is a dependency of these tests');
   const readers = [
-    new AlignedReader(calls),
-    new AlignedReader(undefined),
-    new AlignedReader({ cachedReads: () => () => -1 }),
-    new AlignedReader({ cachedReads: () => (_, __, length) => Math.min(length - 1, 100) }),
+    readerOf(calls),
+    readerOf(),
+    readerOf({ cachedReads: () => () => -1 }),
+    readerOf({ cachedReads: () => (_, __, length) => Math.min(length - 1, 100) }),
   ];
   assertProperty(
-    fc.property(RANGE, fc.constantFrom(...readers), fc.boolean(), ({ offset, length }, reader, uncached) => {
-      const want = CONTENT.subarray(offset, offset + length);
-      for (const read of [
-        () => reader.read(fd, offset, length),
-        () => reader.readDevice(fd, fd, offset, length, uncached),
-      ]) {
-        reader.memory.fill(0);
-        const start = read();
-        assert.ok(reader.memory.subarray(start, start + length).equals(want), `${length} at ${offset}`);
-      }
-    }),
+    fc.property(
+      RANGE,
+      fc.constantFrom(...readers),
+      fc.boolean(),
+      ({ offset, length }, { reader, memory }, uncached) => {
+        const want = CONTENT.subarray(offset, offset + length);
+        for (const read of [
+          () => reader.read(fd, offset, length),
+          () => reader.readDevice(fd, fd, offset, length, uncached),
+        ]) {
+          memory.fill(0);
+          const start = read();
+          assert.ok(memory.subarray(start, start + length).equals(want), `${length} at ${offset}`);
+        }
+      },
+    ),
     { seed: 1, numRuns: 300 },
   );
-  for (const reader of readers)
+  for (const { reader } of readers)
     assert.throws(
       () => reader.readDevice(fd, fd, SIZE - 10, 20, false),
       (error) => CinderfsError.is(error) && error.code === 'read_failed',
     );
 });
+
+function readerOf(calls?: ConstructorParameters<typeof AlignedReader>[1]): {
+  readonly reader: AlignedReader;
+  readonly memory: Buffer;
+} {
+  const memory = readRoom(MAX_READ);
+  return { reader: new AlignedReader(memory, calls), memory };
+}

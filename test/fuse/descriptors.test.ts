@@ -3,8 +3,8 @@ import { fstatSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { type Descriptor, Descriptors } from '../../src/fs/fuse/files/descriptors.js';
-import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../src/sources/registry.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
 
@@ -12,9 +12,9 @@ describe('descriptors', () => {
   it('are of the connection that was made last, for whoever opens then', async (t) => {
     const file = path.join(await temporaryFolder(t), 'device');
     const source = { kind: 'file', path: file } as const;
-    const descriptors = new Descriptors(new SharedExports(1), new SharedImages(1), undefined);
+    const descriptors = new Descriptors(new MountSources(sourceKinds(), 1));
     const acquire = async (connection: number): Promise<Descriptor> => {
-      const descriptor = await descriptors.acquire(source, connection);
+      const descriptor = await descriptors.acquire(source, 3, connection);
       assert.ok(descriptor);
       return descriptor;
     };
@@ -27,14 +27,14 @@ describe('descriptors', () => {
     assert.equal(fresh[0], fresh[1], 'shared');
     assert.deepEqual([textOf(old[0]), textOf(fresh[0])], ['old', 'new']);
     for (const descriptor of [...old, ...fresh]) descriptors.release(descriptor);
-    for (const { fd } of [old[0], fresh[0]])
-      await eventually('it is closed', () => Promise.resolve(isOpen(fd) ? undefined : true));
+    for (const { published } of [old[0], fresh[0]])
+      await eventually('it is closed', () => Promise.resolve(isOpen(published.slot) ? undefined : true));
   });
 });
 
-function textOf({ fd }: Descriptor): string {
+function textOf({ published }: Descriptor): string {
   const bytes = Buffer.alloc(3);
-  readSync(fd, bytes, 0, 3, 0);
+  readSync(published.slot, bytes, 0, 3, 0);
   return bytes.toString();
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { it } from 'node:test';
-import { isStillCalled } from '../../src/fs/fuse/worker/device-name.js';
+import { stillIdentifiesAs } from '../../src/sources/device/device-name.js';
 import type { SystemCalls } from '../../src/sys/calls/system-calls.js';
 
 const SAYS = Buffer.from('030010600140511112222333344445555666670', 'hex');
@@ -13,7 +13,8 @@ function answering(answer: Buffer | undefined): SystemCalls {
 
 void it('takes only the answer that names the volume', async () => {
   const file = await open('/dev/null', 'r');
-  const isStill = (answer: Buffer | undefined): boolean => isStillCalled(file.fd, SAYS, answering(answer));
+  const isStill = (answer: Buffer | undefined): boolean =>
+    stillIdentifiesAs(file.fd, SAYS, answering(answer));
   try {
     assert.equal(isStill(Buffer.concat([Buffer.from([0, 0x83, 0, 60, 0x01]), SAYS, Buffer.alloc(9)])), true);
     const foreign = Buffer.from(SAYS);

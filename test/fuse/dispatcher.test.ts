@@ -26,8 +26,8 @@ import {
   RELEASE_IN,
 } from '../../src/fs/fuse/protocol/messages.js';
 import { OpenFiles } from '../../src/fs/fuse/files/open-files.js';
-import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../src/sources/registry.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../fakes/manual-clock.js';
@@ -47,7 +47,7 @@ function harness(
   const nodes = new KnownNodes();
   const directories = new Map<number, never>();
   const files = new OpenFiles({
-    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+    descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
     backings: new Backings(undefined, silentLog),
     onFenced: () => undefined,
   });

@@ -1,6 +1,6 @@
 /** A worker thread that goes in and out of the image that is there, and looks whether its handle is closed meanwhile. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { SharedImages } from '../../src/sources/rbd/shared-images.js';
 
 export interface VisitorStart {
   readonly seats: number;

@@ -4,13 +4,13 @@ import { it } from 'node:test';
 import { Backings } from '../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
 import { OpenFiles } from '../../src/fs/fuse/files/open-files.js';
-import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../src/sources/registry.js';
 import { silentLog } from '../../src/log.js';
 
 it('a file that is closed leaves nothing behind on the signal that it shares with others', async () => {
   const files = new OpenFiles({
-    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+    descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
     backings: new Backings(undefined, silentLog),
     onFenced: () => undefined,
   });

@@ -18,8 +18,8 @@ import { Backings } from '../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
 import { type Opened, OpenFiles } from '../../src/fs/fuse/files/open-files.js';
 import { OpenJournal, type OpenRecord } from '../../src/fs/fuse/recovery/open-journal.js';
-import { SharedExports } from '../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../src/sources/registry.js';
 import { entryOf } from '../../src/fs/fuse/shared/shared-handles.js';
 import { silentLog } from '../../src/log.js';
 import { eventually } from '../support/eventually.js';
@@ -50,7 +50,7 @@ describe('a file that cannot be noted as open', { skip }, () => {
     const image = path.join(await temporaryFolder(undo), 'image');
     writeFileSync(image, 'bytes');
     const files = new OpenFiles({
-      descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+      descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
       backings: new Backings(undefined, silentLog),
       onFenced: () => undefined,
       journal: (await journalIn(dir)).journal,
@@ -204,7 +204,7 @@ describe('the journal of open files', () => {
     const { file, journal } = await journalIn(dir);
     const released: string[] = [];
     const files = new OpenFiles({
-      descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+      descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
       backings: Object.assign(new Backings(undefined, silentLog), {
         release: () => void released.push('backing'),
       }),

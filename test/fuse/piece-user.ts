@@ -1,7 +1,7 @@
 /** A worker thread that keeps pieces and copies them, and looks whether what it copied is what somebody kept. */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { PIECE } from '../../src/fs/fuse/shared/pieces.js';
-import { SharedPieces } from '../../src/fs/fuse/shared/shared-pieces.js';
+import { PIECE } from '../../src/sources/cache/pieces.js';
+import { SharedPieces } from '../../src/sources/cache/shared-pieces.js';
 
 export interface PieceUserStart {
   readonly pieces: SharedArrayBuffer;

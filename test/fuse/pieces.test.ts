@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { PIECE, pieceAround } from '../../src/fs/fuse/shared/pieces.js';
-import { SharedPieces } from '../../src/fs/fuse/shared/shared-pieces.js';
+import { PIECE, pieceAround } from '../../src/sources/cache/pieces.js';
+import { SharedPieces } from '../../src/sources/cache/shared-pieces.js';
 import { assertProperty } from '../support/seeds.js';
 import { contentOf, type Copies, type PieceUserStart } from './piece-user.js';
 

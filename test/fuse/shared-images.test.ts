@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { SharedImages } from '../../src/fs/fuse/shared/shared-images.js';
-import { WorkerImages } from '../../src/fs/fuse/worker/images.js';
+import { SharedImages } from '../../src/sources/rbd/shared-images.js';
+import { WorkerImages } from '../../src/sources/rbd/worker-images.js';
 import type { VisitorStart, Visits } from './image-visitor.js';
 
 const SEATS = 3;

@@ -29,8 +29,8 @@ export class Storage {
 
   constructor(fh: number) {
     this.fh = fh;
-    const nothing = { fd: fh, cachedFd: fh, direct: false, place: 0, image: 0, source: 0, says: undefined };
-    this.descriptor = { ...nothing, path: `storage ${fh}`, regular: true, size: 0 };
+    const published = { slot: fh, close: () => undefined };
+    this.descriptor = { name: `storage ${fh}`, kind: 0, number: 0, published };
   }
 
   read(): Promise<void> {
@@ -84,8 +84,7 @@ export class WorkerWorld {
       fuseFd: -1,
       handles: nothing,
       pieces: nothing,
-      exports: nothing,
-      images: nothing,
+      sources: [],
       count: WORKERS,
       limit: LIMIT,
       inFlight: undefined,
@@ -93,7 +92,7 @@ export class WorkerWorld {
       onRequest: (bytes, since) => this.#dispatch(bytes, since),
       onWaiting: (seat) => this.lanes.waiting(seat),
       onRefused: (read) => void this.#readOnMain(read),
-      onLeftImage: () => undefined,
+      onSource: () => undefined,
       onLeft: (seat) => this.lanes.left(seat),
       onAbandoned: (unique) => this.answer(unique, 'EIO'),
       onSpent: (error) => (this.spent = error),
@@ -111,8 +110,8 @@ export class WorkerWorld {
         setCautious: (cautious) => (this.cautious = cautious),
       },
       descriptors: {
-        hold: (descriptor) => (this.storage(descriptor.fd).holds += 1),
-        release: (descriptor) => (this.storage(descriptor.fd).holds -= 1),
+        hold: (descriptor) => (this.storage(descriptor.published.slot).holds += 1),
+        release: (descriptor) => (this.storage(descriptor.published.slot).holds -= 1),
       },
       clock,
       log: silentLog,

@@ -78,7 +78,7 @@ async function endsWell(world: WorkerWorld): Promise<void> {
   assert.equal(world.stalled.size, 0, 'no file is queued');
   assert.equal(world.cautious, false);
   for (const { holds, descriptor } of world.storages)
-    assert.equal(holds, 0, `${descriptor.path} is let go of`);
+    assert.equal(holds, 0, `${descriptor.name} is let go of`);
   assert.deepEqual(
     [...world.pool.seats()].map(({ state }) => state),
     Array.from({ length: WORKERS }, () => 'serving'),

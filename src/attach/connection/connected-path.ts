@@ -4,7 +4,8 @@ import { CinderfsError, reasonOf } from '../../errors.js';
 import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../sys/files/beneath.js';
 import { deviceNumber } from '../../sys/devices/device-number.js';
 import type { Connected } from './connector.js';
-import type { FileSource } from '../../sources/source.js';
+import type { DeviceSource } from '../../sources/device/device-source.js';
+import type { FileSource } from '../../sources/file/file-source.js';
 
 /** Node has it; its types come with the DOM only. */
 declare const WebAssembly: {
@@ -14,7 +15,7 @@ declare const WebAssembly: {
 const ALIGNMENT = 4096; // O_DIRECT: the largest logical block in use
 
 /** What is connected by a path: nothing was made, so nothing tells when it goes away; every proof looks. */
-export type ConnectedPath = Connected & { readonly source: FileSource };
+export type ConnectedPath = Connected & { readonly source: FileSource | DeviceSource };
 
 /**
  * A regular file below a directory, reached without any link (sys/files/beneath.ts); with an `inode`, that file and no other.
@@ -80,7 +81,7 @@ function sysOf(rdev: bigint): string {
 }
 
 /** A device is read past the page cache: what the disk holds now, not what it held when it was somebody else's. */
-async function readAt(source: FileSource, offset: number, length: number): Promise<Buffer> {
+async function readAt(source: FileSource | DeviceSource, offset: number, length: number): Promise<Buffer> {
   const { path } = source;
   const direct = source.kind === 'device';
   const start = direct ? offset - (offset % ALIGNMENT) : offset;

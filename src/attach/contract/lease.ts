@@ -23,7 +23,7 @@ export interface Lease {
    */
   readonly renewed: (connection: number) => Promise<boolean>;
   /**
-   * For a reader that cannot tell by itself whether what it just read is the volume's (source.ts, `says`): resolves when
+   * For a reader that cannot tell by itself whether what it just read is the volume's (SourceKind.needsProof): resolves when
    * that was proven from now on; otherwise rejects, and fences where it is another volume.
    */
   readonly prove: () => Promise<void>;

@@ -1,6 +1,7 @@
 import type { AttachmentRecord } from '../journal/record.js';
 import type { AttachableImage, AttachmentReport } from '../contract/lease.js';
-import { describeSource, type Source } from '../../sources/source.js';
+import { describeSource } from '../../sources/registry.js';
+import type { Source } from '../../sources/source.js';
 
 type Moment = Pick<AttachmentReport, 'state' | 'leases' | 'lingerLeftMs' | 'ageMs' | 'lastError'> & {
   readonly source: Source | undefined;

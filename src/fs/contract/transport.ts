@@ -1,11 +1,12 @@
-import type { RbdImages } from '../../ceph/rbd-images.js';
+import type { SourceKinds } from '../../sources/source-kinds.js';
 import type { Log } from '../../log.js';
 import type { Filesystem } from './filesystem.js';
 
 /** How open files are served, for `cinderfs status`. */
 export interface ServedFile {
   readonly handle: number;
-  readonly how: 'read' | 'worker' | 'passthrough' | 'nbd' | 'rbd';
+  /** By a worker thread, by the kernel alone, or by the main thread: `read`, or the kind of a source that this process caches itself. */
+  readonly how: string;
 }
 
 export interface TransportOptions {
@@ -25,8 +26,8 @@ export interface TransportOptions {
   readonly pieceBytes?: number;
   /** Whether the kernel may read a backing file by itself, where it can. */
   readonly passthrough: boolean;
-  /** The process's, for sources that are RBD images. */
-  readonly rbdImages?: RbdImages | undefined;
+  /** The kinds of source of this process; default: those of the registry, without what the process has open. */
+  readonly sources?: SourceKinds | undefined;
   readonly log: Log;
 }
 

@@ -4,6 +4,8 @@ import { access, readdir, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
+import { sourceKinds } from '../../sources/registry.js';
+import type { SourceKinds } from '../../sources/source-kinds.js';
 import { cutOff } from '../mount/fuse-connection.js';
 import { prepareMountpoint, unmount } from '../mount/mountpoint.js';
 import type { MountTransport, MountedTransport, UnmountOptions } from '../contract/transport.js';
@@ -27,7 +29,7 @@ export const mountNative: MountTransport = async (filesystem, options) => {
   const fuse = new Fuse(mountpoint, operations, bindingOptions(options));
   fuse._op_getxattr = (answer, path, name, buffer) => adapter.getxattr(path, name, buffer, answer);
   fuse._op_listxattr = (answer, path, buffer) => adapter.listxattr(path, buffer, answer);
-  return new NativeMount(fuse, adapter, mountpoint).start();
+  return new NativeMount(fuse, adapter, mountpoint, options.sources ?? sourceKinds()).start();
 };
 
 /** Only its presence counts: it makes the binding call the hook of the same name. */
@@ -37,11 +39,13 @@ class NativeMount implements MountedTransport {
   readonly #fuse: NativeFuse;
   readonly #adapter: NativeAdapter;
   readonly #mountpoint: string;
+  readonly #kinds: SourceKinds;
   readonly ended: Promise<void>;
   #end: () => void = () => undefined;
 
-  constructor(fuse: NativeFuse, adapter: NativeAdapter, mountpoint: string) {
+  constructor(fuse: NativeFuse, adapter: NativeAdapter, mountpoint: string, kinds: SourceKinds) {
     this.#fuse = fuse;
+    this.#kinds = kinds;
     this.#adapter = adapter;
     this.#mountpoint = mountpoint;
     this.ended = new Promise((resolve) => (this.#end = resolve));
@@ -62,7 +66,7 @@ class NativeMount implements MountedTransport {
   served(): ReturnType<MountedTransport['served']> {
     return this.#adapter.openFiles().map(({ handle, source }) => ({
       handle,
-      how: source?.kind === 'nbd' || source?.kind === 'rbd' ? source.kind : 'read',
+      how: source === undefined ? 'read' : this.#kinds.servedAs(source),
     }));
   }
 

@@ -24,9 +24,9 @@ import type { AgingRead } from './recovery/read-ages.js';
 import { ReadAges } from './recovery/read-ages.js';
 import { ReadLanes } from './pool/read-lanes.js';
 import { ReadRoutes } from './pool/read-routes.js';
-import { SharedExports } from './shared/shared-exports.js';
-import { SharedImages } from './shared/shared-images.js';
-import { SharedPieces } from './shared/shared-pieces.js';
+import { SharedPieces } from '../../sources/cache/shared-pieces.js';
+import { MountSources } from '../../sources/mount-sources.js';
+import { sourceKinds } from '../../sources/registry.js';
 import { StallWatch } from './pool/stall-watch.js';
 import type { Survival } from './recovery/survival.js';
 import type { ReadJob } from './worker/messages.js';
@@ -71,8 +71,7 @@ export class Session {
   readonly #ages: ReadAges;
   readonly #quota: HandleQuota;
   readonly #pieces: SharedPieces;
-  readonly #exports = new SharedExports(WORKER_SEATS);
-  readonly #images = new SharedImages(WORKER_SEATS);
+  readonly #sources: MountSources;
   readonly #descriptors: Descriptors;
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
@@ -93,7 +92,8 @@ export class Session {
     this.#pieces = new SharedPieces(options.pieceBytes ?? 0);
     this.#nodes = new KnownNodes(this.#inherited);
     this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
-    this.#descriptors = new Descriptors(this.#exports, this.#images, options.rbdImages);
+    this.#sources = new MountSources(options.sources ?? sourceKinds(), WORKER_SEATS);
+    this.#descriptors = new Descriptors(this.#sources);
     this.#files = new OpenFiles({
       descriptors: this.#descriptors,
       backings: new Backings(this.#passthrough(), log),
@@ -125,7 +125,7 @@ export class Session {
       onBack: (seat) => this.#lanes.back(seat),
       answer,
       ages: this.#ages,
-      release: ({ index }, fh) => this.#hangUp(index, fh),
+      release: ({ index }, fh) => this.#interrupt(index, fh),
       onTick: (now) => this.#tick(now),
       needed: () => this.#files.watched || this.#lanes.size > 0,
     });
@@ -172,11 +172,10 @@ export class Session {
     if (this.#demand.look(this.#pool.seats(), now)) this.#pool.widen();
   }
 
-  /** A worker that waits for an NBD server that does not answer need not: the hung up connection is its own. */
-  #hangUp(seat: number, fh: number): void {
-    const place = this.#files.get(fh)?.descriptor?.place ?? 0;
-    const socket = place === 0 ? undefined : this.#exports.socket(place, seat);
-    if (socket !== undefined) systemCalls()?.shutdown(socket);
+  /** A worker need not wait any longer for a source that does not answer. */
+  #interrupt(seat: number, fh: number): void {
+    const descriptor = this.#files.get(fh)?.descriptor;
+    if (descriptor !== undefined) this.#sources.interrupt(descriptor, seat);
   }
 
   #passthrough(): { fuseFd: number; calls: NonNullable<ReturnType<typeof systemCalls>> } | undefined {
@@ -197,8 +196,7 @@ export class Session {
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       pieces: this.#pieces.memory,
-      exports: this.#exports.memory,
-      images: this.#images.memory,
+      sources: this.#sources.workerHalves,
       count: WORKERS,
       most: MOST_WORKERS,
       limit: WORKER_SEATS,
@@ -207,10 +205,9 @@ export class Session {
       onRequest: (bytes, came) => this.#dispatcher.dispatch(bytes, this.#ages.sinceAsked(bytes, came)),
       onWaiting: (seat) => this.#lanes.waiting(seat),
       onRefused: (read) => this.#dispatcher.read(read),
-      onLeftImage: (place) => this.#images.settle(place),
+      onSource: (kind, message) => this.#sources.heard(kind, message),
       onLeft: (seat) => {
-        this.#exports.vacate(seat.index).forEach((socket) => systemCalls()?.closeSocket(socket));
-        this.#images.vacate(seat.index);
+        this.#sources.vacate(seat.index);
         this.#lanes.left(seat);
       },
       onAbandoned: (unique) => device.fail(unique, 'EIO'),

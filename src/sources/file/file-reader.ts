@@ -3,9 +3,8 @@
  * opener and bounded by the kernel, so nothing is kept here.
  */
 import type { FileHandle } from 'node:fs/promises';
-import type { FileSource } from '../source.js';
 import { CinderfsError } from '../../errors.js';
-import { openNamed } from '../../sys/files/beneath.js';
+import { type NamedFile, openNamed } from '../../sys/files/beneath.js';
 import type { Cursor, SourceReader } from '../reader.js';
 import { Slots } from '../../async/slots.js';
 
@@ -23,7 +22,7 @@ export interface FileReaderOptions {
 }
 
 /** Opens `source` read-only. `read_failed` if it cannot be opened or is shorter than the image. */
-export async function openFileReader(source: FileSource, options: FileReaderOptions): Promise<SourceReader> {
+export async function openFileReader(source: NamedFile, options: FileReaderOptions): Promise<SourceReader> {
   try {
     const file = await openNamed(source);
     const reader = new FileReader(file, source, options);
@@ -42,7 +41,7 @@ const DEVICE_GONE = new Set(['ENXIO', 'ENODEV', 'ESTALE', 'ENOTCONN', 'ESHUTDOWN
 
 class FileReader implements SourceReader, Cursor {
   readonly #file: FileHandle;
-  readonly #source: FileSource;
+  readonly #source: NamedFile;
   readonly #size: number;
   readonly #slots: Slots;
   readonly #threads: Slots | undefined;
@@ -50,7 +49,7 @@ class FileReader implements SourceReader, Cursor {
   #closing = false;
   broken = false;
 
-  constructor(file: FileHandle, source: FileSource, options: FileReaderOptions) {
+  constructor(file: FileHandle, source: NamedFile, options: FileReaderOptions) {
     this.#file = file;
     this.#source = source;
     this.#size = options.size;

@@ -1,5 +1,5 @@
 /** Reads an image over NBD. */
-import type { NbdSource } from '../source.js';
+import type { NbdSource } from './nbd-source.js';
 import type { CachedReaderOptions } from '../cache/cached-reader.js';
 import { cachedReader } from '../cache/cached-reader.js';
 import { NbdClient } from '../../nbd/client.js';

@@ -1,5 +1,5 @@
 /** Reads an RBD image by librbd, on pool threads. */
-import type { RbdSource } from '../source.js';
+import type { RbdSource } from './rbd-source.js';
 import type { RbdImages } from '../../ceph/rbd-images.js';
 import { CinderfsError } from '../../errors.js';
 import type { CachedReaderOptions } from '../cache/cached-reader.js';

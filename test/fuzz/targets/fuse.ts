@@ -18,8 +18,8 @@ import { OpenFiles } from '../../../src/fs/fuse/files/open-files.js';
 import { MAX_READ, Opcode } from '../../../src/fs/fuse/protocol/opcodes.js';
 import { decodeRequest } from '../../../src/fs/fuse/protocol/request.js';
 import { handleNumber } from '../../../src/fs/fuse/shared/shared-handles.js';
-import { SharedExports } from '../../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../../src/sources/registry.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { FakePool } from '../../fakes/fs-pool.js';
 import { ManualClock } from '../../fakes/manual-clock.js';
@@ -167,7 +167,7 @@ function engine(file: string) {
   const catalog = new FakeCatalog([image]);
   const filesystem = createImageFs({ catalog, pool, clock, log, status: () => '{}' });
   const files = new OpenFiles({
-    descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+    descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
     backings: new Backings(undefined, log),
     onFenced: () => undefined,
   });

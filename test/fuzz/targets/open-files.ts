@@ -8,8 +8,8 @@ import { EarlierFiles } from '../../../src/fs/fuse/files/earlier-files.js';
 import { OpenFiles } from '../../../src/fs/fuse/files/open-files.js';
 import { OpenJournal } from '../../../src/fs/fuse/recovery/open-journal.js';
 import { closing, opening } from '../../../src/fs/fuse/recovery/open-record.js';
-import { SharedExports } from '../../../src/fs/fuse/shared/shared-exports.js';
-import { SharedImages } from '../../../src/fs/fuse/shared/shared-images.js';
+import { MountSources } from '../../../src/sources/mount-sources.js';
+import { sourceKinds } from '../../../src/sources/registry.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { FakePool } from '../../fakes/fs-pool.js';
 import { ManualClock } from '../../fakes/manual-clock.js';
@@ -70,7 +70,7 @@ async function open(undo: Undo): Promise<Run> {
       status: () => '{}',
     });
     const files = new OpenFiles({
-      descriptors: new Descriptors(new SharedExports(1), new SharedImages(1), undefined),
+      descriptors: new Descriptors(new MountSources(sourceKinds(), 1)),
       backings: new Backings(undefined, log),
       onFenced: () => undefined,
     });

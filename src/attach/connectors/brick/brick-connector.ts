@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../../cinder/contract/attachments.js';
 import { brick, type BrickVerb, isGone } from './brick-command.js';
-import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, spokenName } from './brick-identity.js';
+import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, designator } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
 import { DeviceWatch } from './device-watch.js';
 import type { Connected, Connector, ConnectRequest } from '../../connection/connector.js';
@@ -175,7 +175,7 @@ export class BrickConnector implements Connector {
     const connected = await connectPath(link);
     return {
       ...connected,
-      source: { ...connected.source, says: spokenName(device) },
+      source: { kind: 'device', path: link, identityTag: designator(device) },
       host: { ...host, identity: proven },
       lost: watched.lost,
       deviceName: deviceName(device),

@@ -55,8 +55,8 @@ const HEADERS: Readonly<Record<string, (length: number) => readonly number[]>> =
   uuid: (length) => [3, length, 0, 0],
 };
 
-/** The part of its answer that names the device, for readers that ask after every read (FileSource.says). */
-export function spokenName(device: BrickDevice): string | undefined {
+/** The part of its answer that names the device, for readers that ask after every read (DeviceSource.identityTag). */
+export function designator(device: BrickDevice): string | undefined {
   const [kind = '', name = ''] = deviceName(device)?.split('.') ?? [];
   const header = HEADERS[kind]?.(name.length / 2);
   return header && Buffer.from(header).toString('hex') + name;

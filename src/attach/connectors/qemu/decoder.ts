@@ -6,7 +6,7 @@ import { chown, link } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withDeadline } from '../../../async/deadline.js';
 import { CinderfsError } from '../../../errors.js';
-import type { NbdSource } from '../../../sources/source.js';
+import type { NbdSource } from '../../../sources/nbd/nbd-source.js';
 import { type CellOptions, CellServers } from './cell-server.js';
 import { HEAD_BYTES, judgeQcow2 } from './qcow2-header.js';
 import type { ServerLink } from './server-link.js';

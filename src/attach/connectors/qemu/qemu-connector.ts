@@ -7,7 +7,7 @@ import { type Log, silentLog } from '../../../log.js';
 import type { Connected, Connector, ConnectRequest } from '../../connection/connector.js';
 import type { HostRecord } from '../../journal/record.js';
 import { lookUp } from '../../../sys/processes/run-command.js';
-import type { NbdSource } from '../../../sources/source.js';
+import type { NbdSource } from '../../../sources/nbd/nbd-source.js';
 import { formatOf } from '../../connection/volume-format.js';
 import { type CellServer, CellServers } from './cell-server.js';
 import { Decoder } from './decoder.js';

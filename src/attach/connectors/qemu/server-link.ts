@@ -1,7 +1,7 @@
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import { NbdConnection } from '../../../nbd/connection.js';
-import type { NbdSource } from '../../../sources/source.js';
+import type { NbdSource } from '../../../sources/nbd/nbd-source.js';
 
 /** Milliseconds to connect and negotiate. */
 export interface Patience {

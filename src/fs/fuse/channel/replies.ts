@@ -4,7 +4,7 @@ import { isGone } from './device.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import { negated, systemCode } from '../protocol/errno.js';
 import { OUT_HEADER } from '../protocol/messages.js';
-import { PAGE_SIZE } from '../protocol/opcodes.js';
+import { DATA_AT } from '../../../sources/read-room.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
 
 const { len: LEN, error: ERROR, unique: UNIQUE } = OUT_HEADER.offsets;
@@ -29,12 +29,12 @@ export class WorkerReplies {
 
   /** Answers with one 64-bit number. */
   sendNumber(unique: bigint, value: number): void {
-    this.#view.setBigUint64(PAGE_SIZE, BigInt(value), LITTLE);
-    this.#write(unique, 0, PAGE_SIZE, 8);
+    this.#view.setBigUint64(DATA_AT, BigInt(value), LITTLE);
+    this.#write(unique, 0, DATA_AT, 8);
   }
 
   fail(unique: bigint, errno: ReplyErrno): void {
-    this.#write(unique, negated(errno), PAGE_SIZE, 0);
+    this.#write(unique, negated(errno), DATA_AT, 0);
   }
 
   #write(unique: bigint, error: number, start: number, length: number): void {

@@ -1,4 +1,4 @@
-import { alignedBuffer } from '../worker/aligned-read.js';
+import { alignedBuffer } from '../../../sys/aligned-buffer.js';
 import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 
 /**

@@ -65,13 +65,14 @@ export class Backings {
   }
 
   #register(size: number, descriptor: Descriptor | undefined): number | undefined {
-    if (this.#power === undefined || descriptor?.regular !== true || descriptor.direct) return undefined;
+    if (this.#power === undefined || descriptor === undefined) return undefined;
+    const { passthroughFd, size: bytes } = descriptor.published;
     // The kernel reads a backing file to its own end: one byte more than the image would be somebody else's data.
-    if (descriptor.size !== size) return undefined;
+    if (passthroughFd === undefined || bytes !== size) return undefined;
     try {
-      return this.#power.calls.openBacking(this.#power.fuseFd, descriptor.fd);
+      return this.#power.calls.openBacking(this.#power.fuseFd, passthroughFd);
     } catch (error) {
-      this.#log.debug({ path: descriptor.path, reason: reasonOf(error) }, 'no passthrough for this file');
+      this.#log.debug({ source: descriptor.name, reason: reasonOf(error) }, 'no passthrough for this file');
       return undefined;
     }
   }

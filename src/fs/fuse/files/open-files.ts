@@ -138,8 +138,14 @@ export class OpenFiles {
   served(): readonly ServedFile[] {
     return [...this.#opened.values()].map((opened) => ({
       handle: opened.file.handle,
-      how: howServed(opened),
+      how: this.#howServed(opened),
     }));
+  }
+
+  #howServed({ file: { source }, descriptor, backingId }: Opened): ServedFile['how'] {
+    if (backingId !== undefined) return 'passthrough';
+    if (descriptor !== undefined) return 'worker';
+    return source === undefined ? 'read' : this.#parts.descriptors.kinds.servedAs(source);
   }
 
   /** For the engine that comes after this one. */
@@ -147,8 +153,8 @@ export class OpenFiles {
     this.#parts.journal?.opened({ fh, node, unique: String(unique & ~RESENT), uid, backingId, memo });
   }
 
-  async #descriptorOf({ source, connection }: OpenFile): Promise<Descriptor | undefined> {
-    return source === undefined ? undefined : this.#parts.descriptors.acquire(source, connection);
+  async #descriptorOf({ source, size, connection }: OpenFile): Promise<Descriptor | undefined> {
+    return source === undefined ? undefined : this.#parts.descriptors.acquire(source, size, connection);
   }
 
   /** From here on reads of it are served. */
@@ -158,7 +164,8 @@ export class OpenFiles {
     if (descriptor !== undefined) this.#readable += 1;
     if (descriptor !== undefined && entryOf(fh) !== 0) {
       const state = this.#stateOf(descriptor);
-      this.shared.publish(fh, { ...descriptor, size: file.size }, state);
+      const { kind, number, published } = descriptor;
+      this.shared.publish(fh, { kind, number, slot: published.slot, size: file.size }, state);
     }
     const onFenced = (): void => this.#fence(opened);
     file.fenced.addEventListener('abort', onFenced, { once: true });
@@ -208,11 +215,4 @@ export class OpenFiles {
     this.#nextEntry += 1;
     return this.#nextEntry - 1;
   }
-}
-
-function howServed({ file, descriptor, backingId }: Opened): ServedFile['how'] {
-  if (backingId !== undefined) return 'passthrough';
-  if (descriptor !== undefined) return 'worker';
-  const kind = file.source?.kind;
-  return kind === 'nbd' || kind === 'rbd' ? kind : 'read';
 }

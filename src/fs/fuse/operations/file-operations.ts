@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
 import type { OpenFile } from '../../contract/filesystem.js';
-import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from '../protocol/messages.js';
 import type { Opened } from '../files/open-files.js';
 import type { Operation, OperationContext, Waits } from './operation.js';
@@ -76,14 +75,13 @@ export async function readHere(
   return bytes;
 }
 
-/** Asks a regular file itself, within the image; undefined where only the file system can tell. */
+/** Asks the source itself, within the image; undefined where only the file system can tell. */
 async function seekHere(
   { descriptor, file }: Opened,
   offset: number,
   whence: 'data' | 'hole',
 ): Promise<number | undefined> {
-  if (descriptor?.regular !== true) return undefined;
-  const found = await systemCalls()?.seek(descriptor.fd, offset, whence);
+  const found = await descriptor?.published.seek?.(offset, whence);
   if (found === undefined) return undefined;
   // Beyond the image there is neither data nor a hole of it, whatever the source holds there.
   if (whence === 'data') return found < file.size ? found : Infinity;

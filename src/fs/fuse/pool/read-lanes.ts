@@ -48,7 +48,7 @@ export class ReadLanes {
     lane.stalled.add(seat);
     if (descriptor !== undefined) files.setStalled(descriptor, true);
     log.warn(
-      { path: descriptor?.path, worker: seat.index },
+      { source: descriptor?.name, worker: seat.index },
       'storage not responding; queueing reads of this volume',
     );
     pool.refill();
@@ -217,7 +217,7 @@ export class ReadLanes {
     this.#lanes.delete(descriptor);
     this.#parts.files.setStalled(descriptor, false);
     this.#parts.descriptors.release(descriptor);
-    this.#parts.log.info({ path: descriptor.path }, 'storage answers again');
+    this.#parts.log.info({ source: descriptor.name }, 'storage answers again');
     this.#guard();
   }
 

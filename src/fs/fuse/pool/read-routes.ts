@@ -1,7 +1,7 @@
 import type { Opened } from '../files/open-files.js';
 import type { ReadLanes } from './read-lanes.js';
 import type { QueuedRead } from './seat.js';
-import type { SharedPieces } from '../shared/shared-pieces.js';
+import type { SharedPieces } from '../../../sources/cache/shared-pieces.js';
 import type { ReadJob } from '../worker/messages.js';
 
 /** Which way a READ goes that no worker answered: from memory, into the queue of its source, or to the file system. */
@@ -17,14 +17,14 @@ export class ReadRoutes {
   /** The bytes of a read that are in memory already, whatever has become of their source. */
   kept({ descriptor, file }: Opened, { offset, length }: ReadJob): Buffer | undefined {
     if (descriptor === undefined || offset >= file.size) return undefined;
-    return this.#pieces.find(descriptor.source, offset, Math.min(length, file.size - offset));
+    return this.#pieces.find(descriptor.number, offset, Math.min(length, file.size - offset));
   }
 
   /** True when the lane of a stalled source took the read and will answer it. */
   queue({ descriptor }: Opened, read: QueuedRead): boolean {
     if (descriptor === undefined) return false;
     // No worker serves these: the file system has them in its cache, or reads them itself.
-    if (read.job.uncached && descriptor.cachedFd === -1) return false;
+    if (read.job.uncached && descriptor.number !== 0) return false;
     return this.#lanes().enqueue(descriptor, read);
   }
 }

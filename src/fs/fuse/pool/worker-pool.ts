@@ -4,6 +4,7 @@ import type { Log } from '../../../log.js';
 import { Claims } from '../shared/claims.js';
 import type { CrashBudget } from './crash-budget.js';
 import type { InFlight } from '../recovery/in-flight.js';
+import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import { decodeRequest } from '../protocol/request.js';
 import type { QueuedRead, Seat } from './seat.js';
 import type { FromWorker, ReadJob, ToWorker } from '../worker/messages.js';
@@ -16,8 +17,8 @@ export interface WorkerPoolParts {
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
-  readonly exports: SharedArrayBuffer;
-  readonly images: SharedArrayBuffer;
+  /** What each worker loads to read sources. */
+  readonly sources: readonly WorkerHalf[];
   /** Workers that should be at /dev/fuse at any time. */
   readonly count: number;
   /** The same once all of them have much to do (widen); as many as `count` by default. */
@@ -31,8 +32,8 @@ export interface WorkerPoolParts {
   readonly onRequest: (bytes: Buffer, since: number) => void;
   readonly onWaiting: (seat: Seat) => void;
   readonly onRefused: (read: QueuedRead) => void;
-  /** A worker left an image that was withdrawn. */
-  readonly onLeftImage: (place: number) => void;
+  /** The worker half of a kind of source has something to say to its main half. */
+  readonly onSource: (kind: number, message: number) => void;
   /** A worker is gone; what it had open is to be closed, what it was handed is to be read by somebody else. */
   readonly onLeft: (seat: Seat) => void;
   /** A worker died with this request unanswered. */
@@ -117,8 +118,7 @@ export class WorkerPool {
       claims: this.claims.memory,
       handles: this.#parts.handles,
       pieces: this.#parts.pieces,
-      exports: this.#parts.exports,
-      images: this.#parts.images,
+      sources: this.#parts.sources,
       seats: this.#parts.limit,
       inFlight: this.#parts.inFlight?.share,
     });
@@ -140,7 +140,7 @@ export class WorkerPool {
     else if (message.kind === 'kept') this.#take(seat, bufferOf(message.bytes), message.slot);
     else if (message.kind === 'waiting') this.#waits(seat, message.answered);
     else if (message.kind === 'refused') this.#refuse(seat, message.job);
-    else if (message.kind === 'left') this.#parts.onLeftImage(message.place);
+    else if (message.kind === 'source') this.#parts.onSource(message.source, message.message);
     else if (message.kind === 'failed')
       this.#parts.log.debug({ ...message }, 'worker read failed; retrying on main thread');
   }

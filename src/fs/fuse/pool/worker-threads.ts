@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { sourceKinds } from '../../../sources/registry.js';
 import type { FromWorker, WorkerStart } from '../worker/messages.js';
 
 /** The threads that workers run in. Some may be loaded before there is a mount to serve: that takes each 50 ms and more. */
@@ -31,6 +32,7 @@ function start(): Worker {
   return new Worker(new URL('../worker/worker.js', import.meta.url), {
     name: 'fuse',
     execArgv: [],
+    workerData: sourceKinds().all.map(({ workerModule }) => workerModule.href),
     // A worker keeps nothing: its buffers live outside the heap.
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
   });

@@ -20,51 +20,34 @@ export type HandleState = (typeof HandleState)[keyof typeof HandleState];
 export interface SharedHandle {
   /** Bytes of the image: no byte beyond is ever served, however long the source is. */
   readonly size: number;
-  /** -1 when the source is an NBD export or an RBD image. */
-  readonly fd: number;
-  /** `fd` was opened O_DIRECT: offsets, lengths and memory must be aligned. */
-  readonly direct: boolean;
-  /** For readers that have the file open O_DIRECT: reads through the host's page cache. -1: they are not served here. */
-  readonly cachedFd: number;
-  /** The place of the NBD export (shared-exports.ts); 0 when the source is something else. */
-  readonly place: number;
-  /** The place of the RBD image (shared-images.ts); 0 when the source is something else. */
-  readonly image: number;
-  /** A number that no other export or image of this process ever has; 0 when the source is a file or a device. */
-  readonly source: number;
-  /** What its device has to say after every read (FileSource.says); undefined where it need not. */
-  readonly says: Buffer | undefined;
+  /** Which kind of source it is (SourceKinds.indexOf), and by what the worker half of that kind finds it. */
+  readonly kind: number;
+  readonly slot: number;
+  /** What pieces of the source are kept under (Descriptor.number); 0 where none are. */
+  readonly number: number;
 }
 
 const ENTRIES = 2 ** 15;
 /** Entries there could be in an `fh`; its generation counts in these. */
 export const FH_ENTRIES = 2 ** 16;
-const WORDS = 18;
+const WORDS = 8;
 const STATE = 0;
 const GENERATION = 1;
-const FD = 2;
-const DIRECT = 3;
 /** A double: sizes go beyond 32 bits. */
-const SIZE = 4;
-const CACHED_FD = 6;
-const PLACE = 7;
-const IMAGE = 8;
-const SOURCE = 9;
-/** A length, and as many bytes. */
-const SAYS = 10;
-const SAYS_BYTES = (WORDS - SAYS - 1) * 4;
+const SIZE = 2;
+const KIND = 4;
+const SLOT = 5;
+const NUMBER = 6;
 
 export class SharedHandles {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
-  readonly #bytes: Buffer;
 
   constructor(memory = new SharedArrayBuffer(ENTRIES * WORDS * 4)) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
-    this.#bytes = Buffer.from(memory);
   }
 
   get entries(): number {
@@ -75,15 +58,10 @@ export class SharedHandles {
   publish(fh: number, handle: SharedHandle, state: HandleState): void {
     const at = wordOf(fh);
     this.#words[at + GENERATION] = generationOf(fh);
-    this.#words[at + FD] = handle.fd;
-    this.#words[at + DIRECT] = handle.direct ? 1 : 0;
-    this.#words[at + CACHED_FD] = handle.cachedFd;
-    this.#words[at + PLACE] = handle.place;
-    this.#words[at + IMAGE] = handle.image;
-    this.#words[at + SOURCE] = handle.source;
+    this.#words[at + KIND] = handle.kind;
+    this.#words[at + SLOT] = handle.slot;
+    this.#words[at + NUMBER] = handle.number;
     this.#doubles[(at + SIZE) / 2] = handle.size;
-    this.#words[at + SAYS] = handle.says?.length ?? 0;
-    handle.says?.copy(this.#bytes, (at + SAYS + 1) * 4, 0, SAYS_BYTES);
     Atomics.store(this.#words, at + STATE, state);
   }
 
@@ -98,34 +76,16 @@ export class SharedHandles {
     return this.#words[at + GENERATION] === generationOf(fh) ? state : HandleState.free;
   }
 
-  fd(fh: number): number {
-    return this.#words[wordOf(fh) + FD] ?? -1;
+  kind(fh: number): number {
+    return this.#words[wordOf(fh) + KIND] ?? 0;
   }
 
-  direct(fh: number): boolean {
-    return this.#words[wordOf(fh) + DIRECT] === 1;
+  slot(fh: number): number {
+    return this.#words[wordOf(fh) + SLOT] ?? 0;
   }
 
-  cachedFd(fh: number): number {
-    return this.#words[wordOf(fh) + CACHED_FD] ?? -1;
-  }
-
-  place(fh: number): number {
-    return this.#words[wordOf(fh) + PLACE] ?? 0;
-  }
-
-  image(fh: number): number {
-    return this.#words[wordOf(fh) + IMAGE] ?? 0;
-  }
-
-  source(fh: number): number {
-    return this.#words[wordOf(fh) + SOURCE] ?? 0;
-  }
-
-  says(fh: number): Buffer | undefined {
-    const at = wordOf(fh) + SAYS;
-    const length = this.#words[at] ?? 0;
-    return length === 0 ? undefined : this.#bytes.subarray((at + 1) * 4, (at + 1) * 4 + length);
+  number(fh: number): number {
+    return this.#words[wordOf(fh) + NUMBER] ?? 0;
   }
 
   size(fh: number): number {

@@ -1,16 +1,17 @@
 /** What the main thread and its workers tell each other. Requests of the kernel travel as plain bytes. */
+import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import type { InFlightShare } from '../shared/in-flight-slots.js';
 
 /** The first message to a worker: what it is to serve. Descriptors are the process's: every thread has them. */
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
-  /** Memory of Claims, SharedHandles, SharedPieces, SharedExports and SharedImages, the last two for so many seats. */
+  /** Memory of Claims, SharedHandles and SharedPieces. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
-  readonly exports: SharedArrayBuffer;
-  readonly images: SharedArrayBuffer;
+  /** What it reads sources by, in the order of the kinds, and how many workers there may be. */
+  readonly sources: readonly WorkerHalf[];
   readonly seats: number;
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight: InFlightShare | undefined;
@@ -39,8 +40,8 @@ export type FromWorker =
   | { readonly kind: 'waiting'; readonly answered?: bigint }
   /** The worker cannot serve a job: the file is fenced, or the source failed. */
   | { readonly kind: 'refused'; readonly job: ReadJob }
-  /** It is no longer inside of an image that was withdrawn (shared-images.ts). */
-  | { readonly kind: 'left'; readonly place: number }
+  /** From the worker half of that kind of source to its main half (WorkerContext.tell). */
+  | { readonly kind: 'source'; readonly source: number; readonly message: number }
   /** The source failed under a READ, which the main thread now tries. */
   | { readonly kind: 'failed'; readonly fh: number; readonly offset: number; readonly reason: string };
 

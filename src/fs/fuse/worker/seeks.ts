@@ -1,5 +1,5 @@
 import type { Claims } from '../shared/claims.js';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
+import type { WorkerSource } from '../../../sources/source.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
 import type { WorkerReplies } from '../channel/replies.js';
@@ -9,7 +9,8 @@ export interface WorkerSeeksParts {
   readonly claims: Claims;
   readonly handles: SharedHandles;
   readonly replies: WorkerReplies;
-  readonly calls: () => SystemCalls | undefined;
+  /** The worker half of each kind of source. */
+  readonly readers: readonly WorkerSource[];
 }
 
 export interface Seek {
@@ -24,7 +25,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
 /**
- * LSEEK of a file, answered on the worker's own thread: a tool that skips holes asks before every read, and the way
+ * LSEEK of a source that can tell at once, answered on the worker's own thread: a tool that skips holes asks before every read, and the way
  * over the main thread costs more than the answer.
  */
 export class WorkerSeeks {
@@ -36,14 +37,14 @@ export class WorkerSeeks {
 
   /** False: not answered, the main thread must. A claim stands for it, so a source that hangs is noticed. */
   serve({ unique, fh, pid, offset, whence }: Seek): boolean {
-    const { seat, claims, handles, replies, calls } = this.#parts;
+    const { seat, claims, handles, replies, readers } = this.#parts;
     const size = handles.size(fh);
-    const mine = handles.state(fh) === HandleState.inline && handles.fd(fh) >= 0 && !handles.direct(fh);
-    if (!mine || offset >= size || (whence !== SEEK_DATA && whence !== SEEK_HOLE)) return false;
-    const system = calls();
-    if (system === undefined) return false;
+    if (handles.state(fh) !== HandleState.inline || offset >= size) return false;
+    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return false;
+    const reader = readers[handles.kind(fh)];
+    if (reader?.seek === undefined) return false;
     const claim = claims.open(seat, { unique, fh, pid, uncached: true });
-    const found = system.seekSync(handles.fd(fh), offset, whence === SEEK_DATA ? 'data' : 'hole');
+    const found = reader.seek(handles.slot(fh), offset, whence === SEEK_DATA ? 'data' : 'hole');
     if (!claims.take(seat, claim)) return true;
     if (found === undefined || handles.state(fh) === HandleState.fenced) return false;
     // Beyond the image there is neither data nor a hole of it, whatever the source holds there.

@@ -3,9 +3,7 @@
  * no event loop hop between the kernel and the bytes, which is where the speed comes from.
  */
 import { constants, readSync } from 'node:fs';
-import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
-import { cephLibrary } from '../../../ceph/library.js';
-import { AlignedReader } from './aligned-read.js';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Claims } from '../shared/claims.js';
 import { isGone, TRY_AGAIN } from '../channel/device.js';
 import { systemCode } from '../protocol/errno.js';
@@ -14,14 +12,12 @@ import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from '../protocol/messages.js';
 import { Opcode, WITHOUT_ANSWER } from '../protocol/opcodes.js';
 import { ReplyPipe } from '../channel/reply-pipe.js';
-import { SharedExports } from '../shared/shared-exports.js';
 import { HandleState, SharedHandles } from '../shared/shared-handles.js';
-import { SharedImages } from '../shared/shared-images.js';
-import { SharedPieces } from '../shared/shared-pieces.js';
+import { PieceReader } from '../../../sources/cache/piece-reader.js';
+import { SharedPieces } from '../../../sources/cache/shared-pieces.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
-import { WorkerExports } from './exports.js';
-import { WorkerImages } from './images.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './messages.js';
+import { loadModule, loadSources } from './sources.js';
 import { WorkerReads } from './reads.js';
 import { WorkerReplies } from '../channel/replies.js';
 import type { Seek } from './seeks.js';
@@ -45,29 +41,25 @@ const port = parentPort;
 const tell = (message: FromWorker): void => port.postMessage(message);
 // Now: loaded at the first LSEEK, it would cost each worker's first caller 8 ms, which is a hundred LSEEKs.
 systemCalls();
-const { fuseFd, seat, seats, inFlight, ...memory } = await begin();
-const claims = new Claims(memory.claims);
-const handles = new SharedHandles(memory.handles);
-const reader = new AlignedReader(systemCalls());
-const replies = new WorkerReplies(fuseFd, reader.memory);
+// What is known of the kinds of source ahead: a worker that begins has them loaded.
+await Promise.all((workerData as readonly string[]).map(loadModule));
+const { fuseFd, seat, seats, inFlight, sources, ...shared } = await begin();
+const claims = new Claims(shared.claims);
+const handles = new SharedHandles(shared.handles);
+const { memory, readers } = await loadSources({ seat, seats, sources }, (source, message) =>
+  tell({ kind: 'source', source, message }),
+);
+const replies = new WorkerReplies(fuseFd, memory);
 const pipe = new ReplyPipe(fuseFd, systemCalls());
-const seeks = new WorkerSeeks({ seat, claims, handles, replies, calls: systemCalls });
+const seeks = new WorkerSeeks({ seat, claims, handles, readers, replies });
 const reads = new WorkerReads({
   seat,
   claims,
   handles,
-  reader,
-  pieces: new SharedPieces(memory.pieces),
+  readers,
+  pieces: new PieceReader(new SharedPieces(shared.pieces), memory),
   replies,
   pipe,
-  calls: systemCalls,
-  exports: new WorkerExports(new SharedExports(seats, memory.exports), seat, systemCalls),
-  images: new WorkerImages({
-    images: new SharedImages(seats, memory.images),
-    seat,
-    library: cephLibrary,
-    left: (place) => tell({ kind: 'left', place }),
-  }),
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
 const inbox = new Inbox(seat, inFlight, systemCalls);

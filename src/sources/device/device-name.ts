@@ -1,18 +1,18 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
+import type { SystemCalls } from '../../sys/calls/system-calls.js';
 
 const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
- * Whether every path of the block device behind `fd` says that it leads to the volume that `says` names
- * (FileSource.says). Asked right after a read, this tells whose bytes those are: an array may have mapped another volume
+ * Whether every path of the block device behind `fd` says that it leads to the volume that `tag` names
+ * (DeviceSource.identityTag). Asked right after a read, this tells whose bytes those are: an array may have mapped another volume
  * at the same address meanwhile, and the kernel does not notice. Paths that are down gave no bytes.
  */
-export function isStillCalled(fd: number, says: Buffer, calls: SystemCalls): boolean {
+export function stillIdentifiesAs(fd: number, tag: Buffer, calls: SystemCalls): boolean {
   const { rdev } = fstatSync(fd);
   const sys = `/sys/dev/block/${major(rdev)}:${minor(rdev)}`;
   const answers = answersOf(sys, fd, calls);
-  return answers.length > 0 && answers.every((answer) => answer?.includes(says) === true);
+  return answers.length > 0 && answers.every((answer) => answer?.includes(tag) === true);
 }
 
 function answersOf(sys: string, fd: number, calls: SystemCalls): readonly (Buffer | undefined)[] {

@@ -1,9 +1,9 @@
-import { CinderfsError } from '../../../errors.js';
-import { BlockingConnection } from '../../../nbd/blocking-connection.js';
-import { ConnectionLost } from '../../../nbd/pending.js';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
-import { PAGE_SIZE } from '../protocol/opcodes.js';
-import type { SharedExports } from '../shared/shared-exports.js';
+import { CinderfsError } from '../../errors.js';
+import { BlockingConnection } from '../../nbd/blocking-connection.js';
+import { ConnectionLost } from '../../nbd/pending.js';
+import type { SystemCalls } from '../../sys/calls/system-calls.js';
+import { PAGE_SIZE } from '../../sys/aligned-buffer.js';
+import type { SharedExports } from './shared-exports.js';
 
 /** The NBD exports that one worker reads, each over a connection of the worker's own, made at the first read. */
 export class WorkerExports {

@@ -1,4 +1,4 @@
-import type { NbdSource } from '../../../sources/source.js';
+import type { NbdSource } from './nbd-source.js';
 
 /**
  * NBD exports that workers read over connections of their own, in memory that every thread sees: where each export is,

@@ -1,6 +1,6 @@
-import type { CephLibrary } from '../../../ceph/library.js';
-import { CinderfsError } from '../../../errors.js';
-import type { SharedImages } from '../shared/shared-images.js';
+import type { CephLibrary } from '../../ceph/library.js';
+import { CinderfsError } from '../../errors.js';
+import type { SharedImages } from './shared-images.js';
 
 export interface WorkerImagesParts {
   readonly images: SharedImages;

@@ -1,0 +1,17 @@
+import { cephLibrary } from '../../ceph/library.js';
+import { DATA_AT } from '../read-room.js';
+import type { OpenOnWorker } from '../source.js';
+import { SharedImages } from './shared-images.js';
+import { WorkerImages } from './worker-images.js';
+
+export const onWorker: OpenOnWorker = ({ shared, worker, workers, memory, tell }) => {
+  const images = new WorkerImages({
+    images: new SharedImages(workers, shared),
+    seat: worker,
+    library: cephLibrary,
+    left: tell,
+  });
+  return {
+    read: (slot, offset, length) => images.read(slot, memory, DATA_AT, offset, length),
+  };
+};
