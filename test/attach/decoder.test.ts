@@ -17,6 +17,7 @@ import { silentLog } from '../../src/log.js';
 import { QemuNbd } from '../support/qemu-nbd.js';
 import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { HOSTILE, SECRET } from './crafted-qcow2.js';
 
@@ -37,9 +38,7 @@ describe('decoding', { timeout: 300_000 }, () => {
 
   before(async () => {
     folder = await temporaryFolder(test);
-    // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
-    const alive = setInterval(() => undefined, 60_000);
-    test.after(() => clearInterval(alive));
+    stayAwake(test);
     // As a share is: on another file system than the directory that it is mounted in.
     const elsewhere = await mkdtemp('/dev/shm/cinderfs-test-');
     test.after(() => rm(elsewhere, { recursive: true, force: true }));

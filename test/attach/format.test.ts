@@ -14,6 +14,7 @@ import type { Image } from '../../devcloud/model.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 
@@ -30,9 +31,7 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
 
   before(async () => {
     directory = await temporaryFolder(test);
-    // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
-    const alive = setInterval(() => undefined, 60_000);
-    test.after(() => clearInterval(alive));
+    stayAwake(test);
     cloud = await startDevcloud({ dir: join(directory, 'cloud') });
     test.after(() => cloud.close());
     await writeFile(join(directory, 'raw'), someBytes(3 * MiB + 17));

@@ -11,6 +11,7 @@ import { AttachWorld } from '../fakes/attach-world.js';
 import { settle } from '../fakes/manual-clock.js';
 import { eventually } from '../support/eventually.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { rejectsWith } from './attach-testing.js';
 import { poolOnCloud } from './pool-on-cloud.js';
@@ -141,8 +142,7 @@ describe('an image that Glance is still hashing', () => {
 
   it('keeps its checksum: Glance gets the volume before we do', async (t) => {
     const undo = new Undo(t);
-    const alive = setInterval(() => undefined, 60_000);
-    undo.after(() => clearInterval(alive));
+    stayAwake(undo);
     const folder = await temporaryFolder(undo);
     const cloud = await startDevcloud({ dir: join(folder, 'cloud') });
     undo.after(() => cloud.close());

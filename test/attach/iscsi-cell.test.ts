@@ -12,6 +12,7 @@ import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.j
 import { eventually } from '../support/eventually.js';
 import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 
 const VOLUME = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';
@@ -28,8 +29,7 @@ describe('an iSCSI volume', { skip: able ? false : 'needs root and tgtd', timeou
 
   before(async () => {
     folder = await temporaryFolder(test);
-    const alive = setInterval(() => undefined, 60_000);
-    test.after(() => clearInterval(alive));
+    stayAwake(test);
     const image = join(folder, 'lun');
     await writeFile(image, bytes);
     await mkdir('/run/tgtd', { recursive: true });

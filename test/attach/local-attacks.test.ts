@@ -11,6 +11,7 @@ import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.j
 import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { openFileReader } from '../../src/sources/file/file-reader.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 
 const SECRET = 'HOST-SECRET-ROOT-ONLY';
@@ -116,8 +117,7 @@ async function exported(undo: Undo, path: string, before = ':'): Promise<string>
   const folder = await temporaryFolder(undo);
   const [program, directory] = [join(folder, 'qemu-nbd'), join(folder, 'nbd')];
   await writeFile(program, `#!/bin/sh\n${before}\nexec qemu-nbd "$@"\n`, { mode: 0o755 });
-  const alive = setInterval(() => undefined, 60_000);
-  undo.after(() => clearInterval(alive));
+  stayAwake(undo);
   const connector = new QemuConnector({
     directory,
     initiator: '',

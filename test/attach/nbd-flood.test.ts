@@ -7,6 +7,7 @@ import { systemClock } from '../../src/async/clock.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
 import { PLAIN } from '../fuzz/targets/nbd-answers.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { every } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 
 const PIECE = Buffer.alloc(2 ** 20);
@@ -41,8 +42,7 @@ it('a server that sends what was not asked for is hung up on', async (t) => {
   undo.after(() => client.close());
   const ended = client.ended.then(() => 'hung up on');
   const taken = new Promise((resolve) => {
-    const look = setInterval(() => sent === MOST_PIECES && resolve('heard to the end'), 20);
-    undo.after(() => clearInterval(look));
+    undo.after(every(20, () => sent === MOST_PIECES && resolve('heard to the end')));
   });
   assert.equal(await Promise.race([ended, taken]), 'hung up on');
   assert.ok(sent < 20, `${sent} MiB were taken`);

@@ -11,6 +11,7 @@ import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.j
 import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 
 const SHARE = '192.0.2.1:/volumes';
@@ -21,9 +22,7 @@ async function make(
   test: TestContext,
 ): Promise<{ connector: NfsConnector; mounts: string; asked: string; share: string }> {
   const undo = new Undo(test);
-  // The layer's timers keep no process alive: the daemon's owner lock does that, here this does.
-  const alive = setInterval(() => undefined, 60_000);
-  undo.after(() => clearInterval(alive));
+  stayAwake(undo);
   const folder = await temporaryFolder(undo);
   const [share, mounts, asked] = ['share', 'mounts', 'asked'].map((name) => join(folder, name)) as [
     string,

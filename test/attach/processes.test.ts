@@ -10,6 +10,7 @@ import { systemClock } from '../../src/async/clock.js';
 import { endProcess, findProcesses, runs, startTimeOf } from '../../src/sys/processes/processes.js';
 import { hold, run, start } from '../../src/sys/processes/run-command.js';
 import { openPidFd } from '../../src/sys/processes/pidfd.js';
+import { stayAwake } from '../support/time.js';
 
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65534;
@@ -57,9 +58,8 @@ describe('a process of ours', () => {
     const pid = await impostor(t, 'python3', 'x');
     await endProcess(pid, systemClock, () => Promise.resolve(false));
     assert.notEqual(await startTimeOf(pid), undefined, 'it lives on');
-    const alive = setInterval(() => undefined, 60_000);
+    stayAwake(t);
     await endProcess(pid, systemClock);
-    clearInterval(alive);
     assert.equal(await startTimeOf(pid), undefined);
   });
 });
@@ -92,8 +92,7 @@ describe('the environment of a program we start', () => {
     const folder = await mkdtemp(join(tmpdir(), 'cinderfs-environment-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     // What start() starts keeps no process alive.
-    const alive = setInterval(() => undefined, 60_000);
-    t.after(() => clearInterval(alive));
+    stayAwake(t);
     process.env.OS_PASSWORD = 'never-in-a-child';
     t.after(() => delete process.env.OS_PASSWORD);
 

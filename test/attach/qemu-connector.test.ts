@@ -13,6 +13,7 @@ import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.j
 import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
 import { someBytes } from '../support/seeds.js';
+import { stayAwake } from '../support/time.js';
 
 const VOLUME = '1e035fa6-7d97-400f-aa2d-cea1d44e4461';
 const MiB = 1024 * 1024;
@@ -56,8 +57,7 @@ describe('the qemu connector with a real qemu-nbd', () => {
   const socketArgument = (): string => `--socket=${join(directory, 'run', `${VOLUME}.sock`)}`;
   const leftFiles = async (): Promise<readonly string[]> => readdir(join(directory, 'run'));
 
-  // The layer's timers and watchers keep no process alive: the daemon's owner lock does that, here this does.
-  const alive = setInterval(() => undefined, 60_000);
+  stayAwake({ after });
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cinderfs-qemu-'));
@@ -78,7 +78,6 @@ describe('the qemu connector with a real qemu-nbd', () => {
   after(async () => {
     for (const pid of await findProcesses('qemu-nbd', socketArgument())) await endProcess(pid, systemClock);
     await rm(directory, { recursive: true, force: true });
-    clearInterval(alive);
   });
 
   const connect = (path = 'raw', format = 'raw'): ReturnType<QemuConnector['connect']> => {

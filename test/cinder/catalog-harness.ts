@@ -8,7 +8,7 @@ import type { CatalogSnapshot } from '../../src/cinder/contract/catalog.js';
 import { volumeOf } from '../../src/cinder/volumes/volumes.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog, type Log } from '../../src/log.js';
-import { ManualClock, settled } from './manual-clock.js';
+import { ManualClock, settle } from '../fakes/manual-clock.js';
 
 export const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
 
@@ -76,7 +76,7 @@ export class FakeListing {
 
   async locations(id: string): Promise<readonly VolumeLocation[] | undefined> {
     this.lookups.push(id);
-    await settled();
+    await settle();
     if (this.refused !== undefined) throw this.refused;
     return this.found.get(id);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { harness, listed, names, uuid, volumeOfImage } from './catalog-harness.js';
-import { settled } from './manual-clock.js';
+import { settle } from '../fakes/manual-clock.js';
 
 describe('the catalog, of single images and limits', () => {
   it('finds one image by its id or name, without a listing, and keeps it when a listing under way missed it', async (t) => {
@@ -17,8 +17,8 @@ describe('the catalog, of single images and limits', () => {
     assert.deepEqual(names(catalog.snapshot), ['image-1', 'image-2', 'image-3']);
     assert.deepEqual(listing.asked, [uuid(2), 'image-3~x', 'image-3']);
     open();
-    await settled();
-    await settled();
+    await settle();
+    await settle();
     assert.equal(catalog.snapshot.images.size, 3);
     assert.equal(listing.lists, 2);
     listing.gate = Promise.resolve();
@@ -59,7 +59,7 @@ describe('the catalog, of single images and limits', () => {
     assert.deepEqual(ended, []);
     await clock.advance(300_000);
     assert.equal(ended.length, 1);
-    await settled();
+    await settle();
     assert.equal(catalog.health.lastError?.code, 'http_timeout');
   });
 
@@ -72,7 +72,7 @@ describe('the catalog, of single images and limits', () => {
     await clock.advance(30_000);
     open();
     listing.gate = Promise.resolve();
-    await settled();
+    await settle();
     await clock.advance(119_000);
     assert.equal(listing.lists, 2, 'it took 30 s: four times that is the interval');
     await clock.advance(2000);

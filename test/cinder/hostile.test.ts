@@ -8,6 +8,7 @@ import { parseJson, TooMuch } from '../../src/cinder/http/json-text.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { fakeCloud } from '../support/fake-cloud.js';
+import { every } from '../support/time.js';
 
 const MIB = 2 ** 20;
 
@@ -65,9 +66,8 @@ function get(url: string, options: Partial<HttpRequest> = {}): Promise<unknown> 
 async function peak(work: () => Promise<unknown>): Promise<number> {
   const before = process.memoryUsage.rss();
   let most = before;
-  const look = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5);
-  await work();
-  clearInterval(look);
+  const stop = every(5, () => (most = Math.max(most, process.memoryUsage.rss())));
+  await work().finally(stop);
   return (Math.max(most, process.memoryUsage.rss()) - before) / MIB;
 }
 

@@ -6,7 +6,7 @@ import type { HttpRequest } from '../../src/cinder/http/exchange.js';
 import { CinderfsError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { fakeService } from './fake-service.js';
-import { ManualClock } from './manual-clock.js';
+import { ManualClock } from '../fakes/manual-clock.js';
 
 const TLS = { verify: true, cacert: undefined, cert: undefined, key: undefined };
 
@@ -94,7 +94,7 @@ describe('a call that is safe to repeat', () => {
     const call = client(t, clock).request(get(service.url));
     // Two timers: the deadline of the call and, once the 503 is there, the pause.
     while (clock.pending < 2) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(clock.nextIn, 7000);
+    assert.equal(clock.nextAt, clock.now() + 7000);
     await clock.advance(7000);
     await call;
     assert.equal(service.requests.length, 2);

@@ -7,7 +7,7 @@ import { CinderfsError } from '../../src/errors.js';
 import { silentLog, type Log } from '../../src/log.js';
 import { Secret } from '../../src/secret.js';
 import { fakeService, type FakeAnswer, type FakeService, type Reply } from './fake-service.js';
-import { ManualClock } from './manual-clock.js';
+import { ManualClock } from '../fakes/manual-clock.js';
 
 const SERVICE: ServiceConfig = {
   serviceType: 'block-storage',

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fakeCloud, imageEntry, send, volumeEntry } from '../support/fake-cloud.js';
 import { LAUNCHER, run } from '../support/program.js';
+import { moment } from '../support/time.js';
 
 const COUNT = 6000;
 
@@ -40,7 +40,7 @@ async function readSlowly(stream: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) {
     chunks.push(chunk as Buffer);
-    await delay(5);
+    await moment(5);
   }
   return Buffer.concat(chunks).toString();
 }

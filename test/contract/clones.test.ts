@@ -1,25 +1,24 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import { cloudForSuite, connect, undoAfter } from './cloud-under-test.js';
 import type { Openstack } from '../../src/cinder/openstack.js';
 import { CinderfsError } from '../../src/errors.js';
+import { eventually } from '../support/eventually.js';
 
 describe('a clone', () => {
   const cloud = cloudForSuite();
 
   /** The status of a volume once it is not `passing` any more; undefined when it is gone. */
   async function settled({ volumes }: Openstack, id: string, passing: string): Promise<string | undefined> {
-    for (let look = 0; look < 600; look++) {
+    const { status } = await eventually(`${id} is not ${passing} any more`, async () => {
       const volume = await volumes.show(id).catch((error: unknown) => {
         if (CinderfsError.is(error) && error.code === 'not_found') return undefined;
         throw error;
       });
-      if (volume?.status !== passing) return volume?.status;
-      await delay(100);
-    }
-    return passing;
+      return volume?.status === passing ? undefined : { status: volume?.status };
+    });
+    return status;
   }
 
   it('is made in the background, found by its name, and gone some time after it was deleted', async (t) => {

@@ -59,12 +59,13 @@ export class ManualClock implements Clock {
       await settle();
     }
     this.#now = end;
+    await settle();
   }
 }
 
 /** Lets everything that is ready run: promises, and callbacks of the event loop. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** One turn of the event loop: what waits for promises only has run then. */

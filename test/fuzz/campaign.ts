@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
+import { within } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { Corpus } from './corpus.js';
 import { Coverage } from './coverage.js';
@@ -130,15 +131,7 @@ function watched(run: Run, watchdog: Watchdog): Run {
 }
 
 async function bounded(running: Promise<void>): Promise<void> {
-  let stop: NodeJS.Timeout | undefined;
-  const over = new Promise<never>((_, reject) => {
-    stop = setTimeout(() => reject(new Error(`no end within ${RUN_MS / 1000} s`)), RUN_MS);
-  });
-  try {
-    await Promise.race([running, over]);
-  } finally {
-    clearTimeout(stop);
-  }
+  if ((await within(RUN_MS, running)) === 'late') throw new Error(`no end within ${RUN_MS / 1000} s`);
 }
 
 function keep(file: string, input: Buffer): void {

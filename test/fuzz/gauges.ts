@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { eventually } from '../support/eventually.js';
 
 /** What a target may hold between runs, and must not hold more of in the end. */
 export interface Gauges {
@@ -34,22 +34,23 @@ export function collectBeyond(bytes: number): void {
 const HEAP_BYTES = 24 * 2 ** 20;
 const SETTLE_MS = 10_000;
 
-/** Why `now` is too much after `before`; undefined where it is not. What closes a moment later is waited for. */
+/** Why there is more now than `before`; undefined where there is not. What closes a moment later is waited for. */
 export async function leak(before: Gauges): Promise<string | undefined> {
-  const until = performance.now() + SETTLE_MS;
-  for (;;) {
-    const now = gauges();
-    const more = [
-      now.descriptors > before.descriptors
-        ? `descriptors: ${before.descriptors}, then ${now.descriptors}`
-        : '',
-      now.handles > before.handles ? `handles: ${before.handles}, then ${now.handles}` : '',
-      now.heapBytes > before.heapBytes + HEAP_BYTES
-        ? `heap: ${before.heapBytes} bytes, then ${now.heapBytes}`
-        : '',
-    ].filter((text) => text !== '');
-    if (more.length === 0) return undefined;
-    if (performance.now() > until) return more.join('; ');
-    await delay(100);
-  }
+  let more: readonly string[] = [];
+  const nothing = (): Promise<true | undefined> => {
+    more = excess(before, gauges());
+    return Promise.resolve(more.length === 0 ? true : undefined);
+  };
+  await eventually('nothing is left', nothing, SETTLE_MS).catch(() => undefined);
+  return more.length === 0 ? undefined : more.join('; ');
+}
+
+function excess(before: Gauges, now: Gauges): readonly string[] {
+  return [
+    now.descriptors > before.descriptors ? `descriptors: ${before.descriptors}, then ${now.descriptors}` : '',
+    now.handles > before.handles ? `handles: ${before.handles}, then ${now.handles}` : '',
+    now.heapBytes > before.heapBytes + HEAP_BYTES
+      ? `heap: ${before.heapBytes} bytes, then ${now.heapBytes}`
+      : '',
+  ].filter((text) => text !== '');
 }

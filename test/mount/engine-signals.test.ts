@@ -7,6 +7,7 @@ import { silentLog } from '../../src/log.js';
 import { cannotMount, mountFiles, randomFile } from '../fuse/engine-mount.js';
 import { ReaderProcess } from '../fuse/reader-process.js';
 import { SourceProcess } from '../fuse/source-process.js';
+import { quietFor } from '../support/time.js';
 
 const MiB = 2 ** 20;
 
@@ -125,7 +126,12 @@ describe('signals to a program that waits for a source', { skip: cannotMount, ti
       readers.forEach((child) => child.kill('SIGUSR1'));
       // The kernel sends INTERRUPT before anything that is asked later.
       assert.equal(await healthy.ask('direct', at('healthy')), '4096');
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await quietFor(300, 'a reader ends', () =>
+        assert.deepEqual(
+          readers.map(({ exitCode, signalCode }) => exitCode ?? signalCode),
+          [null, null],
+        ),
+      );
     }
     source.resume();
     assert.deepEqual(await Promise.all(said), ['opened read 4096', 'opened read 4096']);

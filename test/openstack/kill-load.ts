@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { READERS } from '../soak/readers.js';
 import { count, listCounts } from '../soak/tally.js';
 import type { TestImage } from '../support/cloud.js';
 import type { Random } from '../support/random.js';
+import { moment } from '../support/time.js';
 
 /** Longest pause between two readers of a lane, in milliseconds: volumes must be let go of now and then. */
 const PAUSE_MS = 1_500;
@@ -60,7 +60,7 @@ export class KillLoad {
       if (errno === undefined) this.readers += 1;
       else count(this.#errors, errno);
       this.bytes += bytes;
-      await delay(random.whole(0, PAUSE_MS));
+      await moment(random.whole(0, PAUSE_MS));
     }
   }
 }

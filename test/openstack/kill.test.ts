@@ -9,7 +9,6 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { count, listCounts } from '../soak/tally.js';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { enginesOn } from '../support/engines.js';
@@ -18,6 +17,7 @@ import { filesBelow, findServers, mountsBelow } from '../support/leftovers.js';
 import type { Random } from '../support/random.js';
 import { randomFor } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { moment } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { KillLoad } from './kill-load.js';
 import { MortalMount } from './mortal-mount.js';
@@ -85,7 +85,7 @@ async function killAll(t: TestContext, { mount, load, random, dir }: Killing): P
   for (let kill = 1; kill <= KILLS; kill++) {
     // One in four dies while it may still be starting.
     await mount.revive(random.chance(0.75));
-    await delay(random.whole(...LIFE_MS));
+    await moment(random.whole(...LIFE_MS));
     const victim = kill === KILLS ? 'host' : random.pick(mount.victims);
     await mount.kill(victim);
     count(killed, victim);

@@ -27,6 +27,13 @@ const RULES: readonly Rule[] = [
     except: ['support/seeds.ts', 'fuzz/campaign.ts'],
     example: 'fc.assert(fc.property(fc.nat(), holds));',
   },
+  {
+    name: 'time passes in test/support/time.ts: events and states are awaited, silence is quietFor()',
+    breach: /\bset(?:Timeout|Interval)\b|\b(?:sleep|delay|scheduler\.wait)\(/,
+    // A clock, the thread that sees that this one hangs, and the test of what calls setTimeout.
+    except: ['support/time.ts', 'fakes/fast-clock.ts', 'fuzz/watchdog.ts', 'async/clock.test.ts'],
+    example: "import { setTimeout as wait } from 'node:timers/promises';",
+  },
 ];
 
 const FILES = readdirSync('test', { recursive: true, encoding: 'utf8' })

@@ -4,10 +4,10 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ControlClient } from '../../src/cli/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { LAUNCHER, run } from '../support/program.js';
+import { moment } from '../support/time.js';
 
 export interface HostOptions {
   readonly name: string;
@@ -111,7 +111,7 @@ export class SoakHost {
         this.#complain(`did not start within ${ms} ms although nothing was wrong any more`);
         return;
       }
-      await delay(500);
+      await moment(500);
     }
   }
 
@@ -146,7 +146,7 @@ export class SoakHost {
     if (child === undefined) return;
     this.frozen = true;
     child.kill('SIGSTOP');
-    await delay(ms);
+    await moment(ms);
     child.kill('SIGCONT');
     this.frozen = false;
   }

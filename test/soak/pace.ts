@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { moment } from '../support/time.js';
 
 const TICKS_PER_SECOND = 100; // USER_HZ, on every Linux
 const LOOK_MS = 100;
@@ -22,7 +22,7 @@ export class Pace {
       ]);
       const share = (this.#cores * (performance.now() - this.#begun)) / 1000;
       if (used.reduce((sum, one) => sum + one, 0) <= share + 5) return;
-      await delay(LOOK_MS);
+      await moment(LOOK_MS);
     }
   }
 }

@@ -1,10 +1,12 @@
 /** Who reads: each a process of its own, judged by the file that says what the bytes are. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, type Outcome } from '../support/program.js';
 import type { Random } from '../support/random.js';
+import { moment, within } from '../support/time.js';
 import { sameAfterConvert, type SoakImage } from './images.js';
 
 const READER = fileURLToPath(new URL('../../../test/soak/reader.py', import.meta.url));
@@ -79,9 +81,10 @@ const interrupted: Reader = {
   read: async ({ file, random }) => {
     const child = spawn('cat', [file], { stdio: 'ignore' });
     const signal = random.pick(['SIGINT', 'SIGTERM', 'SIGKILL'] as const);
-    const timer = setTimeout(() => child.kill(signal), random.whole(1, 600));
+    // A signal to what has ended does nothing.
+    const killed = moment(random.whole(1, 600)).then(() => child.kill(signal));
     const { hung } = await endOf(child);
-    clearTimeout(timer);
+    await killed;
     return hung ? { bytes: 0, errno: 'hung' } : { bytes: 0 };
   },
 };
@@ -152,13 +155,7 @@ async function patiently(
 }
 
 async function endOf(child: ReturnType<typeof spawn>): Promise<{ hung: boolean }> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve({ hung: true }), PATIENCE_MS);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve({ hung: false });
-    });
-  });
+  return { hung: (await within(PATIENCE_MS, once(child, 'exit'))) === 'late' };
 }
 
 /** What tools print, as C libraries word it. */

@@ -1,6 +1,6 @@
 /** One round: readers and hurts at once, then everything is mended, must be readable again, and must come to rest. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../support/random.js';
+import { moment } from '../support/time.js';
 import { leftovers } from './gauges.js';
 import type { SoakHost } from './host.js';
 import { HURTS } from './hurts/all.js';
@@ -58,7 +58,7 @@ async function readOn(
     const job = random.fork();
     if (random.chance(0.1)) judge(world, `listing on ${host.name}`, await list(host.mountpoint));
     await Promise.all(Array.from({ length: crowd }, () => readOnce(world, host, image, job.fork())));
-    await delay(random.whole(0, 400));
+    await moment(random.whole(0, 400));
   }
 }
 
@@ -93,7 +93,7 @@ async function hurt(world: World, random: Random, goesOn: () => boolean): Promis
         if (world.cloudRuns) process.stderr.write(`soak: ${name}: ${String(error)}\n`);
       });
     }
-    await delay(random.whole(200, 2_500));
+    await moment(random.whole(200, 2_500));
   }
 }
 
@@ -137,7 +137,7 @@ async function readUntilRight(
   for (;;) {
     const reading = await WHOLE.read({ file, image, dir: world.dir, random });
     if (reading.errno === undefined || performance.now() > end) return reading;
-    await delay(500);
+    await moment(500);
   }
 }
 
@@ -153,6 +153,6 @@ async function rest(world: World): Promise<void> {
       for (const what of left) world.tally.violation(`left behind: ${what}`);
       return;
     }
-    await delay(500);
+    await moment(500);
   }
 }

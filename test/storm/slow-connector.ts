@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Connected, Connector } from '../../src/attach/connection/connector.js';
 import type { HostRecord } from '../../src/attach/journal/record.js';
+import { moment } from '../support/time.js';
 
 /** The host half of an attach as a hypervisor of a cluster has it: it takes its time, elsewhere. Makes nothing here. */
 export class SlowConnector implements Connector {
@@ -22,7 +22,7 @@ export class SlowConnector implements Connector {
   }
 
   async connect(): Promise<Connected> {
-    await delay(this.#ms);
+    await moment(this.#ms);
     return {
       source: { kind: 'file', path: '/dev/zero' },
       host: {},

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { cinderfs, Mounted, run, type Outcome } from '../support/program.js';
 import { eventually } from '../support/eventually.js';
+import { within } from '../support/time.js';
 import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
@@ -200,14 +201,11 @@ function launcher({ child }: Mounted): string {
 }
 
 /** The exit status of the daemon that `make` ends. */
-async function ends({ mounted }: SupervisedWorld, make: () => unknown): Promise<number | null | 'never'> {
+async function ends({ mounted }: SupervisedWorld, make: () => unknown): Promise<number | null | 'late'> {
   const gone = once(mounted.child, 'exit') as Promise<[number | null]>;
   await make();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<['never']>((resolve) => (timer = setTimeout(() => resolve(['never']), SOON_MS)));
-  const [status] = await Promise.race([gone, late]);
-  clearTimeout(timer);
-  return status;
+  const outcome = await within(SOON_MS, gone);
+  return outcome === 'late' ? outcome : outcome[0];
 }
 
 /** Nothing is attached any more, and the mount point can be used at once. */

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, open, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { sha256 } from '../support/cloud.js';
 import { engineOf } from '../support/engines.js';
 import { cinderfs, run } from '../support/program.js';
 import { randomFor, someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { moment } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { VirtualMachine } from './virtual-machine.js';
 import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
@@ -43,7 +43,7 @@ it(
     for (let kills = 0; kills < KILLS; kills += 1) {
       if (kills === 3) await upgrade(world, guest);
       // Anywhere in a pass, which takes half a second.
-      await delay(random.whole(0, 500));
+      await moment(random.whole(0, 500));
       const engine = await engineOf(supervisor);
       assert.ok(engine);
       process.kill(engine, 'SIGKILL');

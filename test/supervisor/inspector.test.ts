@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFile, readdir, readlink, rename, writeFile } from 'node:fs/promises';
 import { it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { run } from '../support/program.js';
+import { quietFor } from '../support/time.js';
 import { endsClean, supervisedWorld } from './world.js';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
@@ -45,11 +45,9 @@ const SIGUSR1 = 1n << 9n;
 
 async function opensNothing(pids: readonly number[]): Promise<void> {
   for (const pid of pids) process.kill(pid, 'SIGUSR1');
-  const until = performance.now() + OPENS_MS;
-  while (performance.now() < until) {
+  await quietFor(OPENS_MS, 'a process listens', async () => {
     for (const pid of pids) assert.deepEqual(await listening(pid), [], `process ${pid} listens`);
-    await delay(50);
-  }
+  });
   for (const pid of pids) process.kill(pid, 'SIGUSR2');
   for (const pid of pids) assert.equal((await signals(pid, 'ShdPnd')) & SIGUSR1, 0n);
 }

@@ -6,12 +6,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ControlClient } from '../../src/cli/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { randomFor } from '../support/seeds.js';
+import { moment } from '../support/time.js';
 import { loadsOn } from './loads.js';
 import { endsClean, supervisedWorld, type SupervisedWorld, type WorldOptions } from './world.js';
 
@@ -72,7 +72,7 @@ async function kill(world: SupervisedWorld, kills: number, t: TestContext): Prom
       return engine === last ? undefined : engine;
     });
     if (done % 4 !== 3) await eventually('it serves', () => serves(world, last));
-    await delay(random.whole(0, PAUSE_MS));
+    await moment(random.whole(0, PAUSE_MS));
     process.kill(last, 'SIGKILL');
     if ((done + 1) % 50 === 0) t.diagnostic(`${done + 1} kills`);
   }

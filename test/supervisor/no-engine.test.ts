@@ -7,6 +7,7 @@ import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow, mountsBelow } from '../support/leftovers.js';
 import { LAUNCHER, run } from '../support/program.js';
+import { within } from '../support/time.js';
 import { supervisedWorld, type SupervisedWorld } from './world.js';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting needs root';
@@ -57,12 +58,4 @@ async function nothingIsLeft({ dir }: SupervisedWorld): Promise<void> {
     left.filter((file) => file.endsWith('supervisor')),
     [],
   );
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T | 'never'> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'never'>((resolve) => (timer = setTimeout(() => resolve('never'), ms)));
-  const outcome = await Promise.race([work, late]);
-  clearTimeout(timer);
-  return outcome;
 }

@@ -6,12 +6,12 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { cinderfs } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { quietFor } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 import { endsClean, supervisedWorld, type SupervisedWorld } from './world.js';
 
@@ -41,12 +41,11 @@ describe('the service manager', { skip, timeout: 600_000 }, () => {
     await beats(heard, 2);
     process.kill(engine, 'SIGSTOP');
     world.undo.after(() => thaw(engine));
-    // What was asked before it froze may still be on its way.
-    await delay(WATCHDOG_MS / 2);
     const before = heard.length;
-    // Silence has no event.
-    await delay(3 * WATCHDOG_MS);
-    assert.deepEqual(heard.slice(before), []);
+    await quietFor(3 * WATCHDOG_MS, 'the service manager hears of the mount', () =>
+      // What was asked before it froze may still be on its way.
+      assert.deepEqual(heard.slice(before + 1), []),
+    );
     thaw(engine);
     await beats(heard, 2);
     await endsClean(world);

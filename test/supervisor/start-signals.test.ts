@@ -8,13 +8,13 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { startDevcloud } from '../../devcloud/devcloud.js';
 import { enginesOn } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow, mountsBelow } from '../support/leftovers.js';
 import { LAUNCHER, Mounted, run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { moment } from '../support/time.js';
 import { Undo } from '../support/undo.js';
 
 const MOMENTS = Number(process.env.CINDERFS_START_SIGNALS ?? 12);
@@ -31,8 +31,8 @@ for (const args of [[], ['--no-supervise']])
     const startMs = performance.now() - began;
     assert.equal(await mounted.stop(), 0);
     const { mountpoint, env } = mounted;
-    for (let moment = 0; moment < MOMENTS; moment += 1) {
-      const after = (startMs * 1.1 * moment) / MOMENTS;
+    for (let at = 0; at < MOMENTS; at += 1) {
+      const after = (startMs * 1.1 * at) / MOMENTS;
       const child = spawn(process.execPath, [LAUNCHER, 'mount', mountpoint, ...args], {
         env,
         stdio: ['ignore', 'ignore', 'pipe'],
@@ -41,7 +41,7 @@ for (const args of [[], ['--no-supervise']])
       let said = '';
       child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
       const gone = once(child, 'exit');
-      await delay(after);
+      await moment(after);
       child.kill('SIGTERM');
       await gone;
       const when = `signalled after ${Math.round(after)} of ${Math.round(startMs)} ms; ${said}`;

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { moment } from './time.js';
 
 /**
  * For a state of another process that has no event to await: asks until `holds` answers with something, or fails with
@@ -14,6 +14,6 @@ export async function eventually<T>(
     const answer = await holds();
     if (answer !== undefined) return answer;
     if (performance.now() > until) throw new Error(`never happened: ${what}`);
-    await delay(100);
+    await moment(100);
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { moment } from './time.js';
 
 /** Collects secrets and everything that may show one, in any order; then looks for each of the former in all of the latter. */
 export class SecretHunt {
@@ -62,7 +63,7 @@ function formsOf(value: string): readonly string[] {
 export async function watchProcesses(hunt: SecretHunt, root: number, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     await sample(hunt, root);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await moment(100);
   }
 }
 

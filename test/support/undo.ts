@@ -1,3 +1,8 @@
+/** A test, a suite or an Undo: what has steps that run when it is over. */
+export interface Teardown {
+  after(step: () => unknown): void;
+}
+
 /** What a test has set up, taken down in reverse order when it is over (node:test runs its own hooks first to last). */
 export class Undo {
   readonly #steps: (() => unknown)[] = [];

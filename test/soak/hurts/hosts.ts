@@ -1,8 +1,8 @@
 /** What happens to a hypervisor: the daemon dies, is unmounted, stands still; what it runs is killed. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { findServers } from '../../support/leftovers.js';
 import { LAUNCHER } from '../../support/program.js';
 import type { Random } from '../../support/random.js';
+import { moment } from '../../support/time.js';
 import type { SoakHost } from '../host.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
@@ -33,7 +33,7 @@ async function restart(
   busy.add(host);
   try {
     if (!(await end(host))) return;
-    await delay(random.whole(0, 2_000));
+    await moment(random.whole(0, 2_000));
     await host.startUntilReady(drawArguments(random));
   } finally {
     busy.delete(host);

@@ -1,7 +1,7 @@
 /** What goes wrong in OpenStack's services. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { FAULT_KINDS, type FaultKind, type FaultSpec } from '../../../devcloud/faults.js';
 import type { Random } from '../../support/random.js';
+import { moment } from '../../support/time.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
 
@@ -43,7 +43,7 @@ async function withFaults(world: World, random: Random, howMany: number): Promis
   const { faults } = world.devcloud;
   const armed = Array.from({ length: howMany }, () => faults.add(draw(random)));
   for (const { spec } of armed) world.tally.hurt(spec.kind);
-  await delay(random.whole(500, 6_000));
+  await moment(random.whole(500, 6_000));
   for (const { id } of armed) faults.remove(id);
 }
 
@@ -56,7 +56,7 @@ export const SERVICE_HURTS: readonly Hurt[] = [
     strike: async (world, random) => {
       world.tally.hurt('restarted cloud');
       await world.stopCloud();
-      await delay(random.whole(0, 4_000));
+      await moment(random.whole(0, 4_000));
       await world.startCloud();
     },
   },

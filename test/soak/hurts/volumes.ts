@@ -1,9 +1,9 @@
 /** What admins, attackers and other hosts do to images and volumes. */
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../support/eventually.js';
 import type { Random } from '../../support/random.js';
+import { moment } from '../../support/time.js';
 import { RECIPES, type SoakImage } from '../images.js';
 import type { World } from '../world.js';
 import type { Hurt } from './hurt.js';
@@ -27,7 +27,7 @@ async function deactivate(world: World, random: Random): Promise<void> {
   const { id } = random.pick([...world.images.values()]);
   world.tally.hurt('deactivated image');
   world.devcloud.mischief.setImageStatus(id, 'deactivated');
-  await delay(random.whole(500, 5_000));
+  await moment(random.whole(500, 5_000));
   if (world.cloudRuns) world.devcloud.mischief.setImageStatus(id, 'active');
 }
 
@@ -60,7 +60,7 @@ async function reuseLun(world: World, random: Random): Promise<void> {
       world.tally.hurt(inPlace ? 'reused LUN' : 'reused path');
       await serve(other, inPlace);
     });
-    await delay(random.whole(1_000, 6_000));
+    await moment(random.whole(1_000, 6_000));
   } finally {
     if (isStill(world, image)) await serve(image.source, true);
     await rm(other);
@@ -82,10 +82,10 @@ async function attachElsewhere(world: World, random: Random): Promise<void> {
   if (!reserve(world, volumeId, id)) return;
   world.tally.hurt('attached elsewhere');
   world.foreign.add(id);
-  await delay(random.whole(50, 2_000));
+  await moment(random.whole(50, 2_000));
   await step(world, volumeId, id, 'connect');
   await step(world, volumeId, id, 'complete');
-  await delay(random.whole(0, 4_000));
+  await moment(random.whole(0, 4_000));
   const { cloud } = await running(world);
   if (cloud.volumes.has(volumeId) && !cloud.attachments.has(id))
     world.tally.violation(`the attachment ${id} of another host was removed`);

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { BrickConnector } from '../../../src/attach/connectors/brick/brick-connector.js';
 import { CinderfsError } from '../../../src/errors.js';
 import { eventually } from '../../support/eventually.js';
+import { moment } from '../../support/time.js';
 import { sh } from '../support/command.js';
 import { startConnector } from '../support/connector.js';
 import { sha256Of, writeContent } from '../support/content.js';
@@ -97,7 +98,7 @@ describe('iSCSI with CHAP', () => {
     const abort = new AbortController();
     const request = { volumeId: volume.id, info: volume.info, signal: abort.signal };
     const connecting = connector.connect(request, connector.plan(request));
-    setTimeout(() => abort.abort(), 1_500);
+    void moment(1_500).then(() => abort.abort());
     await assert.rejects(connecting);
     assert.deepEqual(leftovers(), []);
   });
