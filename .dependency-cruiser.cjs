@@ -48,7 +48,7 @@ module.exports = {
     wall('fs', 'cinder|attach|ops|daemon|cli', 'siblings share types only'),
     wall('ops', 'cinder|attach|fs|daemon|cli', 'ops sees the others as types'),
     wall('daemon', 'cli', 'the daemon does not know how it was started'),
-    door('undici', ['^src/cinder/http/(http|connections)\\.ts$', '^src/cli/control-client\\.ts$']),
+    door('undici', ['^src/cinder/http/(http|connections)\\.ts$', '^src/cli/control/control-client\\.ts$']),
     door('execa', ['^src/sys/processes/run-command\\.ts$']),
     door('lru-cache', ['^src/sources/cache/block-cache\\.ts$', '^src/cinder/catalog/']),
     door('pino', ['^src/ops/log\\.ts$']),

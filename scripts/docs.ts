@@ -1,7 +1,7 @@
 /** Writes the documents that are generated from tables; with --check it only says which are out of date. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { renderConfigurationReference } from '../src/config/help.js';
-import { generalHelp, verbHelp } from '../src/cli/help.js';
+import { generalHelp, verbHelp } from '../src/cli/command-line/help.js';
 import { VERBS } from '../src/cli/verbs.js';
 import { ERROR_KINDS, EXIT, type ErrorCode } from '../src/errors.js';
 

@@ -2,14 +2,14 @@ import { sleep, systemClock } from '../async/clock.js';
 import { nearest } from '../config/nearest.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
-import { generalHelp, verbHelp } from './help.js';
-import { OutputStream } from './output-stream.js';
-import { parseVerb } from './parse.js';
+import { generalHelp, verbHelp } from './command-line/help.js';
+import { OutputStream } from './output/output-stream.js';
+import { parseVerb } from './command-line/parse.js';
 import { answerer } from './verbs/answerer.js';
 import { engine } from './verbs/engine.js';
 import { mount } from './verbs/mount.js';
 import { VERBS } from './verbs.js';
-import type { Invocation, Verb } from './verb.js';
+import type { Invocation, Verb } from './command-line/verb.js';
 
 /** Milliseconds that a daemon, which must end, gives a reader of its stderr that does not read. */
 const LAST_WORDS_MS = 5_000;

@@ -5,7 +5,7 @@ import { release } from './verbs/release.js';
 import { status } from './verbs/status.js';
 import { umount } from './verbs/umount.js';
 import { upgrade } from './verbs/upgrade.js';
-import type { Verb } from './verb.js';
+import type { Verb } from './command-line/verb.js';
 
 /** Every verb, in the order in which `cinderfs --help` lists them. */
 export const VERBS: readonly Verb[] = [mount, umount, upgrade, images, status, attachments, release];

@@ -31,7 +31,7 @@ export interface ServedMount {
 }
 
 export type ToEngine =
-  /** First of all: how the mount was started, which is for the command line to read (cli/kept-settings.ts). */
+  /** First of all: how the mount was started, which is for the command line to read (cli/settings/kept-settings.ts). */
   | { readonly kind: 'settings'; readonly settings: unknown }
   /** Its turn: for the first engine without a mount, for later ones with the mount that stands. */
   | {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { parseVerb } from '../../src/cli/parse.js';
+import { parseVerb } from '../../src/cli/command-line/parse.js';
 import { VERBS } from '../../src/cli/verbs.js';
 import { CinderfsError, ERROR_KINDS, EXIT } from '../../src/errors.js';
 import { cinderfs } from '../support/program.js';

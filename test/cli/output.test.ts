@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { renderList, renderOne } from '../../src/cli/output.js';
+import { renderList, renderOne } from '../../src/cli/output/output.js';
 
 const rows = [
   { ID: 'a1', Name: 'debian', Size: 10 },

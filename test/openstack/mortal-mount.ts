@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import path from 'node:path';
-import { ControlClient } from '../../src/cli/control-client.js';
+import { ControlClient } from '../../src/cli/control/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { engineOf, enginesOn, hasEnded } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';

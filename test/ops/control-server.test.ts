@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { ControlClient } from '../../src/cli/control-client.js';
+import { ControlClient } from '../../src/cli/control/control-client.js';
 import { CinderfsError } from '../../src/errors.js';
 import { startControlServer } from '../../src/ops/control-server.js';
 import { controlSocketPath } from '../../src/ops/control-socket.js';

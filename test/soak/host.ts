@@ -4,7 +4,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { ControlClient } from '../../src/cli/control-client.js';
+import { ControlClient } from '../../src/cli/control/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { LAUNCHER, run } from '../support/program.js';
 import { moment } from '../support/time.js';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { ControlClient } from '../../src/cli/control-client.js';
+import { ControlClient } from '../../src/cli/control/control-client.js';
 import type { DaemonStatus } from '../../src/ops/status.js';
 import { engineOf } from '../support/engines.js';
 import { eventually } from '../support/eventually.js';

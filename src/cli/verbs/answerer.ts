@@ -1,5 +1,5 @@
 import { SupervisorLink } from '../../supervisor/link.js';
-import type { Verb } from '../verb.js';
+import type { Verb } from '../command-line/verb.js';
 import { mount } from './mount.js';
 
 /** `cinderfs answerer DIR`: what the supervisor starts while no engine serves. Not in VERBS: it is not for people. */
@@ -9,7 +9,7 @@ export const answerer: Verb = {
   summary: 'Answer for a mount that no engine serves',
   examples: [],
   async run() {
-    const { standIn } = await import('../stand-in.js');
+    const { standIn } = await import('../serving/stand-in.js');
     return standIn(SupervisorLink.connect());
   },
 };

@@ -4,11 +4,11 @@ import { CinderfsError } from '../../errors.js';
 import { findMount, isMountOfOurs } from '../../sys/mounts/mount-table.js';
 import { isDead } from '../../fs/mount/mountpoint.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
-import { mountWith, type NamedMount } from '../mount-word.js';
-import { renderList, type Row } from '../output.js';
-import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
-import { openstackFor, settingsOf } from '../settings.js';
-import type { Invocation, Verb } from '../verb.js';
+import { mountWith, type NamedMount } from '../control/mount-word.js';
+import { renderList, type Row } from '../output/output.js';
+import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
+import { openstackFor, settingsOf } from '../settings/settings.js';
+import type { Invocation, Verb } from '../command-line/verb.js';
 
 const COLUMNS = [
   'Volume',

@@ -1,7 +1,7 @@
-import { openstackFor } from '../settings.js';
-import { renderList } from '../output.js';
-import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
-import type { Verb } from '../verb.js';
+import { openstackFor } from '../settings/settings.js';
+import { renderList } from '../output/output.js';
+import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
+import type { Verb } from '../command-line/verb.js';
 
 const COLUMNS = ['ID', 'Name', 'Disk Format', 'Size', 'Volume', 'Multiattach', 'Updated At'];
 

@@ -1,7 +1,7 @@
-import { mountInBackground } from '../background.js';
-import { settingsOf } from '../settings.js';
-import { supervise } from '../supervise.js';
-import type { Verb } from '../verb.js';
+import { mountInBackground } from '../serving/background.js';
+import { settingsOf } from '../settings/settings.js';
+import { supervise } from '../serving/supervise.js';
+import type { Verb } from '../command-line/verb.js';
 
 /** `cinderfs mount DIR`: serves until the mount is gone. */
 export const mount: Verb = {
@@ -18,7 +18,7 @@ export const mount: Verb = {
     if (invocation.flags.background === true) return mountInBackground(invocation);
     const { config } = settingsOf(invocation);
     if (config.supervise && config.fuse === 'engine') return supervise(invocation);
-    const { serve } = await import('../serve.js');
+    const { serve } = await import('../serving/serve.js');
     return serve(invocation);
   },
 };

@@ -1,11 +1,11 @@
 import { CinderfsError } from '../../errors.js';
-import { ControlClient } from '../control-client.js';
-import { mountWith } from '../mount-word.js';
-import { renderOne } from '../output.js';
-import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
-import { runningDaemons } from '../running-daemons.js';
-import { settingsOf } from '../settings.js';
-import type { Invocation, Verb } from '../verb.js';
+import { ControlClient } from '../control/control-client.js';
+import { mountWith } from '../control/mount-word.js';
+import { renderOne } from '../output/output.js';
+import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
+import { runningDaemons } from '../control/running-daemons.js';
+import { settingsOf } from '../settings/settings.js';
+import type { Invocation, Verb } from '../command-line/verb.js';
 
 /** `cinderfs release IMAGE [DIR]`, or the path of its file: returns when the volume of that image is detached; refuses while a process has it open. */
 export const release: Verb = {

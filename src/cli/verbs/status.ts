@@ -1,11 +1,11 @@
 import type { DaemonStatus } from '../../ops/status.js';
-import { mountWith } from '../mount-word.js';
-import { otherMounts, type OtherMount } from '../other-mounts.js';
-import { renderList, renderOne, type Row } from '../output.js';
-import { OUTPUT_FLAGS, outputOptions } from '../output-flags.js';
-import { runningDaemons } from '../running-daemons.js';
-import { settingsOf } from '../settings.js';
-import type { Verb } from '../verb.js';
+import { mountWith } from '../control/mount-word.js';
+import { otherMounts, type OtherMount } from '../control/other-mounts.js';
+import { renderList, renderOne, type Row } from '../output/output.js';
+import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
+import { runningDaemons } from '../control/running-daemons.js';
+import { settingsOf } from '../settings/settings.js';
+import type { Verb } from '../command-line/verb.js';
 
 const COLUMNS = ['Mountpoint', 'State', 'Images', 'Images Age', 'Open Files', 'Attachments', 'PID'];
 

@@ -4,12 +4,12 @@ import { healMountpoint, isServed } from '../../fs/mount/mountpoint.js';
 import { awake } from '../../async/awake.js';
 import { describeLeftBehind, leftBehind } from '../../attach/journal/left-behind.js';
 import type { Config } from '../../config/options.js';
-import { type ControlClient, isTimeout, waitsOf } from '../control-client.js';
-import { endWithoutEngine } from '../end-without-engine.js';
-import { wholeMount } from '../mount-word.js';
-import { tellingWhy } from '../waiting.js';
-import { settingsOf } from '../settings.js';
-import type { FlagValues, Invocation, Verb } from '../verb.js';
+import { type ControlClient, isTimeout, waitsOf } from '../control/control-client.js';
+import { endWithoutEngine } from '../control/end-without-engine.js';
+import { wholeMount } from '../control/mount-word.js';
+import { tellingWhy } from '../control/waiting.js';
+import { settingsOf } from '../settings/settings.js';
+import type { FlagValues, Invocation, Verb } from '../command-line/verb.js';
 
 /** `cinderfs umount DIR`: returns when the mount is gone and nothing is attached any more. */
 export const umount: Verb = {

@@ -3,10 +3,10 @@ import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
 import { awake } from '../../async/awake.js';
-import type { ControlClient } from '../control-client.js';
-import { wholeMount } from '../mount-word.js';
-import { tellingWhy } from '../waiting.js';
-import type { Verb } from '../verb.js';
+import type { ControlClient } from '../control/control-client.js';
+import { wholeMount } from '../control/mount-word.js';
+import { tellingWhy } from '../control/waiting.js';
+import type { Verb } from '../command-line/verb.js';
 
 const NEXT = 'the new engine, until it is loaded and everything that was open is open again';
 /** The supervisor gives up long before. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { CinderfsError } from '../../../src/errors.js';
-import { ControlClient } from '../../../src/cli/control-client.js';
+import { ControlClient } from '../../../src/cli/control/control-client.js';
 import { controlSocketPath } from '../../../src/ops/control-socket.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { isEngineText, type Target } from '../target.js';

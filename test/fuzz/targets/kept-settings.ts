@@ -4,7 +4,7 @@ import {
   keptConfig,
   withoutSecrets,
   type KeptSettings,
-} from '../../../src/cli/kept-settings.js';
+} from '../../../src/cli/settings/kept-settings.js';
 import { loadCloud } from '../../../src/config/cloud.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { VERSION } from '../../../src/version.js';

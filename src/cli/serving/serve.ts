@@ -1,18 +1,18 @@
-import { startDaemon, type Daemon } from '../daemon/daemon.js';
-import { systemClock } from '../async/clock.js';
-import { CinderfsError, EXIT } from '../errors.js';
-import { WORKERS } from '../fs/fuse/session.js';
-import { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
-import type { Log } from '../log.js';
-import { keepHeapTrimmed } from '../sys/calls/heap-trim.js';
-import type { SupervisorLink, Turn } from '../supervisor/link.js';
+import { startDaemon, type Daemon } from '../../daemon/daemon.js';
+import { systemClock } from '../../async/clock.js';
+import { CinderfsError, EXIT } from '../../errors.js';
+import { WORKERS } from '../../fs/fuse/session.js';
+import { WorkerThreads } from '../../fs/fuse/pool/worker-threads.js';
+import type { Log } from '../../log.js';
+import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
+import type { SupervisorLink, Turn } from '../../supervisor/link.js';
 import { reportToParent } from './background.js';
-import { closeInherited } from './detach-from-shell.js';
-import { hideMemory } from './drop-privileges.js';
-import { engineSettings, type KeptSettings } from './kept-settings.js';
-import { logFor } from './settings.js';
-import { shellSettings, type ShellSettings } from './shell-settings.js';
-import type { Invocation } from './verb.js';
+import { closeInherited } from '../process/detach-from-shell.js';
+import { hideMemory } from '../process/drop-privileges.js';
+import { engineSettings, type KeptSettings } from '../settings/kept-settings.js';
+import { logFor } from '../settings/settings.js';
+import { shellSettings, type ShellSettings } from '../settings/shell-settings.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /** Serves a mount in this process until it is gone: on its own, or as the engine of a supervisor. */
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {

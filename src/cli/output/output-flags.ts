@@ -1,6 +1,6 @@
-import { CinderfsError } from '../errors.js';
+import { CinderfsError } from '../../errors.js';
 import type { OutputFormat, OutputOptions } from './output.js';
-import type { FlagValues, VerbFlag } from './verb.js';
+import type { FlagValues, VerbFlag } from '../command-line/verb.js';
 
 const FORMATS: readonly OutputFormat[] = ['table', 'json', 'value'];
 

@@ -1,4 +1,4 @@
-import type { OPTION_GROUPS } from '../config/option-spec.js';
+import type { OPTION_GROUPS } from '../../config/option-spec.js';
 
 export type FlagValue = string | boolean | (string | boolean)[] | undefined;
 /** As util.parseArgs answers: by flag name without dashes. */

@@ -1,4 +1,4 @@
-import { renderHelp } from '../config/help.js';
+import { renderHelp } from '../../config/help.js';
 import { optionsOf } from './parse.js';
 import type { Verb, VerbFlag } from './verb.js';
 

@@ -1,13 +1,13 @@
-import { systemClock } from '../async/clock.js';
-import { SURVIVAL_FILES, runDirOf } from '../daemon/run-dir.js';
-import { CinderfsError, EXIT } from '../errors.js';
-import { Answerer } from '../fs/fuse/recovery/answerer.js';
-import { FuseDevice } from '../fs/fuse/channel/device.js';
-import { HeldSince } from '../fs/fuse/recovery/held-since.js';
-import { openInFlight } from '../fs/fuse/recovery/survival.js';
-import type { SupervisorLink } from '../supervisor/link.js';
-import { keptConfig, type KeptSettings } from './kept-settings.js';
-import { logFor } from './settings.js';
+import { systemClock } from '../../async/clock.js';
+import { SURVIVAL_FILES, runDirOf } from '../../daemon/run-dir.js';
+import { CinderfsError, EXIT } from '../../errors.js';
+import { Answerer } from '../../fs/fuse/recovery/answerer.js';
+import { FuseDevice } from '../../fs/fuse/channel/device.js';
+import { HeldSince } from '../../fs/fuse/recovery/held-since.js';
+import { openInFlight } from '../../fs/fuse/recovery/survival.js';
+import type { SupervisorLink } from '../../supervisor/link.js';
+import { keptConfig, type KeptSettings } from '../settings/kept-settings.js';
+import { logFor } from '../settings/settings.js';
 
 /** Answers for a mount that no engine serves, until it is killed or the mount is gone. */
 export async function standIn(link: SupervisorLink): Promise<number> {

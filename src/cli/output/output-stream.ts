@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import { CinderfsError, reasonOf } from '../errors.js';
-import { printable } from '../printable.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { printable } from '../../printable.js';
 
 /** What a shell shows for a program that SIGPIPE ended. */
 const READER_LEFT = 141;

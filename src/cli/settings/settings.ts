@@ -1,11 +1,11 @@
-import { systemClock } from '../async/clock.js';
-import type { Openstack } from '../cinder/openstack.js';
-import { loadCloud } from '../config/cloud.js';
-import type { CloudConfig } from '../config/cloud-config.js';
-import { loadConfig, type LoadedConfig } from '../config/load.js';
-import type { Log } from '../log.js';
-import { createLog } from '../ops/log.js';
-import type { Invocation } from './verb.js';
+import { systemClock } from '../../async/clock.js';
+import type { Openstack } from '../../cinder/openstack.js';
+import { loadCloud } from '../../config/cloud.js';
+import type { CloudConfig } from '../../config/cloud-config.js';
+import { loadConfig, type LoadedConfig } from '../../config/load.js';
+import type { Log } from '../../log.js';
+import { createLog } from '../../ops/log.js';
+import type { Invocation } from '../command-line/verb.js';
 
 export interface Settings extends LoadedConfig {
   readonly log: Log;
@@ -56,6 +56,6 @@ export async function openstackFor(invocation: Invocation): Promise<Openstack> {
   const { config, log } = settings;
   const cloud = cloudOf(settings, invocation);
   // Not at the top: a supervisor must not carry what it never uses.
-  const { connectOpenstack } = await import('../cinder/openstack.js');
+  const { connectOpenstack } = await import('../../cinder/openstack.js');
   return connectOpenstack({ cloud, config, log, clock: systemClock });
 }

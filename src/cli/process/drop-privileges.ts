@@ -1,12 +1,12 @@
-import type { Config } from '../config/options.js';
-import { reasonOf } from '../errors.js';
-import type { Log } from '../log.js';
+import type { Config } from '../../config/options.js';
+import { reasonOf } from '../../errors.js';
+import type { Log } from '../../log.js';
 import {
   CAPABILITY,
   dropForChildren,
   forbidCoreDumps,
   type Capability,
-} from '../sys/processes/privileges.js';
+} from '../../sys/processes/privileges.js';
 
 /** What os-brick and the programs that it runs may need: modules of the kernel, device nodes, sockets of iSCSI and FC. */
 const FOR_BRICK: ReadonlySet<Capability> = new Set(['sys_module', 'mknod', 'net_raw']);

@@ -1,9 +1,9 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { flagOptions } from '../config/help.js';
-import { nearest } from '../config/nearest.js';
-import { flagOf } from '../config/option-spec.js';
-import { optionEntries, type OptionName } from '../config/options.js';
-import { CinderfsError, reasonOf } from '../errors.js';
+import { flagOptions } from '../../config/help.js';
+import { nearest } from '../../config/nearest.js';
+import { flagOf } from '../../config/option-spec.js';
+import { optionEntries, type OptionName } from '../../config/options.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
 import type { FlagValues, Verb } from './verb.js';
 
 export interface ParsedVerb {

@@ -1,4 +1,4 @@
-import { CinderfsError, type ErrorCode } from '../errors.js';
+import { CinderfsError, type ErrorCode } from '../../errors.js';
 
 /** Bytes of an answer; the status of a mount with ten thousand images has a tenth of it. */
 const MOST_BYTES = 64 * 2 ** 20;

@@ -1,5 +1,5 @@
-import { CinderfsError } from '../errors.js';
-import { printableJson, printableLine } from '../printable.js';
+import { CinderfsError } from '../../errors.js';
+import { printableJson, printableLine } from '../../printable.js';
 
 /** How commands print data, as openstackclient does. */
 export type OutputFormat = 'table' | 'json' | 'value';

@@ -1,11 +1,11 @@
-import { sleep, systemClock } from '../async/clock.js';
-import type { Config } from '../config/options.js';
-import { runDirOf } from '../daemon/run-dir.js';
-import { CinderfsError } from '../errors.js';
-import { describeHolder, findHolders } from '../fs/mount/holders.js';
-import { unmount } from '../fs/mount/mountpoint.js';
-import { signalProcess, isAlive } from '../sys/processes/process-name.js';
-import { SupervisorFile } from '../supervisor/supervisor-file.js';
+import { sleep, systemClock } from '../../async/clock.js';
+import type { Config } from '../../config/options.js';
+import { runDirOf } from '../../daemon/run-dir.js';
+import { CinderfsError } from '../../errors.js';
+import { describeHolder, findHolders } from '../../fs/mount/holders.js';
+import { unmount } from '../../fs/mount/mountpoint.js';
+import { signalProcess, isAlive } from '../../sys/processes/process-name.js';
+import { SupervisorFile } from '../../supervisor/supervisor-file.js';
 
 /** Milliseconds for a supervisor to end a mount, beyond drain_timeout: it waits for an engine that may only be slow. */
 const SUPERVISOR_MS = 150_000;

@@ -1,5 +1,5 @@
-import { CinderfsError } from '../errors.js';
-import type { DaemonStatus } from '../ops/status.js';
+import { CinderfsError } from '../../errors.js';
+import type { DaemonStatus } from '../../ops/status.js';
 import { ControlClient } from './control-client.js';
 
 /** The daemons that answer; the socket of one that died is not worth an error. */

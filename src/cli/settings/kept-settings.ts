@@ -1,15 +1,15 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { CloudConfig, TlsConfig } from '../config/cloud-config.js';
-import type { LoadedConfig } from '../config/load.js';
-import { OPTIONS, optionEntries } from '../config/options.js';
-import type { OptionSpec } from '../config/option-spec.js';
-import { pack, unpack, type Packed } from '../config/packed.js';
-import { runDirOf } from '../daemon/run-dir.js';
-import { CinderfsError, reasonOf } from '../errors.js';
-import { VERSION } from '../version.js';
+import type { CloudConfig, TlsConfig } from '../../config/cloud-config.js';
+import type { LoadedConfig } from '../../config/load.js';
+import { OPTIONS, optionEntries } from '../../config/options.js';
+import type { OptionSpec } from '../../config/option-spec.js';
+import { pack, unpack, type Packed } from '../../config/packed.js';
+import { runDirOf } from '../../daemon/run-dir.js';
+import { CinderfsError, reasonOf } from '../../errors.js';
+import { VERSION } from '../../version.js';
 import { cloudOf, loadSettings, logFor } from './settings.js';
-import type { Invocation } from './verb.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /**
  * Everything that the engines of a mount are told of how it was started: later ones must not depend on a shell that is

@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { CinderfsError } from '../errors.js';
-import { EXIT } from '../errors.js';
-import { openLogFile } from './log-file.js';
-import { keepDirectories } from './settings-directories.js';
-import { cloudOf, settingsOf } from './settings.js';
-import type { Invocation } from './verb.js';
+import type { CinderfsError } from '../../errors.js';
+import { EXIT } from '../../errors.js';
+import { openLogFile } from '../process/log-file.js';
+import { keepDirectories } from '../settings/settings-directories.js';
+import { cloudOf, settingsOf } from '../settings/settings.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /** SIGHUP: its terminal went away. */
 const STOPS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;

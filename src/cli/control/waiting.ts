@@ -1,5 +1,5 @@
-import { sleep, systemClock } from '../async/clock.js';
-import type { Invocation } from './verb.js';
+import { sleep, systemClock } from '../../async/clock.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /** Milliseconds after which a person wants to know what a command waits for, and between two looks. */
 const PATIENCE_MS = 2_000;

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { sleep, systemClock } from '../async/clock.js';
-import { CinderfsError } from '../errors.js';
-import { controlSocketPath, isControlSocketName } from '../ops/control-socket.js';
+import { sleep, systemClock } from '../../async/clock.js';
+import { CinderfsError } from '../../errors.js';
+import { controlSocketPath, isControlSocketName } from '../../ops/control-socket.js';
 import { answerIn, failureIn } from './control-answer.js';
-import { unreached } from '../daemon/unreached.js';
+import { unreached } from '../../daemon/unreached.js';
 
 /** While a daemon accepts too slowly, the kernel refuses further connections (EAGAIN). */
 const CROWDED_MS = 5_000;

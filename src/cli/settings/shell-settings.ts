@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { detachFromShell, requireDescriptors } from './detach-from-shell.js';
+import { detachFromShell, requireDescriptors } from '../process/detach-from-shell.js';
 import type { EngineSettings } from './kept-settings.js';
 import { keepDirectories } from './settings-directories.js';
 import { cloudOf, loadSettings, logFor, workingDirectory } from './settings.js';
-import type { Invocation } from './verb.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /** What a mount is told by the shell that starts it, resolved once and for all. */
 export interface ShellSettings extends EngineSettings {

@@ -1,5 +1,5 @@
-import type { Config } from '../config/options.js';
-import { keepDirectory } from '../sys/files/kept-directory.js';
+import type { Config } from '../../config/options.js';
+import { keepDirectory } from '../../sys/files/kept-directory.js';
 
 /**
  * Makes the directories of a mount. Before anything else is looked at, so that what is wrong with them is said first, in

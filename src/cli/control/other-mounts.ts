@@ -1,5 +1,5 @@
-import { stateOfMount, type MountState } from '../fs/mount/mount-state.js';
-import { isMountOfOurs, mounterOf, readMountTable } from '../sys/mounts/mount-table.js';
+import { stateOfMount, type MountState } from '../../fs/mount/mount-state.js';
+import { isMountOfOurs, mounterOf, readMountTable } from '../../sys/mounts/mount-table.js';
 
 /** A mount of ours that stands although no daemon answers for it. */
 export interface OtherMount {

@@ -1,8 +1,8 @@
 /** The mount that a word of a command line names. */
-import { mountCalled, nameOfMount, type MountName } from '../fs/mount/mount-name.js';
+import { mountCalled, nameOfMount, type MountName } from '../../fs/mount/mount-name.js';
 import { ControlClient } from './control-client.js';
-import { settingsOf } from './settings.js';
-import type { Invocation } from './verb.js';
+import { settingsOf } from '../settings/settings.js';
+import type { Invocation } from '../command-line/verb.js';
 
 export interface NamedMount extends MountName {
   readonly client: ControlClient;

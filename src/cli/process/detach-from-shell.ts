@@ -1,6 +1,6 @@
 import { closeSync, readdirSync, readFileSync } from 'node:fs';
-import { CinderfsError } from '../errors.js';
-import type { Log } from '../log.js';
+import { CinderfsError } from '../../errors.js';
+import type { Log } from '../../log.js';
 
 const O_CLOEXEC = 0o2000000;
 /** Files that only root may make writable for others, as under systemd. */

@@ -1,22 +1,22 @@
-import { systemClock } from '../async/clock.js';
-import { runDirOf } from '../daemon/run-dir.js';
-import { CinderfsError, EXIT, reasonOf } from '../errors.js';
-import { trustedMountpoint } from '../fs/mount/mountpoint.js';
-import type { Log } from '../log.js';
-import { openFuseChannel } from '../supervisor/fuse-channel.js';
-import type { Ending } from '../supervisor/engine-process.js';
-import { ServiceManager } from '../supervisor/service-manager.js';
-import { SupervisorFile } from '../supervisor/supervisor-file.js';
-import { Supervisor } from '../supervisor/supervisor.js';
-import { watchOver } from '../supervisor/watchdog.js';
-import { keepHeapTrimmed } from '../sys/calls/heap-trim.js';
+import { systemClock } from '../../async/clock.js';
+import { runDirOf } from '../../daemon/run-dir.js';
+import { CinderfsError, EXIT, reasonOf } from '../../errors.js';
+import { trustedMountpoint } from '../../fs/mount/mountpoint.js';
+import type { Log } from '../../log.js';
+import { openFuseChannel } from '../../supervisor/fuse-channel.js';
+import type { Ending } from '../../supervisor/engine-process.js';
+import { ServiceManager } from '../../supervisor/service-manager.js';
+import { SupervisorFile } from '../../supervisor/supervisor-file.js';
+import { Supervisor } from '../../supervisor/supervisor.js';
+import { watchOver } from '../../supervisor/watchdog.js';
+import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
 import { reportToParent } from './background.js';
-import { closeInherited } from './detach-from-shell.js';
-import { dropPrivileges } from './drop-privileges.js';
-import { certificateFiles, keepSettings, withoutSecrets } from './kept-settings.js';
-import { logFor } from './settings.js';
-import { shellSettings, type ShellSettings } from './shell-settings.js';
-import type { Invocation } from './verb.js';
+import { closeInherited } from '../process/detach-from-shell.js';
+import { dropPrivileges } from '../process/drop-privileges.js';
+import { certificateFiles, keepSettings, withoutSecrets } from '../settings/kept-settings.js';
+import { logFor } from '../settings/settings.js';
+import { shellSettings, type ShellSettings } from '../settings/shell-settings.js';
+import type { Invocation } from '../command-line/verb.js';
 
 /** Holds the mount in this process and has it served by engines of its own; the exit status of the last. */
 export async function supervise(invocation: Invocation): Promise<number> {

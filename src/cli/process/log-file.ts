@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { reasonOf } from '../errors.js';
-import { keepDirectory, unusable } from '../sys/files/kept-directory.js';
-import { distrust } from '../sys/files/trusted-path.js';
+import { reasonOf } from '../../errors.js';
+import { keepDirectory, unusable } from '../../sys/files/kept-directory.js';
+import { distrust } from '../../sys/files/trusted-path.js';
 
 const { O_WRONLY, O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK } = constants;
 
