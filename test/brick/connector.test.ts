@@ -154,6 +154,28 @@ describe('the brick connector', () => {
     });
   });
 
+  // What a hostile disk makes os-brick or udev say is no device, and no bug of ours either.
+  for (const answer of [
+    null,
+    [],
+    { path: '/dev/sdb' },
+    { path: '/dev/sdb', size: 'many', diskseq: '1', paths: [], ids: [] },
+    { path: '/dev/sdb', size: 5, diskseq: '1', paths: ['sdb'], ids: 'naa.6001' },
+    { path: '/dev/sdb', size: 5, diskseq: '1', paths: ['sdb'], ids: [{ toString: 1 }] },
+  ])
+    it(`takes ${JSON.stringify(answer)} for no device, and undoes what was begun`, async (test) => {
+      const program = await Program.make(test);
+      const { connector } = program;
+      await writeFile(join(program.folder, 'answer-connect'), JSON.stringify(answer));
+      await assert.rejects(connector.connect(request(), connector.plan(request())), (error) => {
+        assert.ok(CinderfsError.is(error));
+        assert.equal(error.code, 'connector_failed');
+        assert.match(error.message, /answer of cinderfs-brick has no usable/);
+        return true;
+      });
+      assert.deepEqual(await program.calls(), ['connect', 'disconnect']);
+    });
+
   it('notices that another volume took the place of its own, without being asked', async (test) => {
     const program = await Program.make(test, 100);
     const { connector } = program;

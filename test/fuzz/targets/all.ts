@@ -1,4 +1,5 @@
 import type { Target } from '../target.js';
+import { brickAnswers } from './brick-answers.js';
 import { clouds } from './clouds.js';
 import { configuration } from './configuration.js';
 import { controlClient } from './control-client.js';
@@ -35,4 +36,5 @@ export const TARGETS: readonly Target[] = [
   controlClient,
   imageHead,
   qcow2Header,
+  brickAnswers,
 ];

@@ -1,24 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import { CinderfsError, type ErrorCode, reasonOf } from '../../../errors.js';
+import { CinderfsError } from '../../../errors.js';
 import { hold, run } from '../../../sys/processes/run-command.js';
+import { answerIn, refusalIn } from './brick-answers.js';
 
 export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
-
-/** Errors of cinderfs-brick that are not `connector_failed`, and what to do about those that are. */
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  os_brick_missing: 'connector_missing',
-  protocol_unknown: 'protocol_unsupported',
-  identity_differs: 'identity_mismatch',
-};
-const REMEDIES: Readonly<Record<string, string>> = {
-  os_brick_missing: 'Install the package python3-os-brick.',
-  no_multipath: 'Install and start multipath-tools, or switch enforce_multipath off.',
-  no_initiator: 'This host has no Fibre Channel adapter that is online.',
-  busy: 'Another service attaches or detaches a volume on this host; see who holds the lock file.',
-  in_use: 'Stop the program that has the device open; the removal is tried again.',
-  left_behind:
-    'See `multipath -ll`, `iscsiadm -m session` and `nvme list-subsys`; the removal is tried again.',
-};
 
 const PROGRAM = fileURLToPath(new URL('../../../../../bin/cinderfs-brick', import.meta.url));
 
@@ -38,7 +23,7 @@ export async function brick(
   const command = { program: options.program ?? PROGRAM, args: [verb], package: 'cinderfs' };
   const { timeoutMs, signal } = options;
   try {
-    return JSON.parse(await run(command, { timeoutMs, signal, input: JSON.stringify(request) })) as unknown;
+    return answerIn(await run(command, { timeoutMs, signal, input: JSON.stringify(request) }));
   } catch (thrown) {
     throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
   }
@@ -68,14 +53,5 @@ function refusedIn(thrown: unknown): CinderfsError | undefined {
   const stdout = CinderfsError.is(thrown)
     ? (thrown.context.cause as { stdout?: unknown } | undefined)?.stdout
     : undefined;
-  if (typeof stdout !== 'string' || !stdout.startsWith('{"error"')) return undefined;
-  try {
-    const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
-    return new CinderfsError(CODES[error.code] ?? 'connector_failed', `os-brick: ${error.message}`, {
-      remedy: REMEDIES[error.code],
-      cause: error,
-    });
-  } catch (cause) {
-    return new CinderfsError('connector_failed', `cinderfs-brick was cut short: ${reasonOf(cause)}`);
-  }
+  return typeof stdout === 'string' ? refusalIn(stdout) : undefined;
 }

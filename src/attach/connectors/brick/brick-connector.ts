@@ -2,6 +2,7 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
 import type { ConnectionInfo, ConnectorProperties } from '../../../cinder/contract/attachments.js';
+import { deviceIn, propertiesIn } from './brick-answers.js';
 import { brick, type BrickVerb, isGone } from './brick-command.js';
 import { type BrickDevice, deviceIdentity, deviceName, judgeDevice, designator } from './brick-identity.js';
 import { type BrickConnection, brickPlan, brickSpeaks, withSecrets } from './brick-plan.js';
@@ -73,13 +74,12 @@ export class BrickConnector implements Connector {
 
   /** What os-brick says about this host, for Cinder: WWPNs, NQN, multipath and what else its protocols need. */
   properties(): Promise<ConnectorProperties> {
-    this.#properties ??= this.#step('connector', {}).then(
-      (answer) => answer as ConnectorProperties,
-      (error: unknown) => {
+    this.#properties ??= this.#step('connector', {})
+      .then(propertiesIn)
+      .catch((error: unknown) => {
         this.#properties = undefined;
         throw error;
-      },
-    );
+      });
     return this.#properties;
   }
 
@@ -108,11 +108,7 @@ export class BrickConnector implements Connector {
       const connection = withSecrets(connectionOf(plan), info);
       // Another service here that may write would get the same device.
       const readOnly = exclusive || info.access_mode === 'ro';
-      const device = (await this.#step(
-        'connect',
-        { connection, read_only: readOnly },
-        signal,
-      )) as BrickDevice;
+      const device = deviceIn(await this.#step('connect', { connection, read_only: readOnly }, signal));
       judgeDevice(device, info, volumeId);
       return await this.#connected({ ...plan, path: device.path }, device);
     } catch (error) {
@@ -184,7 +180,7 @@ export class BrickConnector implements Connector {
   }
 
   async #check(path: string): Promise<BrickDevice> {
-    return (await this.#ask('check', { path })) as BrickDevice;
+    return deviceIn(await this.#ask('check', { path }));
   }
 
   /** A step that takes the host's lock: one at a time. */

@@ -48,18 +48,26 @@ export function deviceName({ ids }: BrickDevice): string | undefined {
   return NAMING.map((kind) => ids.find((id) => id.startsWith(`${kind}.`))).find((id) => id !== undefined);
 }
 
-/** What comes before the name itself in a device's answer: type of designator (or of descriptor), and length. */
-const HEADERS: Readonly<Record<string, (length: number) => readonly number[]>> = {
-  naa: (length) => [3, 0, length],
-  nguid: (length) => [2, length, 0, 0],
-  uuid: (length) => [3, length, 0, 0],
-};
+/**
+ * What comes before the name itself in a device's answer: type of designator (or of descriptor), and length. With the
+ * lengths that the standards allow: another one does not fit what readers are handed (SharedHandles).
+ */
+const HEADERS = new Map<
+  string,
+  { lengths: readonly number[]; header: (length: number) => readonly number[] }
+>([
+  ['naa', { lengths: [8, 16], header: (length) => [3, 0, length] }],
+  ['nguid', { lengths: [16], header: (length) => [2, length, 0, 0] }],
+  ['uuid', { lengths: [16], header: (length) => [3, length, 0, 0] }],
+]);
 
 /** The part of its answer that names the device, for readers that ask after every read (DeviceSource.identityTag). */
 export function designator(device: BrickDevice): string | undefined {
   const [kind = '', name = ''] = deviceName(device)?.split('.') ?? [];
-  const header = HEADERS[kind]?.(name.length / 2);
-  return header && Buffer.from(header).toString('hex') + name;
+  const known = HEADERS.get(kind);
+  const length = name.length / 2;
+  if (known === undefined || !known.lengths.includes(length) || !/^[0-9a-f]*$/.test(name)) return undefined;
+  return Buffer.from(known.header(length)).toString('hex') + name;
 }
 
 /** One string that stays the same as long as it is the same disk with the same volume behind it. */
