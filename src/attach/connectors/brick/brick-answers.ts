@@ -25,7 +25,7 @@ const ID = /^(?:naa|eui|t10|name|serial|uuid|nguid|dm)\./;
 /** Identifiers of one device, and characters of one text of an answer: far more than any standard allows. */
 const MOST_IDS = 256;
 const MOST_PATHS = 1024;
-const LONGEST = 4096;
+const LONGEST = 1024;
 const LONGEST_MESSAGE = 1024;
 
 /** The answer to a step that succeeded. `connector_failed` where it is not JSON. */

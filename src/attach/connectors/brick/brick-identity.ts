@@ -21,6 +21,8 @@ const PROMISES = [
   { key: 'volume_nguid', kind: 'nguid' },
 ] as const;
 
+const MOST_NAMES_TOLD = 3;
+
 /**
  * The device must be what Cinder promised, where it promises anything; `identity_mismatch` otherwise. A kind that the
  * device does not have is unknown; one that it has with another value is another volume (CVE-2023-2088).
@@ -32,9 +34,11 @@ export function judgeDevice(device: BrickDevice, info: ConnectionInfo, volume: s
       id.startsWith(`${kind}.`) ? [plain(id.slice(kind.length + 1))] : [],
     );
     if (typeof promised !== 'string' || seen.length === 0 || seen.includes(plain(promised))) continue;
+    // A disk may give itself hundreds of names.
+    const said = seen.slice(0, MOST_NAMES_TOLD).join(', ');
     throw new CinderfsError(
       'identity_mismatch',
-      `${device.path} says it is ${kind} ${seen.join(', ')}, where Cinder promised ${promised}`,
+      `${device.path} says it is ${kind} ${said}, where Cinder promised ${promised}`,
       { volume, path: device.path },
     );
   }
