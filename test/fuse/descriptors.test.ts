@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { fstatSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { fstatSync, readdirSync, readlinkSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { type Descriptor, Descriptors } from '../../src/fs/fuse/files/descriptors.js';
@@ -30,12 +31,37 @@ describe('descriptors', () => {
     for (const { published } of [old[0], fresh[0]])
       await eventually('it is closed', () => Promise.resolve(isOpen(published.slot) ? undefined : true));
   });
+
+  // As on a share whose server has forgotten the file (ESTALE): the open succeeds, the next question does not.
+  it('leave no file open that could not be asked what it is', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'device');
+    writeFileSync(file, 'bytes');
+    const descriptors = new Descriptors(new SharedExports(1), new SharedImages(1), undefined);
+    const other = await open(file);
+    const handles = Object.getPrototypeOf(other) as typeof other;
+    await other.close();
+    t.mock.method(handles, 'stat', () => Promise.reject(new Error('stale file handle')));
+    await assert.rejects(descriptors.acquire({ kind: 'file', path: file }, 1), /stale file handle/);
+    assert.deepEqual(openFilesAt(file), []);
+  });
 });
 
 function textOf({ published }: Descriptor): string {
   const bytes = Buffer.alloc(3);
   readSync(published.slot, bytes, 0, 3, 0);
   return bytes.toString();
+}
+
+/** Descriptors of this process that lead to `file`. */
+function openFilesAt(file: string): readonly string[] {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === file;
+    } catch {
+      // The descriptor of the listing itself is closed by now.
+      return false;
+    }
+  });
 }
 
 function isOpen(fd: number): boolean {
