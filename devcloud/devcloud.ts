@@ -40,6 +40,8 @@ export interface DevcloudOptions {
   readonly showLocations?: boolean;
   /** Whether Glance has the locations API; default true. */
   readonly locationsApi?: boolean;
+  /** Glance's delayed_delete: the record goes at once, the volume when a scrubber can delete it; default false. */
+  readonly delayedDelete?: boolean;
   /** Whether the service role sees attachments[].host_name, as in new releases; default true. */
   readonly serviceSeesHosts?: boolean;
 }
@@ -132,12 +134,14 @@ function glanceOptions(options: DevcloudOptions): {
   maxLimit: number;
   showLocations: boolean;
   locationsApi: boolean;
+  delayedDelete: boolean;
 } {
   return {
     defaultLimit: options.pageLimit ?? 25,
     maxLimit: options.pageLimit ?? 1000,
     showLocations: options.showLocations ?? true,
     locationsApi: options.locationsApi ?? true,
+    delayedDelete: options.delayedDelete ?? false,
   };
 }
 

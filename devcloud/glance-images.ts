@@ -18,6 +18,8 @@ export interface GlanceDeps {
   readonly showLocations: boolean;
   /** Whether `GET /v2/images/ID/locations` exists (Glance 29 and later). */
   readonly locationsApi: boolean;
+  /** A DELETE leaves the volume to a scrubber, which tries until nobody holds it. */
+  readonly delayedDelete: boolean;
 }
 
 /** One authenticated request. */

@@ -89,7 +89,8 @@ async function remove(call: GlanceCall, { id = '' }: Record<string, string>): Pr
   if (image.protected) throw new ApiError(403, `Image ${id} is protected and cannot be deleted.`);
   const isHeld = call.cloud.attachmentsOf(image.volumeId ?? '').length > 0;
   // Cinder refuses to delete the volume, Glance does not expect that: 500, and the image stays.
-  if (isHeld) {
+  // Neither Glance nor Cinder writes anything then: nobody else can know that it was tried.
+  if (isHeld && !call.delayedDelete) {
     throw new ApiError(
       500,
       'The server has either erred or is incapable of performing the requested operation.',
