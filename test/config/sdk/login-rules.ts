@@ -47,8 +47,9 @@ function knownOptions(cloud: Mapping): readonly string[] {
 export const LOGIN_RULES: readonly Rule[] = [
   {
     name: 'outside wins',
+    before: [1, 1],
     reason:
-      'project and domains outside of auth win, as in openstacksdk of Debian 13 (story 2010784); in that of Debian 12 they lose',
+      'project and domains outside of auth win, as in openstacksdk from 1.1 on (story 2010784); in 0.101 they lose',
     rewrite: inClouds((cloud) => {
       const isMoved = (key: string): boolean =>
         /^(project|tenant|domain|user_domain|project_domain)_(id|name)$/.test(key);

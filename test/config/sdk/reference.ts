@@ -22,8 +22,15 @@ export interface ProxyQuestion {
   readonly url: string;
 }
 
+/** Which version of a Python package answers. */
+export interface VersionQuestion {
+  readonly package: string;
+}
+
+export type Ask = (question: Question | ProxyQuestion | VersionQuestion) => Promise<unknown>;
+
 /** Asks Debian's openstacksdk and keystoneauth, one question after the other, in one process that ends with the test. */
-export function openstacksdk(t: TestContext): (question: Question | ProxyQuestion) => Promise<unknown> {
+export function openstacksdk(t: TestContext): Ask {
   const child = spawn(PYTHON, [DRIVER], { stdio: ['pipe', 'pipe', 'inherit'] });
   const gone = once(child, 'close');
   t.after(async () => {

@@ -11,9 +11,19 @@ export interface Rule {
   readonly name: string;
   readonly reason: string;
   readonly rewrite: (given: Case) => Case;
+  /** The first version of openstacksdk that does as we do; absent where none does. */
+  readonly before?: readonly [major: number, minor: number];
 }
 
-export const RULES: readonly Rule[] = [...VALUE_RULES, ...LOGIN_RULES];
+const RULES: readonly Rule[] = [...VALUE_RULES, ...LOGIN_RULES];
+
+/** The rules by which this version of openstacksdk differs from us. */
+export function rulesFor(version: string): readonly Rule[] {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return RULES.filter(
+    ({ before }) => before === undefined || major < before[0] || (major === before[0] && minor < before[1]),
+  );
+}
 
 export interface Refusal {
   readonly name: string;
