@@ -7,11 +7,11 @@ import {
 import {
   type BrickDevice,
   deviceIdentity,
+  designator,
   deviceName,
   judgeDevice,
-  spokenName,
 } from '../../../src/attach/connectors/brick/brick-identity.js';
-import { HandleState, SharedHandles } from '../../../src/fs/fuse/shared/shared-handles.js';
+import { SharedDevices } from '../../../src/sources/device/shared-devices.js';
 import { allow, attempt, type Target } from '../target.js';
 
 const NAA = '60014051111222233334444555566667';
@@ -44,7 +44,7 @@ export const brickAnswers: Target = {
   ],
   words: ['"error":', '"code":', '"ids":', 'naa.', 'uuid.', 'nguid.', 'eui.', '"diskseq":', '"constructor"'],
   open() {
-    const handles = new SharedHandles();
+    const devices = new SharedDevices();
     return (input) => {
       const text = input.toString('utf8');
       const refused = refusalIn(text);
@@ -59,7 +59,7 @@ export const brickAnswers: Target = {
       attempt(() => {
         judgeDevice(found, INFO, 'volume');
       });
-      judgeNames(found, handles);
+      judgeNames(found, devices);
     };
   },
 };
@@ -70,17 +70,17 @@ function judgeProperties(properties: object): void {
 }
 
 /** Whatever a device is called, one string tells it from others, and a reader gets the very bytes to look for. */
-function judgeNames(device: BrickDevice, handles: SharedHandles): void {
+function judgeNames(device: BrickDevice, devices: SharedDevices): void {
   if (!device.path.startsWith('/')) throw new Error('a path from somewhere');
   if (device.ids.some((id) => !deviceIdentity(device).includes(id))) throw new Error('no identity');
   const name: string | undefined = deviceName(device);
-  const says = spokenName(device);
-  if (says === undefined) return;
-  const bytes = Buffer.from(says, 'hex');
-  if (bytes.toString('hex') !== says || name === undefined || !says.endsWith(name.split('.')[1] ?? '?'))
-    throw new Error(`no name in hexadecimal: ${says}`);
-  const handle = { size: 1, fd: 3, direct: true, cachedFd: -1, place: 0, image: 0, source: 0, says: bytes };
-  handles.publish(65_537, handle, HandleState.inline);
-  if (handles.says(65_537)?.equals(bytes) !== true)
-    throw new Error(`readers look for another name than ${says}`);
+  const tag = designator(device);
+  if (tag === undefined) return;
+  const bytes = Buffer.from(tag, 'hex');
+  if (bytes.toString('hex') !== tag || name === undefined || !tag.endsWith(name.split('.')[1] ?? '?'))
+    throw new Error(`no name in hexadecimal: ${tag}`);
+  const slot = devices.publish({ directFd: 3, cachedFd: 3, tag: bytes });
+  if (slot === undefined || devices.tag(slot)?.equals(bytes) !== true)
+    throw new Error(`readers look for another name than ${tag}`);
+  devices.withdraw(slot);
 }

@@ -54,7 +54,7 @@ export function deviceName({ ids }: BrickDevice): string | undefined {
 
 /**
  * What comes before the name itself in a device's answer: type of designator (or of descriptor), and length. With the
- * lengths that the standards allow: another one does not fit what readers are handed (SharedHandles).
+ * lengths that the standards allow: another one does not fit what readers are handed (SharedDevices).
  */
 const HEADERS = new Map<
   string,
