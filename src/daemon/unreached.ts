@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CinderfsError } from '../errors.js';
-import { findMount, isMountOfOurs } from '../sys/mounts/mount-table.js';
+import { isMountOfOurs } from '../fs/mount/our-mounts.js';
+import { findMount } from '../sys/mounts/mount-table.js';
 import { controlSocketPath } from '../ops/control-socket.js';
 import { listeningSockets, processWith } from '../sys/processes/socket-table.js';
 import { distrust } from '../sys/files/trusted-path.js';

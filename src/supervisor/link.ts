@@ -1,9 +1,11 @@
+import { systemClock } from '../async/clock.js';
 import { CinderfsError } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
 import { receiveDevice } from '../fs/mount/mount-command.js';
 import type { MountEntry } from '../sys/mounts/mount-table.js';
 import type { Agreement } from '../fs/fuse/protocol/negotiation.js';
-import { endProcess, type ProcessName } from '../sys/processes/process-name.js';
+import { killProcess } from '../sys/processes/end-process.js';
+import type { ProcessName } from '../sys/processes/process-name.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { packAgreement, unpackAgreement } from './messages.js';
 
@@ -113,7 +115,7 @@ export class SupervisorLink {
    * meanwhile, the engine before this one is stopped and nobody else would end it; an answerer ends by itself.
    */
   async recovered(): Promise<void> {
-    const orphaned = this.#gone.then(() => this.#predecessor && endProcess(this.#predecessor));
+    const orphaned = this.#gone.then(() => this.#predecessor && end(this.#predecessor));
     await Promise.race([this.#ask({ kind: 'recovered' }, 'serve'), orphaned]);
   }
 
@@ -184,4 +186,9 @@ export class SupervisorLink {
 
 function standing({ mountpoint, agreement, place }: ServedMount): StandingMount {
   return { fuseFd: INHERITED_FD, mountpoint, agreement: unpackAgreement(agreement), place };
+}
+
+/** One that is stuck in the kernel has been killed all the same: it reads no request any more. */
+async function end(predecessor: ProcessName): Promise<void> {
+  await killProcess(predecessor, systemClock).catch(() => undefined);
 }

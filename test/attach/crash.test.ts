@@ -9,7 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/async/clock.js';
 import type { AttachableImage } from '../../src/attach/contract/lease.js';
-import { endProcess, findProcesses } from '../../src/sys/processes/processes.js';
+import { endProcess } from '../../src/sys/processes/end-process.js';
+import { findProcesses } from '../../src/sys/processes/find-processes.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import { poolOnCloud } from './pool-on-cloud.js';
 

@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { OwnerLock } from '../../src/attach/journal/owner-lock.js';
-import { startTimeOf } from '../../src/sys/processes/processes.js';
+import { nameProcess } from '../../src/sys/processes/process-name.js';
 import { CinderfsError } from '../../src/errors.js';
 import { lockByCommand, lockFile, unlockFile } from '../../src/sys/files/file-lock.js';
 import { assertProperty } from '../support/seeds.js';
@@ -191,7 +191,7 @@ describe(
       });
       older.close();
       await once(older, 'close');
-      await writeFile(join(state, 'owner.json'), JSON.stringify(await noteOf(process.ppid)));
+      await writeFile(join(state, 'owner.json'), JSON.stringify(noteOf(process.ppid)));
       await assert.rejects(take(state, '/'), {
         code: 'owner_exists',
         message: /mounted on \/older,/,
@@ -200,8 +200,8 @@ describe(
       await (await OwnerLock.take(state, '/')).release();
     });
 
-    async function noteOf(pid: number): Promise<object> {
-      return { pid, mountpoint: '/older', startTime: await startTimeOf(pid) };
+    function noteOf(pid: number): object {
+      return { pid, mountpoint: '/older', startTime: nameProcess(pid)?.started };
     }
   },
 );

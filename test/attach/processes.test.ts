@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import { endProcess, findProcesses, runs, startTimeOf } from '../../src/sys/processes/processes.js';
+import { endProcess } from '../../src/sys/processes/end-process.js';
+import { findProcesses, runs } from '../../src/sys/processes/find-processes.js';
+import { nameProcess } from '../../src/sys/processes/process-name.js';
 import { hold, run, start } from '../../src/sys/processes/run-command.js';
 import { openPidFd } from '../../src/sys/processes/pidfd.js';
 import { stayAwake } from '../support/time.js';
@@ -57,10 +59,10 @@ describe('a process of ours', () => {
   it('is ended, and only it: one that proves to be another is left alone', async (t) => {
     const pid = await impostor(t, 'python3', 'x');
     await endProcess(pid, systemClock, () => Promise.resolve(false));
-    assert.notEqual(await startTimeOf(pid), undefined, 'it lives on');
+    assert.notEqual(nameProcess(pid), undefined, 'it lives on');
     stayAwake(t);
     await endProcess(pid, systemClock);
-    assert.equal(await startTimeOf(pid), undefined);
+    assert.equal(nameProcess(pid), undefined);
   });
 });
 

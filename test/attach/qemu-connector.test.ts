@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
 import { ServerLink } from '../../src/attach/connectors/qemu/server-link.js';
-import { endProcess, findProcesses, startTimeOf } from '../../src/sys/processes/processes.js';
+import { endProcess } from '../../src/sys/processes/end-process.js';
+import { findProcesses } from '../../src/sys/processes/find-processes.js';
+import { nameProcess } from '../../src/sys/processes/process-name.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { Source } from '../../src/sources/source.js';
 import { CinderfsError } from '../../src/errors.js';
@@ -165,7 +167,7 @@ describe('the qemu connector with a real qemu-nbd', () => {
 
   it('never ends a process that is not its own, though a record names its pid', async () => {
     await connector.disconnect({ socket: join(directory, 'run', `${VOLUME}.sock`), pid: process.pid });
-    assert.notEqual(await startTimeOf(process.pid), undefined);
+    assert.notEqual(nameProcess(process.pid), undefined);
   });
 
   it('hands a secret over in a file that is gone when the server is up', async () => {

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { directoryOfShare } from '../../src/attach/connectors/local/shares.js';
-import { mountLines } from '../../src/sys/mounts/mount-info.js';
+import { readMountTable } from '../../src/sys/mounts/mount-table.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const SHARE = 'filer:/export';
@@ -16,7 +16,7 @@ async function found(
 ): Promise<string> {
   const file = join(await temporaryFolder(test), 'mountinfo');
   await writeFile(file, lines.map((line, index) => `${index + 30} 1 0:${index + 40} ${line}\n`).join(''));
-  return directoryOfShare(protocol, SHARE, base, () => mountLines(file));
+  return directoryOfShare(protocol, SHARE, base, () => readMountTable(file));
 }
 
 describe('a share that is mounted here', () => {

@@ -8,7 +8,9 @@ import { parseMountTable, type MountEntry } from '../../src/sys/mounts/mount-tab
 import { temporaryFolder } from '../support/temporary.js';
 
 /** `real dir/bilder ü` is where the mount is; `images` and `srv` are links to it and to its parent. */
-async function scene(t: TestContext): Promise<{ dir: string; mountpoint: string; table: MountEntry[] }> {
+async function scene(
+  t: TestContext,
+): Promise<{ dir: string; mountpoint: string; table: readonly MountEntry[] }> {
   const dir = await realpath(await temporaryFolder(t));
   const mountpoint = path.join(dir, 'real dir', 'bilder ü');
   await mkdir(mountpoint, { recursive: true });

@@ -4,7 +4,7 @@ import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Confinement } from '../../src/attach/connectors/qemu/confinement.js';
-import { findProcesses } from '../../src/sys/processes/processes.js';
+import { findProcesses } from '../../src/sys/processes/find-processes.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import type { Image } from '../../devcloud/model.js';
 import { sha256 } from '../support/cloud.js';

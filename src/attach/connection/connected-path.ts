@@ -1,8 +1,9 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { CinderfsError, reasonOf } from '../../errors.js';
+import { sysfsOf } from '../../sys/devices/block-device.js';
 import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../sys/files/beneath.js';
-import { deviceNumber } from '../../sys/devices/device-number.js';
+import { kernelText } from '../../sys/files/kernel-text.js';
 import type { Connected } from './connector.js';
 import type { DeviceSource } from '../../sources/device/device-source.js';
 import type { FileSource } from '../../sources/file/file-source.js';
@@ -59,13 +60,12 @@ export async function connectPath(path: string): Promise<ConnectedPath> {
 /** A file by device and inode; a disk by its number and the kernel's sequence, which no other disk ever had. */
 async function objectOf(found: BigIntStats): Promise<string> {
   if (found.isFile()) return `file ${inodeOf(found)}`;
-  const sequence = await readFile(`${sysOf(found.rdev)}/diskseq`, 'utf8').catch(() => '');
-  return `disk ${found.rdev}:${sequence.trim()}`;
+  return `disk ${found.rdev}:${await kernelText(`${sysfsOf(found.rdev)}/diskseq`)}`;
 }
 
 async function sizeOf(found: BigIntStats): Promise<number> {
   if (found.isFile()) return Number(found.size);
-  return Number(await readFile(`${sysOf(found.rdev)}/size`, 'utf8')) * 512;
+  return Number(await readFile(`${sysfsOf(found.rdev)}/size`, 'utf8')) * 512;
 }
 
 async function statOf(path: string): Promise<BigIntStats> {
@@ -74,10 +74,6 @@ async function statOf(path: string): Promise<BigIntStats> {
   });
   if (found.isFile() || found.isBlockDevice()) return found;
   throw unreadable(path, 'it is no file and no block device');
-}
-
-function sysOf(rdev: bigint): string {
-  return `/sys/dev/block/${deviceNumber(rdev)}`;
 }
 
 /** A device is read past the page cache: what the disk holds now, not what it held when it was somebody else's. */

@@ -1,18 +1,15 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { listeningSockets, processWith } from '../../sys/processes/socket-table.js';
-import { startTimeOf } from '../../sys/processes/processes.js';
+import { isAlive } from '../../sys/processes/process-name.js';
 import type { Owner } from './owner.js';
 
 /**
  * A process of version 0.1 that owns the state directory: that version locked by an abstract socket, which any user
  * could bind. Only one of our own user counts, and nothing is asked of it. To be removed with the next version.
  */
-export async function olderOwner(
-  directory: string,
-  noted: Owner | undefined,
-): Promise<Partial<Owner> | undefined> {
-  if (noted !== undefined && noted.pid !== process.pid && (await startTimeOf(noted.pid)) === noted.startTime)
+export function olderOwner(directory: string, noted: Owner | undefined): Partial<Owner> | undefined {
+  if (noted !== undefined && noted.pid !== process.pid && isAlive({ ...noted, started: noted.startTime }))
     return noted;
   const { dev, ino } = statSync(directory, { bigint: true });
   const name = createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 32);

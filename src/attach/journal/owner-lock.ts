@@ -7,7 +7,7 @@ import { printableLine } from '../../printable.js';
 import { lockFile, unlockFile } from '../../sys/files/file-lock.js';
 import { keepDirectory, unusable } from '../../sys/files/kept-directory.js';
 import { removeKept, replaceKept } from '../../sys/files/kept-file.js';
-import { startTimeOf } from '../../sys/processes/processes.js';
+import { nameProcess } from '../../sys/processes/process-name.js';
 import { olderOwner } from './older-owner.js';
 import { readOwner, type Owner } from './owner.js';
 
@@ -45,9 +45,9 @@ export class OwnerLock {
       const fd = openLock(join(directory, LOCK));
       try {
         if (!(await awake(() => locked(fd)))) throw ownerExists(directory, readOwner(note));
-        const older = await olderOwner(directory, readOwner(note));
+        const older = olderOwner(directory, readOwner(note));
         if (older !== undefined) throw ownerExists(directory, older);
-        const startTime = (await startTimeOf(process.pid)) ?? '';
+        const startTime = nameProcess(process.pid)?.started ?? '';
         const me: Owner = { pid: process.pid, mountpoint, startTime };
         await replaceKept(note, `${JSON.stringify(me)}\n`);
         return new OwnerLock(fd, note);

@@ -1,15 +1,14 @@
-import { sleep, systemClock } from '../../async/clock.js';
+import { systemClock } from '../../async/clock.js';
 import type { Config } from '../../config/options.js';
 import { runDirOf } from '../../daemon/run-dir.js';
 import { CinderfsError } from '../../errors.js';
 import { describeHolder, findHolders } from '../../fs/mount/holders.js';
 import { unmount } from '../../fs/mount/mountpoint.js';
-import { signalProcess, isAlive } from '../../sys/processes/process-name.js';
+import { isGoneWithin, signalProcess } from '../../sys/processes/process-name.js';
 import { SupervisorFile } from '../../supervisor/supervisor-file.js';
 
 /** Milliseconds for a supervisor to end a mount, beyond drain_timeout: it waits for an engine that may only be slow. */
 const SUPERVISOR_MS = 150_000;
-const LOOK_MS = 100;
 
 /**
  * Ends a mount whose engines do not answer, by its supervisor: what is attached stays so, in the journal.
@@ -28,16 +27,10 @@ export async function endWithoutEngine(config: Config, directory: string, lazy: 
       remedy: `End its process, then run \`umount -l ${directory}\`.`,
     });
   signalProcess(supervisor, 'SIGTERM');
-  const until = systemClock.now() + config.drain_timeout * 1000 + SUPERVISOR_MS;
-  while (isAlive(supervisor)) {
-    if (systemClock.now() >= until)
-      throw new CinderfsError(
-        'no_answer',
-        `the supervisor of ${directory} (pid ${supervisor.pid}) does not end`,
-        {
-          remedy: `Kill it, then run \`umount -l ${directory}\`.`,
-        },
-      );
-    await sleep(systemClock, LOOK_MS);
-  }
+  if (await isGoneWithin(supervisor, systemClock, config.drain_timeout * 1000 + SUPERVISOR_MS)) return;
+  throw new CinderfsError(
+    'no_answer',
+    `the supervisor of ${directory} (pid ${supervisor.pid}) does not end`,
+    { remedy: `Kill it, then run \`umount -l ${directory}\`.` },
+  );
 }

@@ -1,5 +1,6 @@
 import { stateOfMount, type MountState } from '../../fs/mount/mount-state.js';
-import { isMountOfOurs, mounterOf, readMountTable } from '../../sys/mounts/mount-table.js';
+import { isMountOfOurs, mounterOf } from '../../fs/mount/our-mounts.js';
+import { readMountTable } from '../../sys/mounts/mount-table.js';
 
 /** A mount of ours that stands although no daemon answers for it. */
 export interface OtherMount {

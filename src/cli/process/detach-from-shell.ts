@@ -1,6 +1,7 @@
-import { closeSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import type { Log } from '../../log.js';
+import { kernelTextSync } from '../../sys/files/kernel-text.js';
 
 const O_CLOEXEC = 0o2000000;
 /** Files that only root may make writable for others, as under systemd. */
@@ -44,26 +45,18 @@ export function requireDescriptors(log: Log): void {
 }
 
 function inherited(): readonly number[] {
-  const channel = /(?:^|\0)NODE_CHANNEL_FD=(\d+)/.exec(read('/proc/self/environ'))?.[1];
+  const channel = /(?:^|\0)NODE_CHANNEL_FD=(\d+)/.exec(kernelTextSync('/proc/self/environ'))?.[1];
   return readdirSync('/proc/self/fd')
     .map(Number)
     .filter((fd) => fd > 2 && fd !== Number(channel ?? -1))
     .filter((fd) => {
-      const flags = /^flags:\s*(\d+)$/m.exec(read(`/proc/self/fdinfo/${fd}`))?.[1];
+      const flags = /^flags:\s*(\d+)$/m.exec(kernelTextSync(`/proc/self/fdinfo/${fd}`))?.[1];
       return flags !== undefined && (parseInt(flags, 8) & O_CLOEXEC) === 0;
     });
 }
 
 /** Node has raised the soft limit to the hard one. */
 function descriptorLimit(): number {
-  const limit = /^Max open files\s+(\S+)/m.exec(read('/proc/self/limits'))?.[1];
+  const limit = /^Max open files\s+(\S+)/m.exec(kernelTextSync('/proc/self/limits'))?.[1];
   return limit === undefined || limit === 'unlimited' ? Infinity : Number(limit);
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'latin1');
-  } catch {
-    return '';
-  }
 }

@@ -1,7 +1,8 @@
 import { systemClock } from '../../async/clock.js';
 import type { Leftover } from '../../attach/cleanup/reap.js';
 import { CinderfsError } from '../../errors.js';
-import { findMount, isMountOfOurs } from '../../sys/mounts/mount-table.js';
+import { isMountOfOurs } from '../../fs/mount/our-mounts.js';
+import { findMount } from '../../sys/mounts/mount-table.js';
 import { isDead } from '../../fs/mount/mountpoint.js';
 import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
 import { mountWith, type NamedMount } from '../control/mount-word.js';

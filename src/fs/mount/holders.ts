@@ -1,5 +1,7 @@
 /** Who keeps a mount busy, from /proc: as root everybody, as a user only one's own processes. */
-import { readFile, readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
+import { kernelText } from '../../sys/files/kernel-text.js';
+import { allPids, commandName } from '../../sys/processes/proc.js';
 
 export interface Holder {
   /** Undefined where the kernel itself is the holder. */
@@ -23,9 +25,8 @@ export async function findHolders(directory: string): Promise<Holder[]> {
 
 /** The same in several places; loop devices as well. */
 export async function findHoldersIn(places: HeldPlaces): Promise<Holder[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const holders: Holder[] = [];
-  for (const pid of pids) {
+  for (const pid of allPids()) {
     if (pid === process.pid) continue;
     const what = await firstUse(pid, places);
     if (what !== undefined) holders.push({ pid, command: await commandOf(pid), what });
@@ -55,7 +56,7 @@ async function firstUse(pid: number, places: HeldPlaces): Promise<string | undef
     const path = await linkTarget(`/proc/${pid}/fd/${fd}`);
     if (inside(path) && (await isOn(pid, fd, places))) return `open ${path}`;
   }
-  const maps = await readFile(`/proc/${pid}/maps`, 'utf8').catch(() => '');
+  const maps = await kernelText(`/proc/${pid}/maps`);
   const mapped = mappedPaths(maps).find(inside);
   return mapped === undefined ? undefined : `mapped ${mapped}`;
 }
@@ -63,7 +64,7 @@ async function firstUse(pid: number, places: HeldPlaces): Promise<string | undef
 /** Another file system may be mounted at the same path in another mount namespace. */
 async function isOn(pid: number, fd: string, { mounts }: HeldPlaces): Promise<boolean> {
   if (mounts === undefined) return true;
-  const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(() => '');
+  const info = await kernelText(`/proc/${pid}/fdinfo/${fd}`);
   const mount = /^mnt_id:\s*(\d+)$/m.exec(info)?.[1];
   return mount === undefined || mounts.has(Number(mount));
 }
@@ -74,7 +75,7 @@ async function loopDevices(places: HeldPlaces): Promise<Holder[]> {
   const holders: Holder[] = [];
   const names = await readdir('/sys/block').catch(() => []);
   for (const name of names.filter((text) => text.startsWith('loop'))) {
-    const file = (await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => '')).trim();
+    const file = await kernelText(`/sys/block/${name}/loop/backing_file`);
     if (inside(file)) holders.push({ pid: undefined, command: `/dev/${name}`, what: `open ${file}` });
   }
   return holders;
@@ -92,8 +93,8 @@ async function linkTarget(path: string): Promise<string> {
 
 /** comm, and for QEMU the name of the domain: operators know virtual machines, not pids. */
 async function commandOf(pid: number): Promise<string> {
-  const comm = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'unknown')).trim();
-  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+  const comm = await commandName(pid);
+  const words = (await kernelText(`/proc/${pid}/cmdline`)).split('\0');
   const name = /^(?:guest=)?([^,]+)/.exec(words[words.indexOf('-name') + 1] ?? '')?.[1];
   return words.includes('-name') && comm.startsWith('qemu') && name !== undefined ? `${comm} ${name}` : comm;
 }

@@ -1,6 +1,7 @@
 /** Where else a file system is mounted: bind mounts, other mount namespaces, overlays above it. From /proc, as root. */
-import { readFile, readdir, readlink } from 'node:fs/promises';
-import { parseMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
+import { readlink } from 'node:fs/promises';
+import { readMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
+import { allPids, commandName } from '../../sys/processes/proc.js';
 
 /** Milliseconds and mount namespaces that a search may take: what is not found by then is not named. */
 const SEARCH_MS = 2_000;
@@ -23,7 +24,7 @@ export async function findCopies(mount: MountEntry): Promise<readonly MountCopy[
   const own = await namespaceOf('self');
   const seen = new Set<string>();
   const copies: MountCopy[] = [];
-  for (const pid of ['self', ...(await readdir('/proc')).filter((name) => /^\d+$/.test(name))]) {
+  for (const pid of ['self', ...allPids()] as const) {
     if (performance.now() > until || seen.size >= MAX_NAMESPACES) break;
     const namespace = await namespaceOf(pid);
     if (namespace === '' || seen.has(namespace)) continue;
@@ -41,11 +42,15 @@ export function describeCopy({ mountpoint, kind, process }: MountCopy): string {
     : `a layer of the overlay at ${mountpoint}${where}`;
 }
 
-async function copiesSeenBy(pid: string, mount: MountEntry, own: boolean): Promise<readonly MountCopy[]> {
-  const table = parseMountTable(await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => ''));
+async function copiesSeenBy(
+  pid: number | 'self',
+  mount: MountEntry,
+  own: boolean,
+): Promise<readonly MountCopy[]> {
+  const table = await readMountTable(`/proc/${pid}/mountinfo`).catch(() => []);
   const found = table.filter((entry) => (own ? entry.id !== mount.id : true) && isCopy(entry, mount));
   if (found.length === 0) return [];
-  const process = own ? undefined : { pid: Number(pid), command: await commandOf(pid) };
+  const process = own || pid === 'self' ? undefined : { pid, command: await commandName(pid) };
   return found.map(({ id, mountpoint, type }) => ({
     id,
     mountpoint,
@@ -64,10 +69,6 @@ function isCopy(entry: MountEntry, mount: MountEntry): boolean {
 }
 
 /** Empty when the process is gone or not ours to look at. */
-async function namespaceOf(pid: string): Promise<string> {
+async function namespaceOf(pid: number | 'self'): Promise<string> {
   return readlink(`/proc/${pid}/ns/mnt`).catch(() => '');
-}
-
-async function commandOf(pid: string): Promise<string> {
-  return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'unknown')).trim();
 }

@@ -2,7 +2,8 @@
 import { lstat, readlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { isMountOfOurs, readMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
+import { isMountOfOurs } from './our-mounts.js';
+import { readMountTable, type MountEntry } from '../../sys/mounts/mount-table.js';
 
 export interface MountName {
   /** The path of the mount, or what would be one; of what was typed where no mount of ours is at it or above it. */

@@ -11,7 +11,8 @@ import { describeHolder, findHolders } from './holders.js';
 import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../../sys/files/trusted-path.js';
 import { absolute, mountCalled, nameOfMount } from './mount-name.js';
 import { stateOfMount } from './mount-state.js';
-import { findMount, isMountOfOurs, readMountTable } from '../../sys/mounts/mount-table.js';
+import { isMountOfOurs } from './our-mounts.js';
+import { findMount, readMountTable } from '../../sys/mounts/mount-table.js';
 
 const run = promisify(execFile);
 

@@ -1,5 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync } from 'node:fs';
 import type { SystemCalls } from '../../sys/calls/system-calls.js';
+import { sysfsOf } from '../../sys/devices/block-device.js';
+import { kernelTextSync } from '../../sys/files/kernel-text.js';
 
 const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
 
@@ -9,9 +11,7 @@ const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
  * at the same address meanwhile, and the kernel does not notice. Paths that are down gave no bytes.
  */
 export function stillIdentifiesAs(fd: number, tag: Buffer, calls: SystemCalls): boolean {
-  const { rdev } = fstatSync(fd);
-  const sys = `/sys/dev/block/${major(rdev)}:${minor(rdev)}`;
-  const answers = answersOf(sys, fd, calls);
+  const answers = answersOf(sysfsOf(fstatSync(fd, { bigint: true }).rdev), fd, calls);
   return answers.length > 0 && answers.every((answer) => answer?.includes(tag) === true);
 }
 
@@ -19,9 +19,9 @@ function answersOf(sys: string, fd: number, calls: SystemCalls): readonly (Buffe
   const paths = entries(`${sys}/slaves`);
   if (paths.length > 0)
     return paths
-      .filter((path) => text(`${sys}/slaves/${path}/device/state`) === 'running')
+      .filter((path) => kernelTextSync(`${sys}/slaves/${path}/device/state`) === 'running')
       .map((path) => through(path, (disk) => calls.inquire(disk)));
-  const namespace = Number(text(`${sys}/nsid`));
+  const namespace = Number(kernelTextSync(`${sys}/nsid`));
   if (namespace > 0)
     return controllersOf(sys).map((name) => through(name, (control) => calls.identify(control, namespace)));
   return [calls.inquire(fd)];
@@ -30,9 +30,9 @@ function answersOf(sys: string, fd: number, calls: SystemCalls): readonly (Buffe
 /** The live controllers of a namespace: those of its subsystem, or the one that it hangs on without native multipath. */
 function controllersOf(sys: string): readonly string[] {
   const above = entries(`${sys}/device`).filter((name) => /^nvme\d+$/.test(name));
-  const live = above.filter((name) => text(`${sys}/device/${name}/state`) === 'live');
-  if (above.length > 0 || text(`${sys}/device/state`) !== 'live') return live;
-  return [/DEVNAME=(.+)/.exec(text(`${sys}/device/uevent`))?.[1] ?? ''];
+  const live = above.filter((name) => kernelTextSync(`${sys}/device/${name}/state`) === 'live');
+  if (above.length > 0 || kernelTextSync(`${sys}/device/state`) !== 'live') return live;
+  return [/DEVNAME=(.+)/.exec(kernelTextSync(`${sys}/device/uevent`))?.[1] ?? ''];
 }
 
 function through<T>(name: string, ask: (fd: number) => T): T | undefined {
@@ -53,23 +53,4 @@ function entries(directory: string): readonly string[] {
   } catch {
     return [];
   }
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'ascii').trim();
-  } catch {
-    return '';
-  }
-}
-
-/** glibc's split of a device number. */
-function major(rdev: number): number {
-  const number = BigInt(rdev);
-  return Number(((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n));
-}
-
-function minor(rdev: number): number {
-  const number = BigInt(rdev);
-  return Number((number & 0xffn) | ((number >> 12n) & 0xffffff00n));
 }

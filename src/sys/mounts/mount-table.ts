@@ -1,35 +1,26 @@
 import { readFile } from 'node:fs/promises';
 
-/** One mount as this process sees it (a line of /proc/self/mountinfo). */
+/** One mount of a mount namespace: a line of /proc/PID/mountinfo. */
 export interface MountEntry {
   readonly id: number;
-  /** Device number of the mount; for FUSE the minor names its connection in /sys/fs/fuse/connections. */
+  /** Device number of the file system; for FUSE the minor names its connection in /sys/fs/fuse/connections. */
   readonly major: number;
   readonly minor: number;
+  /** The directory of the file system that is mounted: `/` unless it is a part of it. */
+  readonly root: string;
   readonly mountpoint: string;
   /** As `fuse.cinderfs`. */
   readonly type: string;
   readonly source: string;
-  /** Options of the file system, as `lowerdir=/a:/b`; those of the mount are not among them. */
+  /**
+   * Options of the file system, as `lowerdir=/a:/b`; those of the mount are not among them. FUSE names here the user
+   * that mounted it.
+   */
   readonly options: readonly string[];
 }
 
-/** The file system type of our mounts, as the mount table shows it. */
-export const MOUNT_TYPE = 'fuse.cinderfs';
-
-/** Alive or dead, whoever mounted it. */
-export function isMountOfOurs({ type }: Pick<MountEntry, 'type'>): boolean {
-  return type === MOUNT_TYPE;
-}
-
-/** The user who mounted, of a FUSE mount. */
-export function mounterOf({ options }: Pick<MountEntry, 'options'>): number | undefined {
-  const user = options.find((option) => option.startsWith('user_id='))?.slice('user_id='.length);
-  return user === undefined ? undefined : Number(user);
-}
-
 /** All mounts, oldest first: of several on one directory the last is the one seen. */
-export async function readMountTable(path = '/proc/self/mountinfo'): Promise<MountEntry[]> {
+export async function readMountTable(path = '/proc/self/mountinfo'): Promise<readonly MountEntry[]> {
   return parseMountTable(await readFile(path, 'utf8'));
 }
 
@@ -39,23 +30,23 @@ export async function findMount(directory: string): Promise<MountEntry | undefin
   return table.findLast(({ mountpoint }) => mountpoint === directory);
 }
 
-export function parseMountTable(text: string): MountEntry[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map(parseLine);
+export function parseMountTable(text: string): readonly MountEntry[] {
+  return text.split('\n').flatMap((line) => {
+    const [head = '', tail] = line.split(' - ', 2);
+    return tail === undefined ? [] : [entryOf(head, tail)];
+  });
 }
 
 /** proc(5): id parent major:minor root mountpoint options [tags...] - type source superoptions */
-function parseLine(line: string): MountEntry {
-  const [head = '', tail = ''] = line.split(' - ', 2);
-  const [id, , device = '', , mountpoint = ''] = head.split(' ');
+function entryOf(head: string, tail: string): MountEntry {
+  const [id, , device = '', root = '', mountpoint = ''] = head.split(' ');
   const [type = '', source = '', options = ''] = tail.split(' ');
-  const [major, minor] = device.split(':').map(Number);
+  const [major = 0, minor = 0] = device.split(':').map(Number);
   return {
     id: Number(id),
-    major: major ?? 0,
-    minor: minor ?? 0,
+    major,
+    minor,
+    root: unescapeOctal(root),
     mountpoint: unescapeOctal(mountpoint),
     type,
     source: unescapeOctal(source),

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { sleep, systemClock } from '../../async/clock.js';
+import { type Clock, sleep } from '../../async/clock.js';
+import { kernelTextSync } from '../files/kernel-text.js';
+import { openPidFd } from './pidfd.js';
 
 /** A process for as long as it lives: its number is given to another one later, its start time is not. */
 export interface ProcessName {
@@ -8,42 +9,45 @@ export interface ProcessName {
   readonly started: string;
 }
 
-const LOOK_MS = 5;
+const LOOK_MS = 20;
 
-/** The name of `pid`; undefined when there is no such process. */
+/** The name of `pid`; undefined when there is no such process (a zombie is none). */
 export function nameProcess(pid: number): ProcessName | undefined {
-  const fields = fieldsOf(pid);
-  return fields === undefined ? undefined : { pid, started: fields.started };
+  const stat = kernelTextSync(`/proc/${pid}/stat`);
+  // The command, in parentheses, may hold anything, also parentheses.
+  const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const started = fields[18];
+  return started === undefined || 'ZX'.includes(state) ? undefined : { pid, started };
 }
 
 /** Whether it still runs. */
 export function isAlive({ pid, started }: ProcessName): boolean {
-  const fields = fieldsOf(pid);
-  return fields?.started === started && !'ZX'.includes(fields.state);
+  return nameProcess(pid)?.started === started;
 }
 
-/** Sends `signal`, unless the process is gone. */
+/**
+ * Sends `signal` to that process, never to one that got its number later: it is held by descriptor before it is looked
+ * at. Where there are no such descriptors (no koffi, Linux before 5.3) the start time alone tells. Nothing when it is gone.
+ */
 export function signalProcess(name: ProcessName, signal: NodeJS.Signals): void {
+  const held = openPidFd(name.pid);
   try {
-    if (isAlive(name)) process.kill(name.pid, signal);
+    if (!isAlive(name)) return;
+    if (held === undefined) process.kill(name.pid, signal);
+    else held.signal(signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  } finally {
+    held?.close();
   }
 }
 
-/** Kills it and waits until it is gone. */
-export async function endProcess(name: ProcessName): Promise<void> {
-  signalProcess(name, 'SIGKILL');
-  while (isAlive(name)) await sleep(systemClock, LOOK_MS);
-}
-
-/** The command's name is in parentheses and may hold anything, also parentheses. */
-function fieldsOf(pid: number): { readonly state: string; readonly started: string } | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0] ?? 'X', started: fields[19] ?? '' };
-  } catch {
-    return undefined;
+/** Whether it is gone within `ms`. It need not be our child, so there is no event for its end. */
+export async function isGoneWithin(name: ProcessName, clock: Clock, ms: number): Promise<boolean> {
+  const end = clock.now() + ms;
+  while (isAlive(name)) {
+    if (clock.now() >= end) return false;
+    await sleep(clock, LOOK_MS);
   }
+  return true;
 }

@@ -1,5 +1,7 @@
 /** The unix sockets of this network namespace that somebody listens on, and who. */
-import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { kernelTextSync } from '../files/kernel-text.js';
+import { allPids } from './proc.js';
 
 export interface ListeningSocket {
   readonly inode: string;
@@ -12,12 +14,7 @@ const LISTENS = '00010000';
 
 /** Empty where the kernel does not tell. */
 export function listeningSockets(): readonly ListeningSocket[] {
-  let table: string;
-  try {
-    table = readFileSync('/proc/net/unix', 'utf8');
-  } catch {
-    return [];
-  }
+  const table = kernelTextSync('/proc/net/unix');
   // Num: RefCount Protocol Flags Type St Inode Path; the path may hold spaces.
   return Array.from(
     table.matchAll(/^\S+: \S+ \S+ (\S+) \S+ \S+ +(\d+) (.+)$/gm),
@@ -29,19 +26,17 @@ export function listeningSockets(): readonly ListeningSocket[] {
 
 /** A process of `uid` that has this socket open; undefined where none is to be seen. */
 export function processWith(inode: string, uid: number): number | undefined {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const pid = pids.find((name) => {
+  return allPids().find((pid) => {
     try {
-      return statSync(`/proc/${name}`).uid === uid && hasOpen(name, `socket:[${inode}]`);
+      return statSync(`/proc/${pid}`).uid === uid && hasOpen(pid, `socket:[${inode}]`);
     } catch {
       // It has ended, or is not ours to look at.
       return false;
     }
   });
-  return pid === undefined ? undefined : Number(pid);
 }
 
-function hasOpen(pid: string, what: string): boolean {
+function hasOpen(pid: number, what: string): boolean {
   return readdirSync(`/proc/${pid}/fd`).some((fd) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/${fd}`) === what;

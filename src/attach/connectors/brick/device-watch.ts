@@ -1,7 +1,8 @@
 import { watch } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
+import { kernelText } from '../../../sys/files/kernel-text.js';
 
 /** How often the kernel's counters are looked at, in milliseconds: reading one costs microseconds. */
 const LOOK_MS = 250;
@@ -99,8 +100,5 @@ export class DeviceWatch {
 
 /** Commands of a SCSI disk that failed, unit attentions included, since it is here; nothing for other disks. */
 function errorsOf(disk: string): Promise<string> {
-  return readFile(`/sys/class/block/${disk}/device/ioerr_cnt`, 'utf8').then(
-    (text) => text.trim(),
-    () => '',
-  );
+  return kernelText(`/sys/class/block/${disk}/device/ioerr_cnt`);
 }

@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { kernelText } from '../../../sys/files/kernel-text.js';
 
 /** An RBD image that the kernel of this host has as a block device, as /sys/bus/rbd/devices shows it. */
 export interface MappedImage {
@@ -20,13 +21,16 @@ export async function mappedImages(root = ''): Promise<readonly MappedImage[]> {
   return Promise.all(ids.map((id) => mappedImage(root, id)));
 }
 
+/** What the kernel does not say is empty: attributes have come over time, and mappings go. */
 async function mappedImage(root: string, id: string): Promise<MappedImage> {
   const mapping = join(root, 'sys/bus/rbd/devices', id);
   const disk = join(root, 'sys/block', `rbd${id}`);
   const [pool, namespace, image, cluster, poolId, imageId] = await Promise.all(
-    ['pool', 'pool_ns', 'name', 'cluster_fsid', 'pool_id', 'image_id'].map((key) => text(join(mapping, key))),
+    ['pool', 'pool_ns', 'name', 'cluster_fsid', 'pool_id', 'image_id'].map((key) =>
+      kernelText(join(mapping, key)),
+    ),
   );
-  const [readOnly, sequence] = await Promise.all(['ro', 'diskseq'].map((key) => text(join(disk, key))));
+  const [readOnly, sequence] = await Promise.all(['ro', 'diskseq'].map((key) => kernelText(join(disk, key))));
   const name = `rbd.${cluster}/${poolId}/${imageId}`;
   return {
     path: `${root}/dev/rbd${id}`,
@@ -35,12 +39,4 @@ async function mappedImage(root: string, id: string): Promise<MappedImage> {
     name,
     identity: `${name} diskseq.${sequence}`,
   };
-}
-
-/** Empty where the kernel does not say: attributes have come over time, and mappings go. */
-function text(path: string): Promise<string> {
-  return readFile(path, 'utf8').then(
-    (content) => content.trim(),
-    () => '',
-  );
 }

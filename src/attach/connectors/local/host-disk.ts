@@ -1,9 +1,10 @@
 import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { sleep, systemClock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { deviceNumber } from '../../../sys/devices/device-number.js';
-import { mountLines } from '../../../sys/mounts/mount-info.js';
+import { deviceNumber, sysfsOf } from '../../../sys/devices/block-device.js';
+import { kernelText } from '../../../sys/files/kernel-text.js';
+import { readMountTable } from '../../../sys/mounts/mount-table.js';
 
 /** Another one who asks as we do holds the claim for a moment. */
 const TRIES = 5;
@@ -41,12 +42,12 @@ export async function openFreeDisk(path: string): Promise<FileHandle> {
 }
 
 async function userOf(disk: string, { rdev }: BigIntStats): Promise<string | undefined> {
-  const number = deviceNumber(rdev);
-  const holders = await readdir(`/sys/dev/block/${number}/holders`).catch(() => []);
+  const holders = await readdir(`${sysfsOf(rdev)}/holders`).catch(() => []);
   if (holders.length > 0) return `by ${holders.join(', ')}`;
-  const mounted = (await mountLines()).find(({ device }) => device === number);
-  if (mounted !== undefined) return `mounted on ${mounted.directory}`;
-  const swaps = await readFile('/proc/swaps', 'utf8').catch(() => '');
+  const number = deviceNumber(rdev);
+  const mounted = (await readMountTable()).find(({ major, minor }) => `${major}:${minor}` === number);
+  if (mounted !== undefined) return `mounted on ${mounted.mountpoint}`;
+  const swaps = await kernelText('/proc/swaps');
   if (swaps.split('\n').some((line) => line.split(/\s/)[0] === disk)) return 'for swap';
   return (await isClaimed(disk)) ? 'the kernel holds it or one of its partitions' : undefined;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
-import { type MountLine, mountLines } from '../../../sys/mounts/mount-info.js';
+import { type MountEntry, readMountTable } from '../../../sys/mounts/mount-table.js';
 import { absolutePath } from '../../connection/backend-values.js';
 
 /** The file systems that the shares of a protocol are mounted as, exactly. */
@@ -24,21 +24,21 @@ export async function directoryOfShare(
   protocol: string,
   share: string,
   base: unknown,
-  mounts: () => Promise<readonly MountLine[]> = mountLines,
+  mounts: () => Promise<readonly MountEntry[]> = readMountTable,
 ): Promise<string> {
   const hashed = createHash('md5').update(share).digest('hex');
   const brick = typeof base === 'string' ? join(absolutePath(base, 'mount_point_base'), hashed) : undefined;
-  const lines = await mounts();
-  const found = lines.find(
-    (line) => (line.source === share || line.directory === brick) && isShareOf(protocol, line),
+  const table = await mounts();
+  const found = table.find(
+    (entry) => (entry.source === share || entry.mountpoint === brick) && isShareOf(protocol, entry),
   );
   // What was mounted over it later hides it.
-  const top = lines.findLast(({ directory }) => directory === found?.directory);
-  if (found !== undefined && top === found) return found.directory;
+  const top = table.findLast(({ mountpoint }) => mountpoint === found?.mountpoint);
+  if (found !== undefined && top === found) return found.mountpoint;
   throw new CinderfsError('protocol_unsupported', `the share ${share} is not mounted on this host`);
 }
 
-function isShareOf(protocol: string, { type, root, options }: MountLine): boolean {
+function isShareOf(protocol: string, { type, root, options }: MountEntry): boolean {
   if (root !== '/' || TYPES.get(protocol)?.includes(type) !== true) return false;
   return !type.startsWith('fuse') || options.includes('user_id=0');
 }

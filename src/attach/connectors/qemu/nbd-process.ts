@@ -5,7 +5,8 @@ import { basename, dirname } from 'node:path';
 import { type Clock, sleep } from '../../../async/clock.js';
 import { withDeadline } from '../../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
-import { endProcess, findProcesses, runs } from '../../../sys/processes/processes.js';
+import { endProcess } from '../../../sys/processes/end-process.js';
+import { findProcesses, runs } from '../../../sys/processes/find-processes.js';
 import { type Command, start, type Started } from '../../../sys/processes/run-command.js';
 
 /** A pid and a newline are shorter. */

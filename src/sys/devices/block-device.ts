@@ -4,3 +4,8 @@ export function deviceNumber(rdev: bigint): string {
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
   return `${major}:${minor}`;
 }
+
+/** The directory of a block device in sysfs. */
+export function sysfsOf(rdev: bigint): string {
+  return `/sys/dev/block/${deviceNumber(rdev)}`;
+}
