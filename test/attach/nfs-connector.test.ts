@@ -10,6 +10,7 @@ import { NfsMounts } from '../../src/attach/connectors/nfs/nfs-mounts.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
 import type { ConnectionInfo } from '../../src/cinder/contract/attachments.js';
 import { CinderfsError } from '../../src/errors.js';
+import { readMountTable } from '../../src/sys/mounts/mount-table.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { stayAwake } from '../support/time.js';
 import { Undo } from '../support/undo.js';
@@ -24,11 +25,15 @@ async function make(
   const undo = new Undo(test);
   stayAwake(undo);
   const folder = await temporaryFolder(undo);
-  const [share, mounts, asked] = ['share', 'mounts', 'asked'].map((name) => join(folder, name)) as [
+  const [share, mounts, asked] = ['share', 'our mounts', 'asked'].map((name) => join(folder, name)) as [
     string,
     string,
     string,
   ];
+  undo.after(async () => {
+    const left = (await readMountTable()).filter(({ mountpoint }) => mountpoint.startsWith(folder));
+    for (const { mountpoint } of left.reverse()) execFileSync('umount', [mountpoint]);
+  });
   await mkdir(share);
   await writeFile(join(share, 'volume-1'), CONTENT);
   await writeFile(join(share, 'raw'), CONTENT);
@@ -76,7 +81,7 @@ describe('the nfs connector', { skip }, () => {
     );
     assert.match(
       await readFile(asked, 'utf8'),
-      /^-t nfs -o ro,nosuid,nodev,noexec,vers=4.2,nconnect=4 \S+ \S+\n$/,
+      /^-t nfs -o ro,nosuid,nodev,noexec,vers=4.2,nconnect=4 \S+ .+\n$/,
     );
     for (const each of connected)
       assert.ok((await each.read(4096, 8192)).equals(CONTENT.subarray(4096, 12_288)));
@@ -131,7 +136,10 @@ describe('the nfs connector', { skip }, () => {
     const asked = request('v7', infoOf('volume-1'));
     const connected = await connector.connect(asked, connector.plan(asked));
     const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
-    assert.match(lines.find((line) => line.includes(mounts)) ?? '', / ro,nosuid,nodev,noexec,\S*nosymfollow/);
+    assert.match(
+      lines.find((line) => line.includes(mounts.replaceAll(' ', '\\040'))) ?? '',
+      / ro,nosuid,nodev,noexec,\S*nosymfollow/,
+    );
     await connector.disconnect(connected.host);
   });
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CinderfsError } from '../../../errors.js';
+import { findMount } from '../../../sys/mounts/mount-table.js';
 import { run } from '../../../sys/processes/run-command.js';
 
 export interface NfsMountsOptions {
@@ -37,7 +38,7 @@ export class NfsMounts {
   }
 
   async isMounted(share: string): Promise<boolean> {
-    return (await readFile('/proc/self/mounts', 'utf8')).includes(` ${this.pathOf(share)} `);
+    return (await findMount(this.pathOf(share))) !== undefined;
   }
 
   /** Makes sure that `share` is mounted, and stays so until `user` lets go. `options` as Cinder has them: `-o vers=4.1`. */
