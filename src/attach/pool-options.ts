@@ -36,7 +36,10 @@ export interface PoolOptions extends Omit<HostIdentity, 'stateDir'>, ConnectorOp
   readonly times?: Partial<AttachTimes> | undefined;
   /** How often Cinder is asked about what is held, in milliseconds. */
   readonly watchMs?: number | undefined;
-  /** Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first. */
+  /**
+   * Takes over from a process that held the attachments a moment ago: they are adopted without asking Cinder first, and
+   * those without a lease are kept until settled().
+   */
   readonly inPlace?: boolean | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: (() => number) | undefined;

@@ -25,6 +25,8 @@ const SWEEP_MS = 24 * 3_600_000;
 export interface PoolService extends AttachmentPool {
   /** Takes the state directory (`owner_exists`), then adopts or undoes what an earlier process left, in the background. */
   start(): Promise<void>;
+  /** See Pool.settled: for a pool that was started in place, once every open file has its lease again. */
+  settled(): void;
   /** See Pool.drain. Resolves with what is still attached: nothing, if all went well. */
   drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]>;
   /** See Pool.releaseImage. */
@@ -101,6 +103,10 @@ class Service implements PoolService {
 
   safety(imageId: string): string | undefined {
     return this.#context?.heads.verdictOf(imageId);
+  }
+
+  settled(): void {
+    this.#pool?.settled();
   }
 
   async drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]> {

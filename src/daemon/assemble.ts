@@ -70,7 +70,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   // A mount that stands is ended in order, once it is served. From mount(8) on, so is a new one.
   const stopped = inPlace ? undefined : settings.stopped;
   const openstack = await unlessAborted(connect(settings, ground), stopped);
-  const supervised = await survival(settings, ground);
+  const kept = await survival(settings, ground);
 
   const rbdImages = rbdImagesOf(settings, ground);
   const pool = attachmentPool({ openstack, config, mountpoint, log, clock, rbdImages, inPlace });
@@ -88,7 +88,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   cleanup.defer('close the file system', () => filesystem.close());
 
   stopped?.throwIfAborted();
-  // Nothing may be awaited between pool.start() and this when a mount is taken over (supervised-mount.ts).
+  const supervised = kept && { ...kept, onRestored: () => pool.settled() };
   const transport = await mountTransport(filesystem, { ...settings, sources }, supervised, clock);
   const place = await placeOf(settings);
   const opened = (): number => filesystem.opened().length;
@@ -147,7 +147,7 @@ async function connect(
 async function survival(
   { config, mountpoint, supervised }: DaemonSettings,
   { cleanup }: Ground,
-): Promise<Supervised | undefined> {
+): Promise<Omit<Supervised, 'onRestored'> | undefined> {
   if (supervised === undefined) return undefined;
   const { turn } = supervised;
   const { generation } = turn;

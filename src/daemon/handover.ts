@@ -17,7 +17,7 @@ export interface DaemonHandoverParts {
 /** How long an attach or detach that is under way may take; the successor could only undo it. */
 const REST_MS = 10_000;
 const LOOK_MS = 10;
-const AT_REST = new Set(['attached', 'lingering', 'detached']);
+const AT_REST = new Set(['attached', 'lingering', 'parked', 'detached']);
 
 /**
  * Lets another process take this mount over: openers wait, what is being attached or detached is finished, and what

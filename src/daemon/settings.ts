@@ -12,7 +12,7 @@ export interface DaemonSettings {
   readonly mountpoint: string;
   readonly log: Log;
   /** Where a supervisor holds the mount. */
-  readonly supervised?: Omit<Supervised, 'survival'> | undefined;
+  readonly supervised?: Omit<Supervised, 'survival' | 'onRestored'> | undefined;
   /** Aborted when the start is to end before there is a mount; its reason is what it ends with. */
   readonly stopped?: AbortSignal | undefined;
 }

@@ -16,6 +16,8 @@ export interface Supervised {
   readonly turn: Turn;
   readonly survival: Survival;
   readonly threads: WorkerThreads;
+  /** Called when everything that an earlier engine had open is open again, or cannot be opened. */
+  readonly onRestored: () => void;
 }
 
 /**
@@ -59,13 +61,12 @@ async function mountAnew(
 async function takeOver(
   filesystem: Filesystem,
   options: TransportOptions,
-  { link, survival, threads }: Supervised,
+  { link, survival, threads, onRestored }: Supervised,
   { fuseFd, agreement }: StandingMount,
   clock: Clock,
 ): Promise<MountedTransport> {
   const prepared = prepare(filesystem, options, { fuseFd, agreement, survival, threads });
-  // Before anything is awaited: the leases must be taken before an attachment that was adopted counts as unused.
-  const rebuilt = prepared.rebuild();
+  const rebuilt = prepared.rebuild().finally(onRestored);
   await withDeadline(rebuilt, {
     clock,
     ms: REBUILD_MS,

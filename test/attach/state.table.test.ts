@@ -15,6 +15,7 @@ const STATES = {
   last: { is: 'attached', held, leases: 1, parting: false },
   parting: { is: 'attached', held, leases: 1, parting: true },
   lingering: { is: 'lingering', held },
+  parked: { is: 'parked', held },
   detaching: { is: 'detaching', waiting: 0 },
   wanted: { is: 'detaching', waiting: 1 },
   fenced: { is: 'fenced', waiting: 0, reason },
@@ -31,6 +32,7 @@ const EVENTS = {
   release: { type: 'release', evict: false },
   evict: { type: 'release', evict: true },
   expire: { type: 'expire' },
+  settle: { type: 'settle' },
   let_go: { type: 'let_go' },
   fence: { type: 'fence', reason },
   detached: { type: 'detached' },
@@ -43,6 +45,7 @@ const TABLE = `
   detached   release          -
   detached   expire           -
   detached   let_go           -
+  detached   settle           -
   detached   fence            -
   attaching  acquire          attaching(3)
   attaching  leave            attaching(1)
@@ -54,6 +57,7 @@ const TABLE = `
   attaching  let_go           attaching(2,parting)
   attaching  expire           -
   attaching  release          -
+  attaching  settle           -
   abandoned  arrived          lingering             start_linger
   doomed     arrived          fenced(2)             cut_leases detach
   attached   acquire          attached(3)
@@ -62,6 +66,7 @@ const TABLE = `
   attached   let_go           attached(2,parting)
   attached   fence            fenced(0)             cut_leases detach
   attached   expire           -
+  attached   settle           -
   last       release          lingering             start_linger
   last       evict            detaching(0)          detach
   parting    release          detaching(0)          detach
@@ -70,11 +75,17 @@ const TABLE = `
   lingering  expire           detaching(0)          stop_linger detach
   lingering  let_go           detaching(0)          stop_linger detach
   lingering  fence            fenced(0)             stop_linger cut_leases detach
+  lingering  settle           -
+  parked     acquire          attached(1)
+  parked     settle           lingering             start_linger
+  parked     let_go           detaching(0)          detach
+  parked     fence            fenced(0)             cut_leases detach
   detaching  acquire          detaching(1)          hurry
   detaching  detached         detached
   detaching  release          -
   detaching  expire           -
   detaching  let_go           -
+  detaching  settle           -
   detaching  fence            -
   wanted     leave            detaching(0)
   wanted     detached         attaching(1)          attach
@@ -92,6 +103,7 @@ function show(state: State<string>): string {
   switch (state.is) {
     case 'detached':
     case 'lingering':
+    case 'parked':
       return state.is;
     case 'attaching':
       return `attaching(${state.waiting}${state.doomed === undefined ? '' : ',doomed'}${state.parting ? ',parting' : ''})`;
@@ -106,7 +118,7 @@ function show(state: State<string>): string {
 describe('the attachment state machine', () => {
   for (const [from, event, to, ...effects] of rows)
     it(`${from} on ${event} becomes ${to}${effects.length > 0 ? ` and does ${effects.join(', ')}` : ''}`, () => {
-      const step = next(STATES[from], EVENTS[event], true);
+      const step = next(STATES[from], EVENTS[event], 'linger');
       assert.equal(show(step.state), to === '-' ? show(STATES[from]) : to);
       assert.deepEqual(
         step.effects.map((effect) => effect.do),
@@ -118,10 +130,21 @@ describe('the attachment state machine', () => {
     for (const [state, event] of [
       [STATES.last, EVENTS.release],
       [STATES.abandoned, EVENTS.arrived],
+      [STATES.parked, EVENTS.settle],
     ] as const) {
-      const step = next<string>(state, event, false);
+      const step = next<string>(state, event, 'detach');
       assert.deepEqual([step.state.is, step.effects.map((effect) => effect.do)], ['detaching', ['detach']]);
     }
+  });
+
+  it('parks what has no lease before everything is settled, unless it is to go', () => {
+    for (const [state, event, becomes] of [
+      [STATES.last, EVENTS.release, 'parked'],
+      [STATES.abandoned, EVENTS.arrived, 'parked'],
+      [STATES.last, EVENTS.evict, 'detaching'],
+      [STATES.parting, EVENTS.release, 'detaching'],
+    ] as const)
+      assert.equal(next<string>(state, event, 'park').state.is, becomes);
   });
 
   it('is total: every other pair is a bug and says so, or changes nothing', () => {
@@ -130,7 +153,7 @@ describe('the attachment state machine', () => {
       for (const [name, event] of Object.entries(EVENTS)) {
         if (known.has(`${from} ${name}`)) continue;
         try {
-          const step = next<string>(state, event, true);
+          const step = next<string>(state, event, 'linger');
           assert.ok(step.state.is.length > 0);
         } catch (error) {
           assert.ok(
@@ -142,7 +165,7 @@ describe('the attachment state machine', () => {
   });
 
   it('never drops what is held without detaching it', () => {
-    for (const state of [STATES.attached, STATES.last, STATES.parting, STATES.lingering])
+    for (const state of [STATES.attached, STATES.last, STATES.parting, STATES.lingering, STATES.parked])
       for (const event of [
         EVENTS.acquire,
         EVENTS.release,
@@ -151,8 +174,9 @@ describe('the attachment state machine', () => {
         EVENTS.let_go,
         EVENTS.fence,
       ]) {
-        if (state.is === 'lingering' && event.type === 'release') continue;
-        const step = next<string>(state, event, true);
+        if (['lingering', 'parked'].includes(state.is) && event.type === 'release') continue;
+        if (state.is === 'parked' && event.type === 'expire') continue;
+        const step = next<string>(state, event, 'linger');
         const kept = 'held' in step.state;
         assert.equal(
           step.effects.some((effect) => effect.do === 'detach'),

@@ -15,7 +15,9 @@ export type Command =
   | { readonly do: 'give_up'; readonly pick: number }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'step'; readonly steps: number }
-  | { readonly do: 'look' | 'crash' };
+  | { readonly do: 'look' | 'crash' }
+  /** The engine dies, and the mount with its open files does not: the next one opens each again, one after so many steps. */
+  | { readonly do: 'engine_dies'; readonly stepsBetween: number };
 
 /** What others do to a volume. */
 export type Disturbance = Exclude<

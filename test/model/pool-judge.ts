@@ -29,6 +29,11 @@ export class PoolJudge {
       this.say(`a reader of ${volumeId} was cut without a fact: ${message}`);
   }
 
+  /** A reader whose engine died, while nothing else went wrong, reads on through the attachment that it had. */
+  restored(volumeId: string, was: string, is: string | undefined): void {
+    if (was !== is) this.say(`${volumeId} was detached under a reader whose engine had died`);
+  }
+
   /** The bytes that a reader sees are those of the image. */
   bytes({ volumeId, source }: Lease): void {
     const { host } = this.#world;

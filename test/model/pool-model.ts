@@ -17,18 +17,9 @@ import { breathe } from '../fakes/manual-clock.js';
 import type { ListingFate } from '../fakes/simulated-glance.js';
 import { type Fate, MortalCalls } from './mortal-calls.js';
 import { type Command, IMAGES } from './pool-commands.js';
+import { type Life, type OpenBefore, Restoration } from './pool-life.js';
 import { PoolJudge } from './pool-judge.js';
 import { PoolWorld } from './pool-world.js';
-
-/** One life of the daemon. */
-interface Life {
-  readonly calls: MortalCalls;
-  readonly pool: Pool;
-  readonly watcher: Watcher;
-  readonly catalog: ImageCatalog;
-  readonly openings: Set<AbortController>;
-  readonly leases: Lease[];
-}
 
 /** The pool in its world: runs commands on it and has it judged. */
 export class PoolModel {
@@ -40,6 +31,10 @@ export class PoolModel {
   readonly #ended: MortalCalls[] = [];
   /** Opens that succeeded. */
   #opened = 0;
+  /** Disturbances, and calls that failed. */
+  #troubles = 0;
+  /** How many there were when a lease was wanted. */
+  readonly #troublesAt = new WeakMap<Lease, number>();
   #life: Life;
 
   constructor(scheduler: fc.Scheduler, fates: readonly Fate[], isolate: AttachContext['isolate'] = 'none') {
@@ -47,7 +42,7 @@ export class PoolModel {
     this.#scheduler = scheduler;
     this.#fates = [...fates];
     this.#judge = new PoolJudge(this.#world, isolate, () => this.#life.leases);
-    this.#life = this.#begin();
+    this.#life = this.#begin(new Restoration([], 0));
   }
 
   get violations(): readonly string[] {
@@ -79,23 +74,53 @@ export class PoolModel {
         void watcher.look();
         break;
       case 'crash':
-        this.#life.calls.end();
-        this.#ended.push(this.#life.calls);
-        this.#life = this.#begin();
+        this.#die([], 0);
+        break;
+      case 'engine_dies':
+        this.#die(this.#openFiles(), command.stepsBetween);
         break;
       case 'release_image':
         // Refused while somebody reads; a detach that fails is tried again.
         this.#life.pool.releaseImage(`image-${command.volume}`).catch(() => undefined);
         break;
       default:
+        this.#troubles++;
         this.#world.disturb(command);
     }
     await breathe();
   }
 
+  /** Files that the mount has open, whichever engine opened them. */
+  #openFiles(): OpenBefore[] {
+    const { leases, restoration } = this.#life;
+    const now = leases.map((lease) => ({
+      volumeId: lease.volumeId,
+      attachmentId: lease.attachmentId,
+      troubles: this.#troublesAt.get(lease) ?? -1,
+    }));
+    return [...restoration.left, ...now];
+  }
+
+  #die(before: readonly OpenBefore[], stepsBetween: number): void {
+    this.#life.calls.end();
+    this.#ended.push(this.#life.calls);
+    this.#life = this.#begin(new Restoration(before, stepsBetween));
+  }
+
+  /** Opens the next file of an earlier engine again; after the last the pool is told. */
+  #restore(): void {
+    const { pool, restoration } = this.#life;
+    const open = ({ volumeId, attachmentId, troubles }: OpenBefore): void =>
+      this.#open(volumeId, (lease) => {
+        if (troubles === this.#troubles) this.#judge.restored(volumeId, attachmentId, lease?.attachmentId);
+      });
+    restoration.step(open, () => pool.settled());
+  }
+
   /** Faults end, everybody closes, time passes: then nothing of ours may be left anywhere. */
   async finish(how: 'linger' | 'drain'): Promise<void> {
     this.#fates.length = 0;
+    while (!this.#life.restoration.settled) await this.#step();
     await this.#judgeHealthy();
     for (const { volumeId } of IMAGES) this.#world.disturb({ do: 'thaw', volume: volumeId });
     const { pool, leases, openings } = this.#life;
@@ -132,8 +157,14 @@ export class PoolModel {
     }
   }
 
-  #begin(): Life {
-    const calls = new MortalCalls(this.#scheduler, () => this.#fates.shift() ?? 'none');
+  #nextFate(): Fate {
+    const fate = this.#fates.shift() ?? 'none';
+    if (fate !== 'none') this.#troubles++;
+    return fate;
+  }
+
+  #begin(restoration: Restoration): Life {
+    const calls = new MortalCalls(this.#scheduler, () => this.#nextFate());
     const cinder = calls.wrap(this.#world.cinder, 'late', (name, [id]) =>
       this.#judge.cinder(name, String(id)),
     );
@@ -163,6 +194,7 @@ export class PoolModel {
       slots: new Slots(2),
       hostCalls,
       counters: newCounters(),
+      inPlace: restoration.inPlace,
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
     };
@@ -178,7 +210,7 @@ export class PoolModel {
     });
     catalog.onChange((snapshot) => !calls.dead && watcher.review(snapshot));
     pool.recover(this.#world.journal.list());
-    return { calls, pool, watcher, catalog, openings: new Set(), leases: [] };
+    return { calls, pool, watcher, catalog, openings: new Set(), leases: [], restoration };
   }
 
   /** A refresh that fails changes nothing. */
@@ -187,11 +219,12 @@ export class PoolModel {
     this.#life.catalog.refresh().catch(() => undefined);
   }
 
-  #open(volumeId: string): void {
+  /** `answered` is told the lease, or that there is none. */
+  #open(volumeId: string, answered: (lease?: Lease) => void = () => undefined): void {
     const { calls, pool, openings, leases } = this.#life;
     const image = IMAGES.find((known) => known.volumeId === volumeId);
     if (image === undefined) return;
-    const [caller, reuses] = [new AbortController(), this.#world.reuses];
+    const [caller, reuses, troubles] = [new AbortController(), this.#world.reuses, this.#troubles];
     openings.add(caller);
     pool
       .acquire(image, { signal: caller.signal })
@@ -199,10 +232,13 @@ export class PoolModel {
         (lease) => {
           this.#opened++;
           leases.push(lease);
+          this.#troublesAt.set(lease, troubles);
+          if (!calls.dead) answered(lease);
           lease.fenced.addEventListener('abort', () => this.#judge.fence(volumeId, lease));
           if (!calls.dead && reuses === this.#world.reuses) this.#judge.bytes(lease);
         },
         (error: unknown) => {
+          if (!calls.dead) answered();
           if (!CinderfsError.is(error) || error.code === 'internal')
             this.#judge.say(`an open of ${volumeId} failed with ${String(error)}`);
         },
@@ -236,6 +272,7 @@ export class PoolModel {
   }
 
   async #step(): Promise<void> {
+    this.#restore();
     await breathe();
     if (this.#scheduler.count() > 0) await this.#scheduler.waitNext(1);
     await breathe();

@@ -62,6 +62,10 @@ const command = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 70 }) }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('look' as const, 'crash' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('engine_dies' as const), stepsBetween: fc.nat(40) }),
+  },
 );
 
 /** What becomes of each call, in order: mostly nothing, and nothing once the list is used up. */

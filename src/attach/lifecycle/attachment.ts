@@ -2,6 +2,7 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import { adopt } from './adopt.js';
 import { attach } from './attach-sequence.js';
+import type { AttachmentOwner } from './attachment-owner.js';
 import { attachmentReport } from './attachment-report.js';
 import type { AttachContext } from '../context/context.js';
 import { Detaching } from './detaching.js';
@@ -10,7 +11,7 @@ import { Failures } from './failures.js';
 import { takenDown } from '../context/refusal.js';
 import { leaseOn } from './lease-on.js';
 import type { AttachableImage, AttachmentReport, Lease } from '../contract/lease.js';
-import { Linger, mayLinger } from './linger.js';
+import { type Keeping, Linger, whenUnused } from './linger.js';
 import { type Claim, type Claimable, openLease, proveReading } from './opening.js';
 import { reconnect } from './reconnect.js';
 import type { AttachmentRecord } from '../journal/record.js';
@@ -28,11 +29,10 @@ const ROLLBACK_GRACE_MS = 5_000;
  */
 export class Attachment implements Claimable {
   readonly #context: AttachContext;
-  /** Aborts when the process is about to exit: retries stop, the journal keeps what is left. */
-  readonly #end: AbortSignal;
-  readonly #onIdle: () => void;
+  readonly #owner: AttachmentOwner;
   readonly #waiters = new Waiters<Claim>();
   readonly #linger: Linger;
+  readonly #keeping: Keeping;
   /** What went wrong with it. */
   readonly failures: Failures;
   /** Ends attach work that a drain does not want. */
@@ -40,8 +40,6 @@ export class Attachment implements Claimable {
   #state: State<Held> = DETACHED;
   #image: AttachableImage;
   #since: number;
-  #draining = false;
-  #listed = true;
   /** acquire() calls under way. */
   #openers = 0;
   /** What was held last: its host work must end before its detach begins. */
@@ -51,13 +49,13 @@ export class Attachment implements Claimable {
   /** The detach that runs. */
   #detaching: Detaching | undefined;
 
-  /** `onIdle` is called when nothing of it is left and nobody wants it. */
-  constructor(image: AttachableImage, context: AttachContext, end: AbortSignal, onIdle: () => void) {
+  constructor(image: AttachableImage, context: AttachContext, owner: AttachmentOwner) {
     this.#image = image;
     this.#context = context;
-    this.#end = end;
-    this.#onIdle = onIdle;
+    this.#owner = owner;
     this.#linger = new Linger(context.clock);
+    const [{ settled }, { lingerMs }] = [owner, context.times];
+    this.#keeping = { draining: false, listed: true, settled, lingerMs };
     this.failures = new Failures(context);
     this.#since = context.clock.now();
   }
@@ -90,7 +88,7 @@ export class Attachment implements Claimable {
 
   /** The catalog had the image at this volume when it was last heard of. */
   get listed(): boolean {
-    return this.#listed;
+    return this.#keeping.listed;
   }
 
   /** What may be read now. */
@@ -111,7 +109,7 @@ export class Attachment implements Claimable {
 
   async claim(image: AttachableImage, patience: Patience): Promise<Claim> {
     // An opener on its way to a second try must not wait for what a drain removes.
-    if (this.#draining) throw takenDown(this.volumeId);
+    if (this.#keeping.draining) throw takenDown(this.volumeId);
     this.#image = image;
     this.#dispatch({ type: 'acquire' });
     if (this.#state.is === 'attached') return this.#claimOf(this.#state.held);
@@ -132,6 +130,11 @@ export class Attachment implements Claimable {
     this.#dispatch({ type: 'recover' }, record);
   }
 
+  /** The owner is settled: without a lease it lingers or is detached now. */
+  settle(): void {
+    this.#dispatch({ type: 'settle' });
+  }
+
   /** Detaches as soon as nobody reads: at once when it lingers. */
   letGo(): void {
     this.#dispatch({ type: 'let_go' });
@@ -146,13 +149,13 @@ export class Attachment implements Claimable {
   }
 
   list(): void {
-    this.#listed = true;
+    this.#keeping.listed = true;
   }
 
   /** The image has no name any more: it is kept for its readers only. False when that was known. */
   unlist(): boolean {
-    const known = !this.#listed;
-    this.#listed = false;
+    const known = !this.#keeping.listed;
+    this.#keeping.listed = false;
     if (this.#state.is === 'lingering') this.letGo();
     return !known;
   }
@@ -166,7 +169,7 @@ export class Attachment implements Claimable {
 
   /** From now on nothing lingers and nobody waits; what is on its way is undone. */
   drain(): void {
-    this.#draining = true;
+    this.#keeping.draining = true;
     const refusal = takenDown(this.volumeId);
     for (const waiter of this.#waiters.takeAll()) {
       this.#dispatch({ type: 'leave' });
@@ -196,7 +199,8 @@ export class Attachment implements Claimable {
   }
 
   #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {
-    const { state, effects } = next(this.#state, event, this.#lingers(event));
+    const held = event.type === 'attached' ? event.held : this.held;
+    const { state, effects } = next(this.#state, event, whenUnused(held, this.#keeping));
     if (this.#state.is !== state.is) this.#since = this.#context.clock.now();
     this.#state = state;
     for (const effect of effects) this.#run(effect, recovered);
@@ -205,12 +209,7 @@ export class Attachment implements Claimable {
 
   /** An opener on its way to a second try still counts: forgetting it now would attach the volume twice. */
   #tellIfIdle(): void {
-    if (this.#state.is === 'detached' && this.#openers === 0) this.#onIdle();
-  }
-
-  #lingers(event: Event<Held>): boolean {
-    const held = event.type === 'attached' ? event.held : this.held;
-    return !this.#draining && this.#listed && mayLinger(held) && this.#context.times.lingerMs > 0;
+    if (this.#state.is === 'detached' && this.#openers === 0) this.#owner.onIdle();
   }
 
   #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {
@@ -272,7 +271,7 @@ export class Attachment implements Claimable {
 
   async #recover(record: AttachmentRecord | undefined): Promise<void> {
     const held = record === undefined ? undefined : await adopt(record, this.#context, this.#quit.signal);
-    if (this.#end.aborted) return;
+    if (this.#owner.end.aborted) return;
     if (held === undefined) this.#dispatch({ type: 'not_adopted' });
     else this.#arrived(held);
   }
@@ -285,7 +284,7 @@ export class Attachment implements Claimable {
 
   /** One that nobody reads is detached; a reader sees at most a delay. Once we are closed the journal is another's. */
   #onLost(held: Held): void {
-    if (this.held !== held || this.#end.aborted) return;
+    if (this.held !== held || this.#owner.end.aborted) return;
     if (this.#state.is === 'lingering') {
       this.letGo();
       return;
@@ -300,7 +299,7 @@ export class Attachment implements Claimable {
     const hostWork = this.#latest?.reconnecting ?? Promise.resolve();
     this.#latest = undefined;
     const onFailure = (error: unknown): unknown => this.#fail(error);
-    const detaching = new Detaching(this.volumeId, this.#context, this.#end, onFailure, hostWork);
+    const detaching = new Detaching(this.volumeId, this.#context, this.#owner.end, onFailure, hostWork);
     this.#detaching = detaching;
     void detaching.done.then((done) => {
       if (!done) return;

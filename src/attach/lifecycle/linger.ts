@@ -1,9 +1,30 @@
 import type { Clock } from '../../async/clock.js';
 import type { Held } from './held.js';
+import type { WhenUnused } from './state.js';
 
 /** While we hold a volume that is not multiattach nobody else can use it: it never lingers, but a clone is ours alone. */
-export function mayLinger(held: Held | undefined): boolean {
+function mayLinger(held: Held | undefined): boolean {
   return held?.record.multiattach === true || held?.record.clone !== undefined;
+}
+
+/** Of one attachment. */
+export interface Keeping {
+  draining: boolean;
+  /** The catalog had the image at this volume when it was last heard of. */
+  listed: boolean;
+  /** See Pool.settled. */
+  readonly settled: () => boolean;
+  readonly lingerMs: number;
+}
+
+/** What becomes of `held` without a lease. */
+export function whenUnused(
+  held: Held | undefined,
+  { draining, settled, listed, lingerMs }: Keeping,
+): WhenUnused {
+  if (draining) return 'detach';
+  if (!settled()) return 'park';
+  return listed && mayLinger(held) && lingerMs > 0 ? 'linger' : 'detach';
 }
 
 /** The pool's own lease on an attachment that nobody reads: its end is the release. */

@@ -19,7 +19,8 @@
  *     multiattach, or not listed any more, or whose opener said `evict`, there is none.
  *  8. detaching.ts tries undo.ts until nothing is left: disconnect on this host, delete the attachment, delete the clone,
  *     clear the record. The same undo rolls a failed attach back.
- *  9. A crash anywhere: the next process reads the journal; adopt.ts takes over what is whole, undo.ts removes the rest,
+ *  9. A crash anywhere: the next process reads the journal; adopt.ts takes over what is whole, undo.ts removes the rest.
+ *     Where the mount stands meanwhile, what has no lease is parked until settled(): its files are being opened again.
  *     reap.ts finds what no journal remembers, stale-pins.ts forgets what was proven of volumes that are gone.
  */
 import { CinderfsError } from '../../errors.js';
@@ -46,12 +47,15 @@ export class Pool implements AttachmentPool {
   readonly #users: Users;
   #quiet: (() => void)[] = [];
   #draining = false;
+  /** Whether every file of an earlier engine is open again; there was none unless this process takes a mount over. */
+  #settled: boolean;
 
   /** `end` aborts when the process is about to exit: retries of failed detaches stop, the journal keeps them. */
   constructor(context: AttachContext, end: AbortSignal) {
     this.#context = context;
     this.#users = new Users(context.ceilings ?? DEFAULT_CEILINGS);
     this.#end = end;
+    this.#settled = context.inPlace !== true;
   }
 
   async acquire(image: AttachableImage, options: AcquireOptions = {}): Promise<Lease> {
@@ -140,7 +144,7 @@ export class Pool implements AttachmentPool {
     const sum = (of: (attachment: Attachment) => number): number =>
       all.reduce((total, attachment) => total + of(attachment), 0);
     const gauges = {
-      held: inState('attached', 'lingering'),
+      held: inState('attached', 'lingering', 'parked'),
       leases: sum(({ leases }) => leases),
       lingering: inState('lingering'),
       attaching: inState('attaching'),
@@ -165,6 +169,16 @@ export class Pool implements AttachmentPool {
   }
 
   /**
+   * Everything that an earlier engine had open is open again, or cannot be opened. What was recovered and has no lease
+   * is parked until then, however long that takes; from now on it lingers or is detached. For a mount that is taken
+   * over (AttachContext.inPlace); otherwise nothing is parked. Idempotent.
+   */
+  settled(): void {
+    this.#settled = true;
+    for (const attachment of this.all()) attachment.settle();
+  }
+
+  /**
    * Detaches the image's volume now, without lingering; resolves once it is detached. False when it was not attached.
    * Rejects with `holders` when it is open or being opened (nothing is changed then), with `detach_failed` when it could not be
    * detached at once: that is tried again in the background.
@@ -174,6 +188,11 @@ export class Pool implements AttachmentPool {
     const leases = held.reduce((total, attachment) => total + attachment.leases, 0);
     const opens = held.reduce((total, attachment) => total + attachment.waiting, 0);
     const remedy = 'Close the files that use it, then release it again.';
+    if (!this.#settled && held.length > 0)
+      throw new CinderfsError('holders', 'the files of the mount are being opened again', {
+        image: imageId,
+        remedy: 'Release it again in a moment.',
+      });
     if (leases > 0)
       throw new CinderfsError(
         'holders',
@@ -236,11 +255,13 @@ export class Pool implements AttachmentPool {
   #attachmentOf(image: AttachableImage): Attachment {
     const known = this.#attachments.get(image.volumeId);
     if (known !== undefined) return known;
-    const made = new Attachment(image, this.#context, this.#end, () => {
+    const onIdle = (): void => {
       this.#attachments.delete(image.volumeId);
       if (this.#attachments.size > 0) return;
       for (const resolve of this.#quiet.splice(0)) resolve();
-    });
+    };
+    const owner = { end: this.#end, settled: () => this.#settled, onIdle };
+    const made = new Attachment(image, this.#context, owner);
     this.#attachments.set(image.volumeId, made);
     return made;
   }

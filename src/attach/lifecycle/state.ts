@@ -5,6 +5,9 @@
  *     detached --acquire--> attaching --attached--> attached <--acquire/release--> lingering
  *         ^                     |failed                |release, let_go, fence          |expire, let_go, fence
  *         +------detached--- detaching / fenced <------+--------------------------------+
+ *
+ * After an engine restart an attachment without a lease is `parked` instead: the files of the mount that use it are
+ * being opened again. `settle` then has it linger or be detached.
  */
 import { CinderfsError } from '../../errors.js';
 
@@ -27,6 +30,8 @@ export type State<H> =
   | { readonly is: 'attached'; readonly held: H; readonly leases: number; readonly parting: boolean }
   /** The linger's own lease is the only one left; `expire` is its release. */
   | { readonly is: 'lingering'; readonly held: H }
+  /** Nothing reads it yet: files that an earlier engine had open may still be opened again on it. */
+  | { readonly is: 'parked'; readonly held: H }
   | { readonly is: 'detaching'; readonly waiting: number }
   /** Must not be read any more, whoever still has it open: those leases are dead and count no more. */
   | { readonly is: 'fenced'; readonly waiting: number; readonly reason: CinderfsError };
@@ -44,6 +49,8 @@ export type Event<H> =
   | { readonly type: 'not_adopted' }
   | { readonly type: 'release'; readonly evict: boolean }
   | { readonly type: 'expire' }
+  /** Everything that an earlier engine had open is open again, or cannot be opened. */
+  | { readonly type: 'settle' }
   /** Detach as soon as nobody reads. */
   | { readonly type: 'let_go' }
   | { readonly type: 'fence'; readonly reason: CinderfsError }
@@ -64,22 +71,29 @@ export interface Step<H> {
 export const DETACHED = { is: 'detached' } as const;
 
 /**
- * The one step from `state` on `event`. `lingers` says whether an unused attachment is kept for a while (never for a
- * volume that is not multiattach, never while draining).
+ * What becomes of an attachment without a lease: it is kept until `settle`, it is kept for a while (never a volume that
+ * is not multiattach), or it is detached at once (always while draining).
+ */
+export type WhenUnused = 'park' | 'linger' | 'detach';
+
+/**
+ * The one step from `state` on `event`.
  *
  * Total: an event that comes too late to matter (a timer that raced, the release of a fenced lease) changes nothing;
  * one that only a bug can cause (attached while not attaching) throws `internal`.
  */
-export function next<H>(state: State<H>, event: Event<H>, lingers: boolean): Step<H> {
+export function next<H>(state: State<H>, event: Event<H>, whenUnused: WhenUnused): Step<H> {
   switch (state.is) {
     case 'detached':
       return fromDetached(event);
     case 'attaching':
-      return fromAttaching(state, event, lingers);
+      return fromAttaching(state, event, whenUnused);
     case 'attached':
-      return fromAttached(state, event, lingers);
+      return fromAttached(state, event, whenUnused);
     case 'lingering':
       return fromLingering(state, event);
+    case 'parked':
+      return fromParked(state, event, whenUnused);
     case 'detaching':
     case 'fenced':
       return fromDetaching(state, event);
@@ -101,6 +115,7 @@ function fromDetached<H>(event: Event<H>): Step<H> {
       return to({ is: 'attaching', waiting: 0, doomed: undefined, parting: false }, { do: 'recover' });
     case 'release':
     case 'expire':
+    case 'settle':
     case 'let_go':
     case 'fence':
       return to(DETACHED);
@@ -113,14 +128,14 @@ function fromDetached<H>(event: Event<H>): Step<H> {
   }
 }
 
-function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, lingers: boolean): Step<H> {
+function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, whenUnused: WhenUnused): Step<H> {
   switch (event.type) {
     case 'acquire':
       return to({ ...state, waiting: state.waiting + 1 });
     case 'leave':
       return to({ ...state, waiting: state.waiting - 1 });
     case 'attached':
-      return arrived(state, event.held, lingers);
+      return arrived(state, event.held, whenUnused);
     case 'failed':
       return event.leftover ? to({ is: 'detaching', waiting: 0 }, { do: 'detach' }) : to(DETACHED);
     case 'not_adopted':
@@ -131,6 +146,7 @@ function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, lingers: b
       return to({ ...state, parting: true });
     case 'release':
     case 'expire':
+    case 'settle':
       return to(state);
     case 'recover':
     case 'detached':
@@ -139,30 +155,28 @@ function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, lingers: b
 }
 
 /** An attachment that arrives after everybody left lingers like one that everybody closed. */
-function arrived<H>(state: In<H, 'attaching'>, held: H, lingers: boolean): Step<H> {
+function arrived<H>(state: In<H, 'attaching'>, held: H, whenUnused: WhenUnused): Step<H> {
   if (state.doomed !== undefined) return cut(held, state.doomed, state.waiting);
   if (state.waiting > 0)
     return to(
       { is: 'attached', held, leases: state.waiting, parting: state.parting },
       { do: 'grant_waiters' },
     );
-  return unused(held, lingers && !state.parting);
+  return unused(held, state.parting ? 'detach' : whenUnused);
 }
 
-function fromAttached<H>(state: In<H, 'attached'>, event: Event<H>, lingers: boolean): Step<H> {
+function fromAttached<H>(state: In<H, 'attached'>, event: Event<H>, whenUnused: WhenUnused): Step<H> {
   switch (event.type) {
     case 'acquire':
       return to({ ...state, leases: state.leases + 1 });
-    case 'release': {
-      const parting = state.parting || event.evict;
-      if (state.leases > 1) return to({ ...state, leases: state.leases - 1, parting });
-      return unused(state.held, lingers && !parting);
-    }
+    case 'release':
+      return released(state, state.parting || event.evict, whenUnused);
     case 'let_go':
       return to({ ...state, parting: true });
     case 'fence':
       return cut(state.held, event.reason, 0);
     case 'expire':
+    case 'settle':
       return to(state);
     case 'leave':
     case 'recover':
@@ -172,6 +186,11 @@ function fromAttached<H>(state: In<H, 'attached'>, event: Event<H>, lingers: boo
     case 'detached':
       return illegal('attached', event.type);
   }
+}
+
+function released<H>(state: In<H, 'attached'>, parting: boolean, whenUnused: WhenUnused): Step<H> {
+  if (state.leases > 1) return to({ ...state, leases: state.leases - 1, parting });
+  return unused(state.held, parting ? 'detach' : whenUnused);
 }
 
 function fromLingering<H>(state: In<H, 'lingering'>, event: Event<H>): Step<H> {
@@ -186,6 +205,8 @@ function fromLingering<H>(state: In<H, 'lingering'>, event: Event<H>): Step<H> {
       const step = cut(state.held, event.reason, 0);
       return to(step.state, stop, ...step.effects);
     }
+    case 'settle':
+      return to(state);
     case 'leave':
     case 'recover':
     case 'attached':
@@ -194,6 +215,28 @@ function fromLingering<H>(state: In<H, 'lingering'>, event: Event<H>): Step<H> {
     case 'release':
     case 'detached':
       return illegal('lingering', event.type);
+  }
+}
+
+function fromParked<H>(state: In<H, 'parked'>, event: Event<H>, whenUnused: WhenUnused): Step<H> {
+  switch (event.type) {
+    case 'acquire':
+      return to({ is: 'attached', held: state.held, leases: 1, parting: false });
+    case 'settle':
+      return unused(state.held, whenUnused);
+    case 'let_go':
+      return unused(state.held, 'detach');
+    case 'fence':
+      return cut(state.held, event.reason, 0);
+    case 'leave':
+    case 'recover':
+    case 'attached':
+    case 'failed':
+    case 'not_adopted':
+    case 'release':
+    case 'expire':
+    case 'detached':
+      return illegal('parked', event.type);
   }
 }
 
@@ -209,6 +252,7 @@ function fromDetaching<H>(state: In<H, 'detaching' | 'fenced'>, event: Event<H>)
         : to(DETACHED);
     case 'release':
     case 'expire':
+    case 'settle':
     case 'let_go':
     case 'fence':
       return to(state);
@@ -220,10 +264,15 @@ function fromDetaching<H>(state: In<H, 'detaching' | 'fenced'>, event: Event<H>)
   }
 }
 
-function unused<H>(held: H, lingers: boolean): Step<H> {
-  return lingers
-    ? to({ is: 'lingering', held }, { do: 'start_linger' })
-    : to({ is: 'detaching', waiting: 0 }, { do: 'detach' });
+function unused<H>(held: H, whenUnused: WhenUnused): Step<H> {
+  switch (whenUnused) {
+    case 'park':
+      return to({ is: 'parked', held });
+    case 'linger':
+      return to({ is: 'lingering', held }, { do: 'start_linger' });
+    case 'detach':
+      return to({ is: 'detaching', waiting: 0 }, { do: 'detach' });
+  }
 }
 
 function cut<H>(held: H, reason: CinderfsError, waiting: number): Step<H> {

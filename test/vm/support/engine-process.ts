@@ -48,7 +48,7 @@ const transport = await mountSupervised(
     passthrough: false,
     log: silentLog,
   },
-  { link, turn, survival, threads: new WorkerThreads() },
+  { link, turn, survival, threads: new WorkerThreads(), onRestored: () => undefined },
   systemClock,
 );
 link.serving({ yield: () => Promise.resolve(), resume: () => Promise.resolve() });

@@ -34,7 +34,7 @@ export class EarlierFiles {
     }
   }
 
-  /** Rebuilds all; resolves when each is rebuilt or has failed. Takes their leases before it waits for anything. */
+  /** Rebuilds all; resolves when each is rebuilt or has failed. */
   async rebuild(): Promise<void> {
     await Promise.allSettled([...this.#files.keys()].map((fh) => this.get(fh)));
   }
