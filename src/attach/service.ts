@@ -13,7 +13,8 @@ import type {
   Lease,
 } from './contract/lease.js';
 import { Pool } from './lifecycle/pool.js';
-import { type Leftover, reap, type ReapOptions, sweepClones } from './cleanup/reap.js';
+import { reap, sweepClones } from './cleanup/reap.js';
+import type { Leftover, ReapOptions } from './contract/leftovers.js';
 import { sweepPins } from './cleanup/stale-pins.js';
 import { Watcher } from './lifecycle/watcher.js';
 import type { PoolOptions } from './pool-options.js';

@@ -1,8 +1,9 @@
 import type { Clock } from '../async/clock.js';
-import type { Leftover, ReapOptions } from '../attach/cleanup/reap.js';
+import type { Leftover, ReapOptions } from '../attach/contract/leftovers.js';
 import { createAttachmentPool, type PoolService } from '../attach/service.js';
 import type { RbdImages } from '../ceph/rbd-images.js';
-import type { Openstack } from '../cinder/openstack.js';
+import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
+import type { CloudConfig } from '../config/cloud-config.js';
 import type { Config } from '../config/options.js';
 import { CinderfsError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -105,8 +106,13 @@ export async function detachAll(pool: PoolService, deadlineMs: number): Promise<
 
 /** Settles what a mount that does not run left behind, or a dead host; see PoolService.settle. */
 export async function settleLeftovers(
-  settings: AttachmentSettings,
+  settings: Omit<AttachmentSettings, 'openstack'> & { readonly cloud: CloudConfig },
   options: ReapOptions,
 ): Promise<readonly Leftover[]> {
-  return attachmentPool(settings).settle({ ...options, deadlineMs: SETTLE_MS });
+  const openstack = await connectOpenstack(settings);
+  try {
+    return await attachmentPool({ ...settings, openstack }).settle({ ...options, deadlineMs: SETTLE_MS });
+  } finally {
+    await openstack.close();
+  }
 }

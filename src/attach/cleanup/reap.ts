@@ -2,28 +2,10 @@ import { sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
 import type { AttachContext } from '../context/context.js';
+import type { Leftover, ReapOptions } from '../contract/leftovers.js';
 import { targetOf } from '../journal/record.js';
 import { CLONE_PREFIX, OWNER_TAG, removeClone } from './clone.js';
 import { couldBeOurs } from './orphan.js';
-
-export interface ReapOptions {
-  /** Only say what would be deleted. */
-  readonly dryRun: boolean;
-  /** A host that will not come back, as it called itself to Cinder. Default: what this mount lost track of. */
-  readonly deadHost?: string | undefined;
-}
-
-/** Something of ours in Cinder that nobody here knows. */
-export interface Leftover {
-  readonly what: 'attachment' | 'clone';
-  /** The volume that is attached, or that is the clone. */
-  readonly volumeId: string;
-  /** Undefined where a journal remembers a reservation whose answer never came. */
-  readonly attachmentId: string | undefined;
-  /** The mount it says it belongs to (`cinderfs:HOST:MOUNT`); undefined for a reservation, which says nothing. */
-  readonly owner: string | undefined;
-  readonly deleted: boolean;
-}
 
 /**
  * Settles what no journal remembers (a state directory that was lost, a host that died for good), in the volumes of our

@@ -1,8 +1,7 @@
 import { startDaemon, type Daemon } from '../../daemon/daemon.js';
 import { systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
-import { WORKERS } from '../../fs/fuse/session.js';
-import { WorkerThreads } from '../../fs/fuse/pool/worker-threads.js';
+import { engineThreads, type WorkerThreads } from '../../daemon/engine-threads.js';
 import type { Log } from '../../log.js';
 import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
 import type { SupervisorLink, Turn } from '../../supervisor/link.js';
@@ -23,7 +22,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   if (link === undefined) closeInherited();
   else dieOfBugs(invocation);
   // First of all: they load while this thread reads the settings.
-  const threads = new WorkerThreads(link === undefined ? 0 : WORKERS);
+  const threads = engineThreads(link !== undefined);
   try {
     const told = link === undefined ? shellSettings(invocation) : await toldBy(link, invocation);
     const { loaded, cloud, mountpoint, reread } = told;

@@ -1,10 +1,5 @@
-import { systemClock } from '../../async/clock.js';
-import { SURVIVAL_FILES, runDirOf } from '../../daemon/run-dir.js';
+import { standInFor } from '../../daemon/stand-in.js';
 import { CinderfsError, EXIT } from '../../errors.js';
-import { Answerer } from '../../fs/fuse/recovery/answerer.js';
-import { FuseDevice } from '../../fs/fuse/channel/device.js';
-import { HeldSince } from '../../fs/fuse/recovery/held-since.js';
-import { openInFlight } from '../../fs/fuse/recovery/survival.js';
 import type { SupervisorLink } from '../../supervisor/link.js';
 import { keptConfig, type KeptSettings } from '../settings/kept-settings.js';
 import { logFor } from '../settings/settings.js';
@@ -18,18 +13,7 @@ export async function standIn(link: SupervisorLink): Promise<number> {
   const log = logFor(loaded);
   const { mount } = await link.begin();
   if (mount === undefined) throw new CinderfsError('internal', 'there is no mount to stand in for');
-  const runDir = runDirOf(config, mount.mountpoint);
-  const path = `${runDir}/${SURVIVAL_FILES.inFlight}`;
-  const answerer = new Answerer({
-    device: new FuseDevice(mount.fuseFd, log),
-    inFlight: openInFlight({ path, fresh: false, agreement: mount.agreement, seats: 1, log }),
-    since: new HeldSince(`${runDir}/${SURVIVAL_FILES.heldSince}`),
-    readTimeoutMs: config.read_timeout * 1000,
-    openTimeoutMs: config.open_timeout * 1000,
-    clock: systemClock,
-    log,
-  });
-  await answerer.run();
+  await standInFor(mount, config, log);
   link.ending();
   return EXIT.ok;
 }

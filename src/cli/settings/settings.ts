@@ -1,5 +1,3 @@
-import { systemClock } from '../../async/clock.js';
-import type { Openstack } from '../../cinder/openstack.js';
 import { loadCloud } from '../../config/cloud.js';
 import type { CloudConfig } from '../../config/cloud-config.js';
 import { loadConfig, type LoadedConfig } from '../../config/load.js';
@@ -48,14 +46,4 @@ export function workingDirectory(): string {
   } catch {
     return '/';
   }
-}
-
-/** A session with the cloud that the settings name; the caller closes it. */
-export async function openstackFor(invocation: Invocation): Promise<Openstack> {
-  const settings = settingsOf(invocation);
-  const { config, log } = settings;
-  const cloud = cloudOf(settings, invocation);
-  // Not at the top: a supervisor must not carry what it never uses.
-  const { connectOpenstack } = await import('../../cinder/openstack.js');
-  return connectOpenstack({ cloud, config, log, clock: systemClock });
 }

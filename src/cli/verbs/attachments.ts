@@ -1,5 +1,5 @@
 import { systemClock } from '../../async/clock.js';
-import type { Leftover } from '../../attach/cleanup/reap.js';
+import type { Leftover } from '../../attach/contract/leftovers.js';
 import { CinderfsError } from '../../errors.js';
 import { isMountOfOurs } from '../../fs/mount/our-mounts.js';
 import { findMount } from '../../sys/mounts/mount-table.js';
@@ -8,7 +8,7 @@ import type { AttachmentStatus, DaemonStatus } from '../../ops/status.js';
 import { mountWith, type NamedMount } from '../control/mount-word.js';
 import { renderList, type Row } from '../output/output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
-import { openstackFor, settingsOf } from '../settings/settings.js';
+import { cloudOf, settingsOf } from '../settings/settings.js';
 import type { Invocation, Verb } from '../command-line/verb.js';
 
 const COLUMNS = [
@@ -100,16 +100,12 @@ async function settleWithoutDaemon(
   invocation: Invocation,
   reap: ReapFlags,
 ): Promise<readonly Leftover[]> {
-  const { config, log } = settingsOf(invocation);
+  const settings = settingsOf(invocation);
   await refuseWhereServed(mountpoint);
-  const openstack = await openstackFor(invocation);
+  const cloud = cloudOf(settings, invocation);
   // Not at the top: a supervisor must not carry what it never uses.
   const { settleLeftovers } = await import('../../daemon/attachments.js');
-  try {
-    return await settleLeftovers({ openstack, config, mountpoint, log, clock: systemClock }, reap);
-  } finally {
-    await openstack.close();
-  }
+  return settleLeftovers({ ...settings, cloud, mountpoint, clock: systemClock }, reap);
 }
 
 /** A mount whose engine has just died and is being started again needs what is attached for it. */

@@ -1,4 +1,4 @@
-import { openstackFor } from '../settings/settings.js';
+import { cloudOf, settingsOf } from '../settings/settings.js';
 import { renderList } from '../output/output.js';
 import { OUTPUT_FLAGS, outputOptions } from '../output/output-flags.js';
 import type { Verb } from '../command-line/verb.js';
@@ -16,24 +16,20 @@ export const images: Verb = {
   examples: ['cinderfs images --os-cloud prod', 'cinderfs images -f value -c ID -c Name'],
   async run(invocation) {
     const output = outputOptions(invocation.flags);
-    const openstack = await openstackFor(invocation);
-    try {
-      const { images } = await openstack.catalog.refresh();
-      const rows = [...images.values()]
-        .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id))
-        .map((image) => ({
-          ID: image.id,
-          Name: image.name,
-          'Disk Format': image.diskFormat,
-          Size: image.size,
-          Volume: image.volumeId,
-          Multiattach: image.multiattach,
-          'Updated At': image.updatedAt.toISOString(),
-        }));
-      invocation.stdout(renderList(rows, COLUMNS, output));
-      return 0;
-    } finally {
-      await openstack.close();
-    }
+    const settings = settingsOf(invocation);
+    // Not at the top: a supervisor must not carry what it never uses.
+    const { listImages } = await import('../../daemon/list-images.js');
+    const images = await listImages({ ...settings, cloud: cloudOf(settings, invocation) });
+    const rows = images.map((image) => ({
+      ID: image.id,
+      Name: image.name,
+      'Disk Format': image.diskFormat,
+      Size: image.size,
+      Volume: image.volumeId,
+      Multiattach: image.multiattach,
+      'Updated At': image.updatedAt.toISOString(),
+    }));
+    invocation.stdout(renderList(rows, COLUMNS, output));
+    return 0;
   },
 };

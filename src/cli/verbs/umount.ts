@@ -2,7 +2,7 @@ import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mount/mountpoint.js';
 import { awake } from '../../async/awake.js';
-import { describeLeftBehind, leftBehind } from '../../attach/journal/left-behind.js';
+import { refuseLeftBehind } from '../../daemon/left-behind.js';
 import type { Config } from '../../config/options.js';
 import { type ControlClient, isTimeout, waitsOf } from '../control/control-client.js';
 import { endWithoutEngine } from '../control/end-without-engine.js';
@@ -61,17 +61,6 @@ async function end(
     );
     refuseLeftBehind(mountpoint, config.state_dir);
   }
-}
-
-/** The dead detached nothing. `detach_failed` naming what it left. */
-function refuseLeftBehind(mountpoint: string, stateDir: string): void {
-  const left = leftBehind(stateDir);
-  if (left.length === 0) return;
-  const names = left.map(describeLeftBehind).join('; ');
-  throw new CinderfsError('detach_failed', `still attached: ${names}`, {
-    path: mountpoint,
-    remedy: `The journal in ${stateDir} has it: \`cinderfs attachments ${mountpoint} --reap\` settles it, and so does the next \`cinderfs mount ${mountpoint}\`.`,
-  });
 }
 
 /** How long an engine that died may take to be started again. */
