@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { directoryOfShare } from '../../src/attach/connectors/local/shares.js';
 import { readMountTable } from '../../src/sys/mounts/mount-table.js';
+import { cannotMount } from '../fuse/engine-mount.js';
+import { run } from '../support/program.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
+
+const IMPOSTOR = fileURLToPath(new URL('../../../test/attach/share-impostor.py', import.meta.url));
 
 const SHARE = 'filer:/export';
 async function found(
@@ -51,6 +59,35 @@ describe('a share that is mounted here', () => {
     it(`is not ${what}`, async (test) => {
       await assert.rejects(found(test, protocol, lines), { code: 'protocol_unsupported' });
     });
+
+  for (const [protocol, type] of [
+    ['nfs', 'fuse.nfs4'],
+    ['nfs', 'fuse.nfs'],
+    ['glusterfs', 'fuse.glusterfs'],
+  ] as const)
+    it(
+      `is no ${type} that user 65534 mounted under the name of the share`,
+      { skip: cannotMount },
+      async (test) => {
+        const undo = new Undo(test);
+        const directory = await temporaryFolder(undo);
+        const share = `filer:${directory}`;
+        const server = spawn('python3', [IMPOSTOR, share, directory, type, 'volume-1'], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const gone = once(server, 'close');
+        undo.after(async () => {
+          await run('umount', ['-l', directory]);
+          await gone;
+        });
+        await once(server.stdout, 'data');
+        // It stands, root can read it, and its name in the mount table is the share's.
+        assert.equal((await readFile(join(directory, 'volume-1'), 'latin1')).slice(0, 4), 'EVIL');
+        const lines = await readMountTable();
+        assert.ok(lines.some((line) => line.source === share && line.type === type));
+        await assert.rejects(directoryOfShare(protocol, share, undefined), { code: 'protocol_unsupported' });
+      },
+    );
 
   it('is found where os-brick mounts it', async (test) => {
     const directory = `/var/lib/nova/mnt/${createHash('md5').update(SHARE).digest('hex')}`;

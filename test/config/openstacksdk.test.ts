@@ -187,7 +187,9 @@ describe('a configuration and a catalog', () => {
       }
       const { refused } = mine;
       const refusal = REFUSALS.find(({ message }) => refused !== undefined && message.test(refused));
-      return refusal === undefined ? undefined : [refusal.name];
+      if (refusal === undefined) return undefined;
+      const [, what] = refusal.message.exec(refused ?? '') ?? [];
+      return [what === undefined ? refusal.name : `${refusal.name} (${what})`];
     };
 
     await assertProperty(
