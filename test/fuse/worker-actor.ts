@@ -31,6 +31,7 @@ export class Actor extends EventEmitter {
   }
 
   postMessage(message: ToWorker): void {
+    if (message.kind === 'read') this.#world.handed(message.job);
     this.#inbox.push(message);
     this.#ring();
   }

@@ -9,47 +9,20 @@ import { ReadLanes } from '../../src/fs/fuse/pool/read-lanes.js';
 import { decodeRequest } from '../../src/fs/fuse/protocol/request.js';
 import type { QueuedRead } from '../../src/fs/fuse/pool/seat.js';
 import { StallWatch } from '../../src/fs/fuse/pool/stall-watch.js';
-import type { WorkerStart } from '../../src/fs/fuse/worker/messages.js';
+import type { ReadJob, WorkerStart } from '../../src/fs/fuse/worker/messages.js';
 import { WorkerPool } from '../../src/fs/fuse/pool/worker-pool.js';
 import { silentLog } from '../../src/log.js';
 import { breathe, ManualClock } from '../fakes/manual-clock.js';
 import { Actor, jobOf } from './worker-actor.js';
+import { Storage, type Asked } from './worker-storage.js';
 
 export const READ_TIMEOUT_MS = 1000;
 export const WORKERS = 2;
 const LIMIT = 6;
-
-/** A storage that answers, or does not until it is well again. */
-export class Storage {
-  readonly fh: number;
-  readonly descriptor: Descriptor;
-  holds = 0;
-  stalled = false;
-  #waiting: (() => void)[] = [];
-
-  constructor(fh: number) {
-    this.fh = fh;
-    const published = { slot: fh, close: () => undefined };
-    this.descriptor = { name: `storage ${fh}`, kind: 0, number: 0, published };
-  }
-
-  read(): Promise<void> {
-    return this.stalled ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
-  }
-
-  heal(): void {
-    this.stalled = false;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-}
-
-/** What the kernel asked and who answered: `worker`, `main`, or an errno. */
-export interface Asked {
-  readonly unique: bigint;
-  readonly fh: number;
-  readonly at: number;
-  readonly answers: { readonly by: string; readonly at: number }[];
-}
+/** What may pass until a tick sees something, one more acts on it and its answer is on its way. */
+const SLACK_MS = 150;
+/** Until a worker that meets a dead storage is found to be stalled, and replaced. */
+const STALL_MS = 300;
 
 /**
  * Pool, lanes, stall watch and claims as a session wires them. The kernel, the storage and the threads are played: each
@@ -57,7 +30,7 @@ export interface Asked {
  */
 export class WorkerWorld {
   readonly clock = new ManualClock();
-  readonly storages: readonly Storage[] = [new Storage(1), new Storage(2)];
+  readonly storages: readonly Storage[];
   readonly asked = new Map<bigint, Asked>();
   readonly actors: Actor[] = [];
   readonly stalled = new Set<Descriptor>();
@@ -69,12 +42,17 @@ export class WorkerWorld {
   /** Why the pool gave up, if it did. */
   spent: Error | undefined;
   ended = false;
+  /** Promises that were broken. */
+  readonly violations: string[] = [];
+  /** Promises of time that were broken; they hold only while threads run as soon as they can. */
+  readonly late: string[] = [];
   readonly #unread: Asked[] = [];
   readonly #readers: ((read: Asked) => void)[] = [];
   #unique = 0n;
 
-  constructor(scheduler: Scheduler, crashLimit = 10_000) {
+  constructor(scheduler: Scheduler, { crashLimit = 10_000, storages = 2 } = {}) {
     this.scheduler = scheduler;
+    this.storages = Array.from({ length: storages }, (_, index) => new Storage(index + 1));
     const { clock } = this;
     const nothing = new SharedArrayBuffer(0);
     this.pool = new WorkerPool({
@@ -95,7 +73,7 @@ export class WorkerWorld {
       onSource: () => undefined,
       onLeft: (seat) => this.lanes.left(seat),
       onAbandoned: (unique) => this.answer(unique, 'EIO'),
-      onSpent: (error) => (this.spent = error),
+      onSpent: (error) => this.#spend(error),
     });
     const ages = new ReadAges(clock);
     const answer = ({ unique }: { unique: bigint }, errno: string): void => this.answer(unique, errno);
@@ -110,8 +88,8 @@ export class WorkerWorld {
         setCautious: (cautious) => (this.cautious = cautious),
       },
       descriptors: {
-        hold: (descriptor) => (this.storage(descriptor.published.slot).holds += 1),
-        release: (descriptor) => (this.storage(descriptor.published.slot).holds -= 1),
+        hold: (descriptor) => this.#hold(descriptor, 1),
+        release: (descriptor) => this.#hold(descriptor, -1),
       },
       clock,
       log: silentLog,
@@ -168,7 +146,18 @@ export class WorkerWorld {
   }
 
   answer(unique: bigint, by: string): void {
-    this.asked.get(unique)?.answers.push({ by, at: this.clock.now() });
+    const answers = this.asked.get(unique)?.answers ?? [];
+    answers.push({ by, at: this.clock.now() });
+    if (answers.length > 1)
+      this.violations.push(`${unique} was answered by ${answers.map((one) => one.by).join()}`);
+    this.#leavesQueue(unique);
+  }
+
+  /** A worker was handed a read that had waited in a lane. */
+  handed({ unique, fh }: ReadJob): void {
+    const { queue } = this.storage(fh);
+    if (queue[0] !== unique) this.violations.push(`${unique} is read before ${queue[0] ?? 'it was queued'}`);
+    this.#leavesQueue(unique);
   }
 
   interrupt(unique: bigint): void {
@@ -188,14 +177,53 @@ export class WorkerWorld {
     }
   }
 
-  /** All storage is well: lets `ms` pass, in which everything that is ready runs. */
-  async calm(ms: number): Promise<void> {
-    for (const storage of this.storages) storage.heal();
+  /**
+   * Lets `ms` pass on a host that is not overloaded: what is ready runs before the clock goes on, and so the promises of
+   * time hold.
+   */
+  async live(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 50) {
       await this.step(500);
+      this.#judge();
       await this.clock.advance(50);
     }
     await this.step(500);
+    this.#judge();
+  }
+
+  /** The same with all storage well. */
+  async calm(ms: number): Promise<void> {
+    for (const storage of this.storages) storage.heal();
+    await this.live(ms);
+  }
+
+  /** Metadata must find a worker at /dev/fuse whatever storage does; reads end in time, those of others at once. */
+  #judge(): void {
+    if (this.pool.serving === 0 && this.spent === undefined) this.violations.push('no worker receives');
+    const failed = this.storages.filter((storage) => storage.failed).length;
+    // How long a request may be with the kernel, while every worker waits for a dead storage and is replaced.
+    const unread = Math.min(READ_TIMEOUT_MS, failed * STALL_MS);
+    for (const { unique, fh, at, answers } of this.asked.values()) {
+      const took = (answers[0]?.at ?? this.clock.now()) - at;
+      const limit = unread + (this.storage(fh).failed ? READ_TIMEOUT_MS : 0);
+      if (took > limit + SLACK_MS) this.late.push(`${unique} of storage ${fh} waited ${took} ms`);
+    }
+  }
+
+  #hold(descriptor: Descriptor, more: 1 | -1): void {
+    const storage = this.storage(descriptor.published.slot);
+    storage.holds += more;
+    if (storage.holds !== 0 && storage.holds !== 1)
+      this.violations.push(`${storage.holds} holds on ${descriptor.name}`);
+  }
+
+  #spend(error: Error): void {
+    if (this.spent !== undefined) this.violations.push('the pool gave up twice');
+    this.spent = error;
+  }
+
+  #leavesQueue(unique: bigint): void {
+    for (const { queue } of this.storages) if (queue.includes(unique)) queue.splice(queue.indexOf(unique), 1);
   }
 
   #hire(start: WorkerStart): Actor {
@@ -215,10 +243,15 @@ export class WorkerWorld {
     if (request === undefined) throw new Error('malformed');
     const job = jobOf(request.unique, READ_IN.decode(request.body).fh);
     const { descriptor } = this.storage(job.fh);
-    if (!this.lanes.enqueue(descriptor, { job, since })) void this.#readOnMain({ job, since });
+    const { queue } = this.storage(job.fh);
+    queue.push(job.unique);
+    if (this.lanes.enqueue(descriptor, { job, since })) return;
+    this.#leavesQueue(job.unique);
+    void this.#readOnMain({ job, since });
   }
 
   async #readOnMain({ job, since }: QueuedRead): Promise<void> {
+    this.#leavesQueue(job.unique);
     let waits = true;
     const answer = (by: string): void => {
       if (waits) this.answer(job.unique, by);

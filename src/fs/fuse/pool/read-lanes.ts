@@ -42,7 +42,7 @@ export class ReadLanes {
 
   /** A worker does not come back from a read of `fh`. */
   stalled(seat: Seat, fh: number): void {
-    const { files, log, pool } = this.#parts;
+    const { files, log } = this.#parts;
     const descriptor = files.get(fh)?.descriptor;
     const lane = this.#laneFor(seat, descriptor);
     lane.stalled.add(seat);
@@ -51,8 +51,7 @@ export class ReadLanes {
       { source: descriptor?.name, worker: seat.index },
       'storage not responding; queueing reads of this volume',
     );
-    pool.refill();
-    this.#guard();
+    this.#refill();
   }
 
   /** A worker is gone. What it was handed and had not begun is read by others, and nothing waits for it any more. */
@@ -60,9 +59,11 @@ export class ReadLanes {
     const { lane, handed } = seat;
     const begun = this.#parts.pool.claims.read(seat.index).unique === handed?.job.unique;
     if (handed !== undefined && !begun) this.#parts.onOrphan(handed);
-    if (lane === undefined) return;
-    this.#leave(seat, lane);
-    this.#pump(lane);
+    if (lane !== undefined) {
+      this.#leave(seat, lane);
+      this.#pump(lane);
+    }
+    this.#refill();
   }
 
   /**
@@ -218,6 +219,12 @@ export class ReadLanes {
     this.#parts.files.setStalled(descriptor, false);
     this.#parts.descriptors.release(descriptor);
     this.#parts.log.info({ source: descriptor.name }, 'storage answers again');
+    this.#guard();
+  }
+
+  /** In one turn of the event loop: the worker in the last seat must find that none reads optimistically. */
+  #refill(): void {
+    this.#parts.pool.refill();
     this.#guard();
   }
 

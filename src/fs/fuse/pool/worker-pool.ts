@@ -68,15 +68,22 @@ export class WorkerPool {
     return [...this.seats()].filter(({ state }) => state === 'serving').length;
   }
 
-  /** True when stalled workers have left hardly any and no more may be started. */
+  /** True when only the last seat is free: a worker that begins a read now may be the last that receives requests. */
   get exhausted(): boolean {
-    return this.#seats.size >= this.#parts.limit && this.serving <= 1;
+    return this.#seats.size >= this.#parts.limit - 1;
   }
 
-  /** Starts workers until enough are serving or the limit is reached. */
+  /**
+   * Starts workers until enough are serving or the limit is reached. The last seat is for a worker that receives when
+   * every other is in a read. The pool is exhausted then, so that this one reads nothing by itself.
+   */
   refill(): void {
-    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#parts.limit)
+    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#seatsToFill)
       this.#start();
+  }
+
+  get #seatsToFill(): number {
+    return this.serving === 0 ? this.#parts.limit : this.#parts.limit - 1;
   }
 
   /** One more worker from now on, unless there are enough. A worker that waits for a request cannot be told to end. */
