@@ -55,7 +55,6 @@ module.exports = {
     door('fuse-native', ['^src/fs/fuse-native/']),
     door('koffi', ['^src/sys/calls/koffi\\.ts$']),
     door('yaml', ['^src/config/']),
-    door('ini', ['^src/config/']),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -42,7 +42,7 @@ const PREAMBLE = `# Configuration
 
 A value is taken from the flag, else the environment, else the file, else the default. The file is INI in the manner of
 oslo.config: \`name = value\` under \`[DEFAULT]\`, comments with \`#\` on lines of their own, lines that start with white
-space continue the one before. An unknown name is an error.
+space continue the line above. An unknown name is an error.
 
 Times are seconds, or carry a unit: \`90\`, \`90s\`, \`5m\`, \`2h\`, \`500ms\`. Sizes are bytes, or carry one: \`512MiB\`,
 \`2GiB\`. Booleans are \`true\` or \`false\`; as flags, \`--passthrough\` or \`--no-passthrough\`.

@@ -1,5 +1,5 @@
 import { CinderfsError, reasonOf } from '../errors.js';
-import { parseIni, type IniSetting } from './ini-file.js';
+import { type FileSetting, settingsIn } from './ini-file.js';
 import { nearest } from './nearest.js';
 import { flagOf, variableOf, type OptionSpec } from './option-spec.js';
 import { OPTIONS, optionEntries, type Config, type OptionName } from './options.js';
@@ -82,10 +82,10 @@ function readFile(sources: ConfigSources): ReadonlyMap<string, Given> {
       cause: error,
     });
   }
-  return new Map(parseIni(text, path).map((setting) => [setting.name, fromSetting(setting, path)]));
+  return new Map(settingsIn(text, path).map((setting) => [setting.name, fromSetting(setting, path)]));
 }
 
-function fromSetting({ name, value, line }: IniSetting, path: string): Given {
+function fromSetting({ name, value, line }: FileSetting, path: string): Given {
   const where = `${path}:${line}`;
   if (!Object.hasOwn(OPTIONS, name)) {
     const close = nearest(name, Object.keys(OPTIONS));

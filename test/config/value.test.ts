@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import { parseIni } from '../../src/config/ini-file.js';
 import { nearest } from '../../src/config/nearest.js';
 import type { OptionSpec, OptionType } from '../../src/config/option-spec.js';
 import { Secret } from '../../src/secret.js';
 import { Disallowed, readValue } from '../../src/config/value.js';
-import { CinderfsError } from '../../src/errors.js';
 import { assertProperty } from '../support/seeds.js';
 
 const spec = (type: OptionType, more: Partial<OptionSpec> = {}): OptionSpec => ({
@@ -82,73 +80,6 @@ describe('a value', () => {
         }
       }),
       { numRuns: 1000 },
-    );
-  });
-});
-
-describe('an INI file', () => {
-  const settingsOf = (text: string): [string, string][] =>
-    parseIni(text, 'f').map(({ name, value }) => [name, value]);
-
-  it('is read as oslo.config reads it', () => {
-    const text = [
-      '\uFEFF; comment',
-      'before-any = section',
-      '[DEFAULT]',
-      '# linger = 7',
-      'a = 1 # not a comment; nor this',
-      'b=two',
-      '  three',
-      '# in between',
-      '\tfour',
-      'c = "quoted # \\u00e9"',
-      "d = ' spaces '",
-      'e =',
-      'f = x=y\r',
-    ].join('\n');
-    assert.deepEqual(settingsOf(text), [
-      ['before_any', 'section'],
-      ['a', '1 # not a comment; nor this'],
-      ['b', 'two\nthree\nfour'],
-      ['c', 'quoted # é'],
-      ['d', ' spaces '],
-      ['e', ''],
-      ['f', 'x=y'],
-    ]);
-  });
-
-  it('gives back what was written, and the line it was on', () => {
-    const name = fc.stringMatching(/^[a-z][a-z0-9_]{0,10}$/);
-    const value = fc.string({ unit: 'grapheme' }).filter((text) => {
-      const plain = !/[\r\n\u0085\u2028\u2029]/.test(text) && text.trim() === text && !/^["']/.test(text);
-      return plain && !text.includes('\0');
-    });
-    assertProperty(
-      fc.property(fc.array(fc.tuple(name, value)), (settings) => {
-        const text = settings.map(([key, content]) => `# ${key}\n${key} = ${content}`).join('\n');
-        const parsed = parseIni(text, 'f');
-        assert.deepEqual(
-          parsed.map((setting) => [setting.name, setting.value]),
-          settings,
-        );
-        for (const [index, { line }] of parsed.entries()) assert.equal(line, 2 * index + 2);
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  it('is settings or a config_invalid with a place, whatever the text', () => {
-    assertProperty(
-      fc.property(fc.string({ unit: 'binary' }), (text) => {
-        try {
-          parseIni(text, 'f');
-        } catch (error) {
-          assert.ok(
-            CinderfsError.is(error) && error.code === 'config_invalid' && /^f:\d+: /.test(error.message),
-          );
-        }
-      }),
-      { numRuns: 500 },
     );
   });
 });
