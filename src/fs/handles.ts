@@ -3,8 +3,7 @@ import type { Lease } from '../attach/contract/lease.js';
 import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import type { Attributes } from './contract/filesystem.js';
-import type { ReaderClaim } from '../sources/reader-pool.js';
-import type { Cursor } from '../sources/reader.js';
+import type { ReadPath } from './read-path.js';
 
 export type Handle = ImageHandle | TextHandle;
 
@@ -14,20 +13,15 @@ interface HandleBase {
   readonly attributes: Attributes;
 }
 
-/** An open image: holds its lease and its claim on the reader until release. */
+/** An open image: holds its lease, and its claim on a reader if it needed one, until release. */
 export interface ImageHandle extends HandleBase {
   readonly is: 'image';
   readonly image: CatalogImage;
   readonly lease: Lease;
   /** Replaced when the connection was lost and made again. */
-  through: Through;
-}
-
-/** What a handle reads through, and of which of its lease's connections that is. */
-export interface Through {
-  readonly connection: number;
-  readonly claim: ReaderClaim;
-  readonly cursor: Cursor;
+  through: ReadPath;
+  /** A transport could not read the source: it is not worth lingering on. */
+  unreadable: boolean;
 }
 
 /** An open virtual file: its text as it was at open. */

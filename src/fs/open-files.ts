@@ -7,15 +7,16 @@ import type { CatalogImage } from '../cinder/contract/catalog.js';
 import { CinderfsError } from '../errors.js';
 import { memoOf, parseMemo } from './file-memo.js';
 import type { Attributes, CallContext, FileMemo, OpenFile } from './contract/filesystem.js';
-import { Handles, type Handle, type ImageHandle, type Through } from './handles.js';
+import { Handles, type Handle, type ImageHandle } from './handles.js';
 import { withReadDeadline } from './read-deadline.js';
-import type { ReaderClaim, ReaderPool, WantedReader } from '../sources/reader-pool.js';
+import { type OpenedPath, ReadPath } from './read-path.js';
+import type { ReaderPool } from '../sources/reader-pool.js';
 import type { SourceKinds } from '../sources/source-kinds.js';
 
 export interface OpenFilesParts {
   readonly pool: AttachmentPool;
   readonly readers: ReaderPool;
-  readonly sources: Pick<SourceKinds, 'needsProof'>;
+  readonly sources: Pick<SourceKinds, 'needsProof' | 'publishOpens'>;
   readonly clock: Clock;
   /** Milliseconds a read (or opening the source) may take. */
   readonly readTimeoutMs: number;
@@ -60,20 +61,32 @@ export class OpenFiles {
     return handle?.is === 'image' ? handle.image : undefined;
   }
 
-  /** Takes a lease and opens its source. Whoever leaves, or fails, gives the lease back. */
+  /**
+   * Takes a lease and opens its source, unless the caller reads that itself: then it is opened when a read comes here.
+   * Whoever leaves, or fails, gives the lease back.
+   */
   async openImage(image: CatalogImage, attributes: Attributes, context: CallContext): Promise<OpenFile> {
     const where = { image: image.id, volume: image.volumeId };
     const lease = await this.#acquire(image, context);
+    const through = this.#path(lease, image.size);
     try {
-      const through = await this.#through(lease, image.size, context);
-      if (lease.fenced.aborted) close(through);
+      const isLater = context.readsItself === true && this.#parts.sources.publishOpens(lease.source);
+      if (!isLater) await this.#opened(through, context);
       lease.fenced.throwIfAborted();
-      const handle = this.#handles.add({ is: 'image', image, attributes, lease, through });
+      const handle = this.#handles.add({
+        is: 'image',
+        image,
+        attributes,
+        lease,
+        through,
+        unreadable: false,
+      });
       this.#changes += 1;
       const memo = memoOf({ is: 'image', image, attributes });
       const { source, fenced } = lease;
       return { ...describe(handle), source, connection: through.connection, fenced, memo };
     } catch (error) {
+      through.close();
       const failure = CinderfsError.from(error, 'read_failed').within(where);
       // A source that cannot even be opened is not worth lingering on: the next opener gets a new attachment.
       lease.release({ evict: failure.code === 'read_failed' });
@@ -88,10 +101,10 @@ export class OpenFiles {
     return { ...describe(handle), source: undefined, fenced: NEVER, memo };
   }
 
-  /** Opens again what an earlier process had open; a text is made anew by `text`. */
+  /** Opens again what an earlier process had open, for a transport that reads by itself; a text is made anew by `text`. */
   async reopen(memo: FileMemo, text: () => Buffer): Promise<OpenFile> {
     const known = parseMemo(memo);
-    if (known.is === 'image') return this.openImage(known.image, known.attributes, {});
+    if (known.is === 'image') return this.openImage(known.image, known.attributes, { readsItself: true });
     const made = text();
     return this.openText(made, { ...known.attributes, size: made.length });
   }
@@ -102,7 +115,12 @@ export class OpenFiles {
     if (handle.is === 'text') return handle.text.subarray(offset, end);
     if (end === offset && !handle.lease.fenced.aborted) return Buffer.alloc(0);
     return this.#limited(handle, context, (signal) =>
-      this.#readAgain(handle, signal, () => this.#readProven(handle, offset, end - offset, signal)),
+      this.#readAgain(handle, signal, async ({ cursor }) => {
+        const bytes = await cursor.read(offset, end - offset, signal);
+        // A device that may have become another one while it was read has to prove that it did not.
+        if (this.#parts.sources.needsProof(handle.lease.source)) await handle.lease.prove();
+        return bytes;
+      }),
     );
   }
 
@@ -113,7 +131,7 @@ export class OpenFiles {
     if (offset < 0 || offset >= size) throw beyondEnd;
     if (handle.is === 'text') return whence === 'data' ? offset : size;
     const found = await this.#limited(handle, context, (signal) =>
-      this.#readAgain(handle, signal, () => handle.through.claim.reader.seek(offset, whence, signal)),
+      this.#readAgain(handle, signal, async ({ reader }) => reader.seek(offset, whence, signal)),
     );
     if (whence === 'data' && found >= size) throw beyondEnd;
     return Math.min(found, size);
@@ -122,16 +140,18 @@ export class OpenFiles {
   /** A read of that handle failed, here or in a transport that reads the source by itself. */
   noteReadFailure(number: number, error: CinderfsError): void {
     const handle = this.#handles.find(number);
-    if (handle?.is === 'image') this.#noteFailure(handle, error);
+    if (handle?.is !== 'image') return;
+    if (error.code === 'read_failed') handle.unreadable = true;
+    this.#noteFailure(handle, error);
   }
 
   release(number: number): void {
     const handle = this.#handles.remove(number);
     if (handle?.is !== 'image') return;
     this.#changes += 1;
-    const { broken } = handle.through.claim.reader;
-    close(handle.through);
-    handle.lease.release(broken ? { evict: true } : {});
+    const evict = handle.unreadable || handle.through.broken;
+    handle.through.close();
+    handle.lease.release(evict ? { evict } : {});
   }
 
   /** Gives back whatever is still open. */
@@ -161,52 +181,46 @@ export class OpenFiles {
   /** Their files stay open until they are closed, the source does not: while it is open it cannot be detached. */
   #onFenced(fenced: AbortSignal, volumeId: string): void {
     this.#parts.distrust(volumeId);
-    for (const { lease, through } of this.#handles.images()) if (lease.fenced === fenced) close(through);
-  }
-
-  /** A device that may have become another one while it was read has to prove that it did not. */
-  async #readProven(
-    { through, lease }: ImageHandle,
-    offset: number,
-    length: number,
-    signal: AbortSignal,
-  ): Promise<Buffer> {
-    const bytes = await through.cursor.read(offset, length, signal);
-    if (this.#parts.sources.needsProof(lease.source)) await lease.prove();
-    return bytes;
+    for (const { lease, through } of this.#handles.images()) if (lease.fenced === fenced) through.close();
   }
 
   /** A read that failed because its device went away is done again as soon as the volume is back: only a delay. */
-  async #readAgain<T>(handle: ImageHandle, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
+  async #readAgain<T>(
+    handle: ImageHandle,
+    signal: AbortSignal,
+    read: (path: OpenedPath) => Promise<T>,
+  ): Promise<T> {
     for (;;) {
       const { through, lease, image } = handle;
       try {
-        return await read();
+        return await read(await through.open());
       } catch (error) {
         if (signal.aborted || !(await lease.renewed(through.connection))) throw error;
-        const renewed = await this.#through(lease, image.size, { signal });
-        // Another read of this file, or its release, may have been quicker.
-        const late = handle.through !== through || !this.#handles.has(handle.number);
-        close(late ? renewed : through);
-        if (!late) handle.through = renewed;
+        if (!this.#handles.has(handle.number)) throw error;
+        // Another read of this file may have been quicker.
+        if (handle.through !== through) continue;
+        handle.through = this.#path(lease, image.size);
+        through.close();
       }
     }
   }
 
-  async #through(lease: Lease, size: number, context: CallContext): Promise<Through> {
+  /** Through the connection that the lease has now. */
+  #path(lease: Lease, size: number): ReadPath {
     const connection = lease.connection();
     const { source, attachmentId, volumeId: volume } = lease;
-    const claim = await this.#claim({ source, attachmentId, connection, volume, size }, context);
-    return { connection, claim, cursor: claim.reader.cursor() };
+    return new ReadPath(connection, () =>
+      this.#parts.readers.claim({ source, attachmentId, connection, volume, size }),
+    );
   }
 
-  #claim(wanted: WantedReader, context: CallContext): Promise<ReaderClaim> {
-    return withDeadline(this.#parts.readers.claim(wanted), {
+  /** A reader that comes when nobody waits for it any more is the path's. */
+  #opened(path: ReadPath, { signal }: CallContext): Promise<unknown> {
+    return withDeadline(path.open(), {
       clock: this.#parts.clock,
       ms: this.#parts.readTimeoutMs,
       onTimeout: () => new CinderfsError('read_timeout', 'the source could not be opened in time'),
-      signal: context.signal,
-      onLate: (claim) => claim.release(),
+      signal,
     });
   }
 
@@ -239,11 +253,6 @@ export class OpenFiles {
     if (failure.code !== 'interrupted') this.#parts.onReadError?.(image.id, failure);
     return failure;
   }
-}
-
-function close({ cursor, claim }: Through): void {
-  cursor.close();
-  claim.release();
 }
 
 const NEVER = new AbortController().signal;

@@ -33,6 +33,11 @@ export class SourceKinds {
     return this.of(source).openReader(source, image, services);
   }
 
+  /** See SourceKind.publishOpens. */
+  publishOpens(source: Source): boolean {
+    return this.of(source).publishOpens === true;
+  }
+
   needsProof(source: Source): boolean {
     return this.of(source).needsProof?.(source) === true;
   }

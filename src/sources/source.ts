@@ -38,6 +38,11 @@ export interface SourceKind<S extends Source = Source> {
    * for all workers, and O_DIRECT readers are served by the block cache of the main thread.
    */
   readonly pageCached: boolean;
+  /**
+   * publish() opens the source, so that one which cannot be read fails the open of its file. The main thread's reader is
+   * then opened when it is first needed. Otherwise it is opened with the file, to find out.
+   */
+  readonly publishOpens?: boolean;
   /** The module of the worker half: its `onWorker` is an OpenOnWorker. */
   readonly workerModule: URL;
   /** In one word-like string, for logs and `cinderfs status`. */

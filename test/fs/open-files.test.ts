@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rename, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readlink, rename, truncate, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { CinderfsError } from '../../src/errors.js';
@@ -8,6 +8,7 @@ import { ManualClock } from '../fakes/manual-clock.js';
 import { FakeNbdServer } from '../fakes/fs-nbd-server.js';
 import { makeWorld } from '../conformance/world.js';
 import type { World, WorldImage } from '../conformance/world.js';
+import { eventually } from '../support/eventually.js';
 
 const O_RDONLY = 0;
 
@@ -129,6 +130,37 @@ describe('open files', () => {
     assert.equal(world.pool.leases, 0);
   });
 
+  it('open no source that their transport reads itself, until they are asked to read', async (t) => {
+    const world = await makeWorld(t);
+    const { source, bytes } = world.raw;
+    assert.ok(source.kind === 'file');
+    const opens = (): Promise<number> => descriptorsOf(source.path);
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY, { readsItself: true });
+    assert.equal(await opens(), 0);
+    assert.ok((await world.filesystem.read(file.handle, 1, 99)).equals(bytes.subarray(1, 100)));
+    assert.equal(await opens(), 1);
+    world.filesystem.release(file.handle);
+    await eventually('it is closed', async () => ((await opens()) === 0 ? true : undefined));
+    assert.equal(world.pool.leases, 0);
+  });
+
+  it('are let go for good when their transport cannot open the source', async (t) => {
+    const world = await makeWorld(t);
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY, { readsItself: true });
+    world.filesystem.readFailed(file.handle, new CinderfsError('read_failed', 'cannot open it'));
+    world.filesystem.release(file.handle);
+    assert.equal(world.pool.evictions, 1);
+  });
+
+  it('are let go for good when a source that is opened late turns out to be short', async (t) => {
+    const world = await makeWorld(t);
+    world.catalog.set([{ ...world.raw.image, size: world.raw.bytes.length + 100_000 }]);
+    const file = await world.filesystem.open(await nodeOf(world, world.raw), O_RDONLY, { readsItself: true });
+    await assert.rejects(world.filesystem.read(file.handle, 0, 10), errno('EIO', world.raw.image.id));
+    world.filesystem.release(file.handle);
+    assert.equal(world.pool.evictions, 1);
+  });
+
   it('wait for a connection that was lost and read on through the new one', async (t) => {
     const world = await makeWorld(t);
     const { image, bytes, source } = world.raw;
@@ -215,4 +247,11 @@ function errno(name: string, image?: string, message = /./): (error: unknown) =>
     error.errno === name &&
     (image === undefined || error.context.image === image) &&
     message.test(error.message);
+}
+
+/** How many descriptors of this process are open on `path`. */
+async function descriptorsOf(path: string): Promise<number> {
+  const all = await readdir('/proc/self/fd');
+  const links = await Promise.all(all.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return links.filter((link) => link === path).length;
 }

@@ -47,6 +47,19 @@ describe('descriptors', () => {
         Promise.resolve(openFilesAt(file).length === 0 ? true : undefined),
       );
     });
+
+  it('are refused, and closed, where the file is shorter than the image', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'short');
+    writeFileSync(file, 'old');
+    const descriptors = new Descriptors(new MountSources(sourceKinds(), 1));
+    await assert.rejects(descriptors.acquire({ kind: 'file', path: file }, 4), {
+      code: 'read_failed',
+      message: /ends at byte 3, the image has 4/,
+    });
+    await eventually('it is closed', () =>
+      Promise.resolve(openFilesAt(file).length === 0 ? true : undefined),
+    );
+  });
 });
 
 function textOf({ published }: Descriptor): string {

@@ -99,6 +99,33 @@ function request(opcode: number, node: number, ...body: readonly Buffer[]): Buff
 const named = (name: string): Buffer => Buffer.from(`${name}\0`);
 
 describe('requests', () => {
+  it('are run once when they come again before they are answered, and taken back at the end of the mount', async () => {
+    let attach = (): void => undefined;
+    const attached = new Promise<void>((resolve) => (attach = resolve));
+    const file = { name: 'a', size: 3, content: Buffer.from('abc'), opening: () => attached };
+    const { dispatcher, filesystem, answers } = harness([file]);
+    const node = (await filesystem.lookup(ROOT_NODE, 'a')).node;
+    const open = request(Opcode.OPEN, node, OPEN_IN.encode({}));
+    dispatcher.dispatch(open);
+    dispatcher.dispatch(open);
+    await turn();
+    dispatcher.abandon();
+    attach();
+    for (let turns = 0; turns < 10; turns += 1) await turn();
+    assert.deepEqual([answers.length, filesystem.openHandles.size, filesystem.calls.open], [1, 0, 1]);
+  });
+
+  it('tell the file system of a source that the workers cannot open, before they give its file back', async () => {
+    const source = { kind: 'file', path: '/nonexistent/volume' } as const;
+    const { dispatcher, filesystem, answers } = harness([{ name: 'a', size: 3, source }]);
+    const { node } = await filesystem.lookup(ROOT_NODE, 'a');
+    dispatcher.dispatch(request(Opcode.OPEN, node, OPEN_IN.encode({})));
+    await eventually('it is answered', () => Promise.resolve(answers[0]));
+    assert.equal(answers[0]?.errno, 'EIO');
+    assert.deepEqual(filesystem.failures, [{ file: 'a', code: 'read_failed' }]);
+    assert.equal(filesystem.openHandles.size, 0);
+  });
+
   it('survives any bytes, and answers no request twice', async () => {
     const opcodes = fc.oneof(fc.constantFrom(...Object.values(Opcode)), fc.nat(70));
     await assertProperty(

@@ -51,6 +51,8 @@ export interface CallContext {
   readonly waitedMs?: number | undefined;
   /** The user who asks; undefined where that is not known. */
   readonly uid?: number | undefined;
+  /** Of open(): the caller opens and reads `source` itself, so that the file system need not before it is asked to read. */
+  readonly readsItself?: boolean | undefined;
 }
 
 /** An open file. Valid from open() to release(); its number is never reused while the process lives. */
@@ -100,7 +102,10 @@ export interface Filesystem {
   read(handle: number, offset: number, length: number, context?: CallContext): Promise<Buffer>;
   /** Next data or hole at or after `offset`, as lseek(2) SEEK_DATA / SEEK_HOLE; `ENXIO` beyond the end. */
   seek(handle: number, offset: number, whence: 'data' | 'hole', context?: CallContext): Promise<number>;
-  /** A transport that reads the source by itself tells of a read that failed there. */
+  /**
+   * A transport that reads the source by itself tells of a read that failed there, or of a source that it could not open
+   * (`read_failed`): the next opener gets a new attachment.
+   */
   readFailed(handle: number, error: CinderfsError): void;
   /** Gives the handle back. Never fails, never waits for the detach. */
   release(handle: number): void;

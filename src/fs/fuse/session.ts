@@ -268,6 +268,7 @@ export class Session {
     unsubscribe();
     this.#watch.close();
     this.#dispatcher.abandon();
+    this.#earlier.abandon();
     for (const fh of this.#files.numbers()) {
       const file = this.#files.remove(fh);
       if (file !== undefined) this.#parts.filesystem.release(file.handle);

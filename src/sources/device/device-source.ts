@@ -28,6 +28,7 @@ declare module '../source.js' {
 export const deviceSource: SourceKind<DeviceSource> = {
   key: 'device',
   pageCached: true,
+  publishOpens: true,
   workerModule: new URL('./device-on-worker.js', import.meta.url),
   describe: ({ path }) => `device:${path}`,
   identify: ({ path }) => path,

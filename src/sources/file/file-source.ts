@@ -24,6 +24,7 @@ declare module '../source.js' {
 export const fileSource: SourceKind<FileSource> = {
   key: 'file',
   pageCached: true,
+  publishOpens: true,
   workerModule: new URL('./file-on-worker.js', import.meta.url),
   describe: ({ path }) => `file:${path}`,
   identify: ({ inode, path }) => `${inode ?? ''}:${path}`,

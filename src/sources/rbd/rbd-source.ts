@@ -23,6 +23,7 @@ export function rbdSource(images: RbdImages | undefined): SourceKind<RbdSource> 
   return {
     key: 'rbd',
     pageCached: false,
+    publishOpens: true,
     workerModule: new URL('./rbd-on-worker.js', import.meta.url),
     describe: ({ address }) => `rbd:${rbdName(address)}`,
     identify: ({ address, id }) => `${id}:${JSON.stringify(address)}`,
@@ -53,7 +54,11 @@ class RbdPublisher implements SourcePublisher<RbdSource> {
       claim?.release();
       return undefined;
     }
-    return { slot, close: () => this.#shared.withdraw(slot, () => claim.release()) };
+    return {
+      slot,
+      size: claim.image.size,
+      close: () => this.#shared.withdraw(slot, () => claim.release()),
+    };
   }
 
   vacate(worker: number): void {

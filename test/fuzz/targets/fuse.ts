@@ -223,8 +223,9 @@ function engine(file: string) {
       }
       // An open whose caller left is taken back when it comes.
       for (let turns = 0; turns < 10_000 && pool.leases > 0; turns += 1) await turn();
+      const { leases } = pool;
       filesystem.close();
-      if (pool.leases > 0) throw new Error(`${pool.leases} leases are held`);
+      if (leases > 0) throw new Error(`${leases} leases are held`);
     },
   };
 }

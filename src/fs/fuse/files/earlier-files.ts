@@ -2,11 +2,12 @@ import { CinderfsError } from '../../../errors.js';
 import type { Filesystem, OpenFile } from '../../contract/filesystem.js';
 import type { Opened, OpenFiles } from './open-files.js';
 import type { OpenJournal, OpenRecord } from '../recovery/open-journal.js';
+import { giveBack } from './give-back.js';
 import { RESENT } from '../protocol/opcodes.js';
 
 export interface EarlierFilesParts {
   readonly journal: OpenJournal | undefined;
-  readonly filesystem: Pick<Filesystem, 'reopen' | 'release'>;
+  readonly filesystem: Pick<Filesystem, 'reopen' | 'readFailed' | 'release'>;
   readonly files: OpenFiles;
 }
 
@@ -62,6 +63,11 @@ export class EarlierFiles {
     if (earlier.rebuilding === undefined) this.#parts.files.forget(earlier.record);
   }
 
+  /** The mount has ended: what is being rebuilt is released when it is. */
+  abandon(): void {
+    for (const fh of [...this.#files.keys()]) this.close(fh);
+  }
+
   async #rebuild(earlier: Earlier): Promise<Opened> {
     const { record } = earlier;
     const { filesystem, files } = this.#parts;
@@ -73,7 +79,7 @@ export class EarlierFiles {
       if (!this.#files.delete(record.fh)) this.#release(record.fh);
       return opened;
     } catch (error) {
-      if (file !== undefined) filesystem.release(file.handle);
+      if (file !== undefined) giveBack(filesystem, file, error);
       earlier.rebuilding = undefined;
       if (!this.#files.has(record.fh)) files.forget(record);
       throw error;

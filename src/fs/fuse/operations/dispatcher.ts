@@ -77,6 +77,11 @@ export class Dispatcher {
       this.#parts.log.warn({ bytes: bytes.length }, 'a malformed request was dropped');
       return;
     }
+    // It is answered once; run twice, it would open a second file that the kernel never closes.
+    if (this.#pending.has(request.unique)) {
+      this.#parts.log.warn({ op: opcodeName(request.opcode) }, 'a request came again before it was answered');
+      return;
+    }
     const known = OPERATIONS[request.opcode];
     if (known === undefined) {
       this.#parts.log.debug({ opcode: request.opcode }, 'an unknown request was refused');

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { OpenFile } from '../../contract/filesystem.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from '../protocol/messages.js';
+import { giveBack } from '../files/give-back.js';
 import type { Opened } from '../files/open-files.js';
 import type { Operation, OperationContext, Waits } from './operation.js';
 import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
@@ -100,13 +101,13 @@ async function openAnew(
   quota.take(uid);
   let file: OpenFile | undefined;
   try {
-    file = await filesystem.open(node, flags, { signal, uid });
+    file = await filesystem.open(node, flags, { signal, uid, readsItself: true });
     file.fenced.throwIfAborted();
     signal.throwIfAborted();
     return await files.add(file, unique, uid);
   } catch (error) {
     quota.give(uid);
-    if (file !== undefined) filesystem.release(file.handle);
+    if (file !== undefined) giveBack(filesystem, file, error);
     throw error;
   }
 }
