@@ -13,7 +13,12 @@ function cinder(...pages: unknown[]): { volumes: VolumesClient; paths: string[] 
     paths.push(path);
     return Promise.resolve(answer(pages[Math.min(paths.length, pages.length) - 1]));
   };
-  return { volumes: new VolumesClient({ request, projectId: () => Promise.resolve('ours') }, 2), paths };
+  const endpoint = {
+    request,
+    projectId: () => Promise.resolve('ours'),
+    isAdmin: () => Promise.resolve(false),
+  };
+  return { volumes: new VolumesClient(endpoint, 2), paths };
 }
 
 function glance(endpoint: string, ...pages: unknown[]): { images: Images; urls: string[] } {

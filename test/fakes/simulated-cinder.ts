@@ -1,8 +1,8 @@
 import { CinderfsError } from '../../src/errors.js';
 import type { Attachment, Attachments, ConnectorProperties } from '../../src/cinder/contract/attachments.js';
-import type { Volume, Volumes } from '../../src/cinder/contract/volumes.js';
+import type { Snapshot, Volume, Volumes } from '../../src/cinder/contract/volumes.js';
 
-export type Call = 'create' | 'update' | 'complete' | 'show' | 'list' | 'delete' | 'volume';
+export type Call = 'create' | 'update' | 'complete' | 'show' | 'list' | 'delete' | 'volume' | 'snapshots';
 
 /** What becomes of one call: `refuse` has no effect, `lose` takes effect but the answer never arrives. */
 export type Fault = { readonly refuse: CinderfsError } | { readonly lose: CinderfsError };
@@ -36,6 +36,8 @@ export class SimulatedCinder implements Attachments, Volumes {
   readonly calls: Call[] = [];
   gate: (call: Call) => Promise<Fault | undefined> = () => Promise.resolve(undefined);
   protocol = 'simulated';
+  /** Of every volume. */
+  snapshotIds: readonly string[] = [];
   /** What it says of every connection besides. */
   info: Readonly<Record<string, unknown>> = {};
   #next = 1;
@@ -112,6 +114,12 @@ export class SimulatedCinder implements Attachments, Volumes {
 
   list(): Promise<readonly Volume[]> {
     return this.#call('volume', () => [...this.volumes.keys()].map((id) => this.#viewVolume(id)));
+  }
+
+  snapshots(volumeId: string): Promise<readonly Snapshot[]> {
+    const seen = (): readonly Snapshot[] =>
+      this.snapshotIds.map((id) => ({ id, volumeId, status: 'available' }));
+    return this.#call('snapshots', seen);
   }
 
   listForVolume(volumeId: string): Promise<readonly Attachment[]> {

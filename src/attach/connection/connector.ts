@@ -9,6 +9,10 @@ export interface ConnectRequest {
   readonly info: ConnectionInfo;
   /** Aborts when the result is not wanted any more; what was begun is undone before connect() settles. */
   readonly signal: AbortSignal;
+  /** Ids of the volume's snapshots, as Cinder lists them. Undefined where it was not asked: no file of one is read. */
+  readonly snapshots?: readonly string[] | undefined;
+  /** All bytes are compared with Glance's hash before the first is served. */
+  readonly compared?: boolean | undefined;
   /** Nobody else can have the volume attached: its device may be made read-only. */
   readonly exclusive?: boolean | undefined;
 }

@@ -1,6 +1,7 @@
 /** What the bytes of a volume mean: the one place that decides it, for every connector. */
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import { CinderfsError } from '../../errors.js';
+import { volumeFileOf } from './volume-file.js';
 
 export type VolumeFormat = 'raw' | 'qcow2';
 
@@ -16,12 +17,15 @@ export function hasFormat({ driver_volume_type: protocol }: ConnectionInfo): boo
 }
 
 /**
- * The volume's format, as Cinder says it and never as its content looks. `protocol_unsupported` for a format that is not
- * decoded, and for one on a protocol whose driver cannot mean it.
+ * The format of the file that Cinder names, as Cinder says it and never as its content looks. The overlay of a snapshot is
+ * qcow2: until 2025.1 Cinder goes on to say what the volume was without snapshots. `protocol_unsupported` for a format
+ * that is not decoded, and for one on a protocol whose driver cannot mean it.
  */
 export function formatOf(info: ConnectionInfo): VolumeFormat {
   const { format = 'raw', driver_volume_type: protocol } = info;
-  if (format === 'raw' || (format === 'qcow2' && FILES.has(protocol))) return format;
+  const isFile = FILES.has(protocol);
+  if (format === 'raw') return isFile && volumeFileOf(info).snapshot !== undefined ? 'qcow2' : 'raw';
+  if (format === 'qcow2' && isFile) return format;
   throw new CinderfsError(
     'protocol_unsupported',
     `volumes of format ${JSON.stringify(format)} are not served over ${protocol}`,

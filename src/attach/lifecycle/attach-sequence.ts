@@ -16,6 +16,7 @@ import { exportVolume } from './export-volume.js';
 import { attachBudget, patientContext } from './outage.js';
 import { refused } from '../context/refusal.js';
 import { reserve } from './reserve.js';
+import { vouchedFor } from './vouched.js';
 
 const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
 
@@ -64,7 +65,8 @@ async function connectReserved(
   const plan = connector.plan({ volumeId, info });
   record = { ...record, step: 'connect', connector: connector.name, host: plan, backend: backendName(info) };
   await journal.write(record);
-  const request = { volumeId, info, signal, exclusive: !multiattach };
+  const vouched = await vouchedFor(record, info, context);
+  const request = { volumeId, info, signal, ...vouched, exclusive: !multiattach };
   const connecting = record;
   const held = await connectProven(async () => {
     const connected = await connector.connect(request, plan);

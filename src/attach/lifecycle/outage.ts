@@ -81,6 +81,7 @@ export function patientContext(context: AttachContext, budget: Budget): AttachCo
     volumes: {
       show: (...asked) => through(() => volumes.show(...asked)),
       list: (...asked) => through(() => volumes.list(...asked)),
+      snapshots: (...asked) => through(() => volumes.snapshots(...asked)),
     },
   };
 }

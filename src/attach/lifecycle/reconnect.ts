@@ -1,9 +1,11 @@
 import { CinderfsError } from '../../errors.js';
 import { targetOf } from '../journal/record.js';
 import type { ConnectRequest } from '../connection/connector.js';
+import { formatOf } from '../connection/volume-format.js';
 import type { AttachContext } from '../context/context.js';
 import { connectProven } from './connect-proven.js';
 import type { Held } from './held.js';
+import { vouchedFor } from './vouched.js';
 
 /**
  * A connection that vanishes this soon, so many times in a row, has a reason that connecting does not cure. A neighbour
@@ -31,7 +33,12 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
   if (clone !== undefined) await journal.write(record);
   const { connectionInfo: info } = await attachments.show(attachmentId ?? '');
   if (info === undefined) throw why;
-  await connectProven(() => connectAgain(held, { volumeId, info, signal }), context);
+  if (formatOf(info) !== 'raw' && record.doubt === undefined)
+    throw new CinderfsError('identity_mismatch', `volume ${volumeId} was raw, and is not any more`, {
+      volume: volumeId,
+    });
+  const vouched = await vouchedFor(record, info, context);
+  await connectProven(() => connectAgain(held, { volumeId, info, signal, ...vouched }), context);
   held.connections++;
   held.reconnectedAt = clock.now();
   context.counters.reconnects++;

@@ -34,6 +34,16 @@ export interface Volumes {
   show(volumeId: string, options?: CallOptions): Promise<Volume>;
   /** The volumes of our own project, and of no other. */
   list(options?: ListOptions): Promise<readonly Volume[]>;
+  /** The snapshots of one volume, in whatever state. */
+  snapshots(volumeId: string, options?: CallOptions): Promise<readonly Snapshot[]>;
+}
+
+/** What a volume was at some time; its file, where the backend has files, has this id in its name. */
+export interface Snapshot {
+  readonly id: string;
+  readonly volumeId: string;
+  /** available, creating, deleting, error, error_deleting, ... */
+  readonly status: string;
 }
 
 /** A clone to make; `type` undefined asks for the type of the source. */

@@ -1,4 +1,5 @@
 import { CinderfsError } from '../../errors.js';
+import { isRecord, optionalText } from './wire.js';
 
 /** One page of a listing: its entries and the link to the next page. */
 export interface Page {
@@ -22,6 +23,13 @@ const LIMITS: ListingLimits = { bytes: 256 * 2 ** 20, entries: 100_000, idlePage
 /** The largest page that is read, in bytes: 16 KiB for each entry, which is ten times what services say of one. */
 export function pageBytes(entries: number): number {
   return Math.max(2 ** 20, entries * 16 * 2 ** 10);
+}
+
+/** Of Cinder's `volumes_links` and its kin: where the next page is; undefined on the last. */
+export function nextLink(links: unknown): string | undefined {
+  const list: readonly unknown[] = Array.isArray(links) ? links : [];
+  const next = list.filter(isRecord).find(({ rel }) => rel === 'next');
+  return optionalText(next?.href);
 }
 
 /** How often a listing begins again because the entry it had come to was deleted meanwhile. */

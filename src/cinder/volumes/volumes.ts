@@ -1,7 +1,8 @@
 import type { VolumeEndpoint } from './microversion.js';
-import { allPages, type Page, pageBytes } from '../http/paging.js';
+import { allPages, nextLink, type Page, pageBytes } from '../http/paging.js';
 import type { CallOptions, ListOptions } from '../contract/calls.js';
-import type { Volume, VolumeAttachment, Volumes } from '../contract/volumes.js';
+import type { Snapshot, Volume, VolumeAttachment, Volumes } from '../contract/volumes.js';
+import { snapshotsOf } from './snapshots.js';
 import {
   isRecord,
   isUuid,
@@ -15,11 +16,13 @@ import {
 /** More volumes than one that say they hold the same image are leftovers; a few are looked at. */
 const CLAIMS = 16;
 
+type Endpoint = Pick<VolumeEndpoint, 'request' | 'projectId' | 'isAdmin'>;
+
 export class VolumesClient implements Volumes {
-  readonly #endpoint: Pick<VolumeEndpoint, 'request' | 'projectId'>;
+  readonly #endpoint: Endpoint;
   readonly #pageSize: number;
 
-  constructor(endpoint: Pick<VolumeEndpoint, 'request' | 'projectId'>, pageSize: number) {
+  constructor(endpoint: Endpoint, pageSize: number) {
     this.#endpoint = endpoint;
     this.#pageSize = pageSize;
   }
@@ -62,6 +65,11 @@ export class VolumesClient implements Volumes {
     return (await this.#ours(volumes, options)).filter(
       ({ metadata }) => metadata.glance_image_id === imageId,
     );
+  }
+
+  /** The snapshots of one volume, in whatever state. */
+  snapshots(volumeId: string, options: CallOptions = {}): Promise<readonly Snapshot[]> {
+    return snapshotsOf(this.#endpoint, volumeId, this.#pageSize, options);
   }
 
   async #page(
@@ -137,10 +145,4 @@ function textsOf(metadata: unknown): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
   );
-}
-
-function nextLink(links: unknown): string | undefined {
-  const list: readonly unknown[] = Array.isArray(links) ? links : [];
-  const next = list.filter(isRecord).find(({ rel }) => rel === 'next');
-  return optionalText(next?.href);
 }

@@ -1,10 +1,12 @@
-/** A qemu-nbd in a cell of its own (confinement.ts): made, waited for, known again and ended. */
-import { chmod, chown, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+/** A server of QEMU in a cell of its own (confinement.ts): made, waited for, known again and ended. */
+import { constants } from 'node:fs';
+import { chmod, chown, lstat, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
 import { type Cell, Confinement } from './confinement.js';
+import { ServerLink } from './server-link.js';
 import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
 
 export interface CellOptions {
@@ -25,9 +27,14 @@ export interface CellServer {
   readonly furnish: (directory: string, uid: number) => Promise<readonly string[]>;
   /** What it serves, in QEMU's words; `inside` is that directory as it sees it. */
   readonly what: (inside: string) => readonly string[];
+  /** `what` names several nodes, the one to be exported as STORAGE_NODE: qemu-nbd knows one. */
+  readonly nodes?: true | undefined;
 }
 
 const PACKAGE = 'qemu-utils';
+/** Several nodes: QEMU lets none name the file below it unless that is a node of its own. */
+export const STORAGE = { program: 'qemu-storage-daemon', args: [], package: 'qemu-system-common' };
+export const STORAGE_NODE = 'volume';
 
 export class CellServers {
   readonly #options: CellOptions;
@@ -53,14 +60,27 @@ export class CellServers {
     const cell = { ...(await cellFor(socket)), network };
     const things = await server.furnish(inside, cell.uid);
     await chown(inside, cell.uid, cell.uid);
-    const args = (directory: string): readonly string[] => argumentsFor(server, directory);
-    const command = await this.#confinement.confined(
-      { program: this.#program, args, package: PACKAGE },
-      cell,
-    );
+    const args = (directory: string): readonly string[] =>
+      server.nodes === true ? storageArguments(server, directory) : argumentsFor(server, directory);
+    const program = server.nodes === true ? STORAGE : { program: this.#program, package: PACKAGE };
+    const command = await this.#confinement.confined({ ...program, args }, cell);
     const pid = await startServer({ command, log, readyFile: join(inside, 'pid') }, { clock, ms, signal });
+    if (server.nodes === true) await this.#greet(inside, server.exportName);
     await close(socket, things);
     return pid;
+  }
+
+  /** qemu-storage-daemon has not finished with its pid file when it has written it; when it answers it has. */
+  async #greet(inside: string, exportName: string): Promise<void> {
+    const { clock, startMs: ms } = this.#options;
+    // The path of a socket is short; that of the directory need not be.
+    const directory = await open(inside, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      const socket = `/proc/self/fd/${directory.fd}/out`;
+      (await ServerLink.open({ kind: 'nbd', socket, exportName }, { clock, ms })).close();
+    } finally {
+      await directory.close();
+    }
   }
 
   /** The processes that serve `socket`; `pid` is the one that was started. */
@@ -76,8 +96,12 @@ export class CellServers {
     for (const path of [cell, log, socket]) await rm(path, { recursive: true, force: true });
   }
 
-  #markOf(socket: string): NbdMark {
-    return { program: this.#program, argument: markOf(socket), uid: Confinement.uidFor(socket) };
+  #markOf(socket: string): readonly NbdMark[] {
+    const uid = Confinement.uidFor(socket);
+    return [
+      { program: this.#program, argument: markOf(socket), uid },
+      { program: STORAGE.program, argument: storageExport(socket), uid },
+    ];
   }
 
   get #program(): string {
@@ -107,6 +131,22 @@ function argumentsFor({ socket, exportName, what }: CellServer, inside: string):
     markOf(socket),
     `--pid-file=${inside}/pid`,
     ...what(inside),
+  ];
+}
+
+/** The export is called after the socket: this argument is its mark as well. */
+function storageExport(socket: string): string {
+  const name = basename(socket, '.sock');
+  const node = { id: 'out', 'node-name': STORAGE_NODE, writable: false };
+  return `--export=${JSON.stringify({ type: 'nbd', ...node, name, description: socket })}`;
+}
+
+function storageArguments({ socket, what }: CellServer, inside: string): readonly string[] {
+  return [
+    ...what(inside),
+    `--nbd-server=addr.type=unix,addr.path=${inside}/out,max-connections=0`,
+    storageExport(socket),
+    `--pidfile=${inside}/pid`,
   ];
 }
 

@@ -1,51 +1,40 @@
 /**
- * Decodes a volume or an image: a raw export in, an export of what a guest would see out. The process that reads the
- * format can open nothing but the raw export (confinement.ts), and its header was judged before (qcow2-header.ts).
+ * Decodes a volume: raw exports in, an export of what a guest would see out. The process that reads the format can open
+ * nothing but the raw exports (confinement.ts), and their heads were judged before (volume-layers.ts).
  */
 import { chown, link } from 'node:fs/promises';
-import { join } from 'node:path';
-import { withDeadline } from '../../../async/deadline.js';
-import { CinderfsError } from '../../../errors.js';
-import type { NbdSource } from '../../../sources/nbd/nbd-source.js';
-import { type CellOptions, CellServers } from './cell-server.js';
-import { HEAD_BYTES, judgeQcow2 } from './qcow2-header.js';
-import type { ServerLink } from './server-link.js';
+import { basename, join } from 'node:path';
+import { type CellOptions, CellServers, STORAGE_NODE } from './cell-server.js';
+import type { Layer } from './volume-layers.js';
 
 /** What is decoded, and where to. */
 export interface Decoding {
-  /** An export of the undecoded bytes, on a socket next to `socket`. */
-  readonly raw: NbdSource;
-  /** Reads that export, too. */
-  readonly client: ServerLink;
+  /** The file that a guest writes to, and what lies below it, in order. Their sockets are next to `socket`. */
+  readonly layers: readonly Pick<Layer, 'raw' | 'format'>[];
   /** Of the export to be made, in a directory of this process alone. */
   readonly socket: string;
-  readonly exportName: string;
 }
 
 export class Decoder {
-  readonly #options: CellOptions;
   readonly #servers: CellServers;
 
   /** `servers`: where the caller has them already. */
   constructor(options: CellOptions, servers = new CellServers(options)) {
-    this.#options = options;
     this.#servers = servers;
   }
 
   /**
-   * Serves the qcow2 in `raw` at `socket`; resolves with the pid of the process that does. Rejects with `volume_unsafe`
-   * where the header leads out of the file, else with `connector_failed`; end() removes what was made.
+   * Serves what is in `layers` at `socket`; resolves with the pid of the process that does. Rejects with
+   * `connector_failed`; end() removes what was made.
    */
-  async start({ raw, client, socket, exportName }: Decoding, signal: AbortSignal): Promise<number> {
-    const { clock, startMs: ms } = this.#options;
-    const head = client.read(0, Math.min(HEAD_BYTES, client.size));
-    const onTimeout = (): CinderfsError =>
-      new CinderfsError('connector_failed', 'the volume does not answer in time: its header cannot be read');
-    judgeQcow2(await withDeadline(head, { clock, ms, signal, onTimeout }));
+  start({ layers, socket }: Decoding, signal: AbortSignal): Promise<number> {
+    const exportName = basename(socket, '.sock');
     const furnish = (directory: string, uid: number): Promise<readonly string[]> =>
-      leadTo(raw.socket, directory, uid);
-    const what = (inside: string): readonly string[] => [nodeFor(raw.exportName, inside)];
-    return this.#servers.start({ socket, exportName, network: false, furnish, what }, signal);
+      Promise.all(layers.map(({ raw }, index) => leadTo(raw.socket, join(directory, wayTo(index)), uid)));
+    const server = { socket, exportName, network: false, furnish };
+    const nodes = layers.length > 1 ? (true as const) : undefined;
+    const what = (inside: string): readonly string[] => whatOf(layers, inside);
+    return this.#servers.start({ ...server, nodes, what }, signal);
   }
 
   /** The processes that decode to `socket`; `pid` is the one that was started. */
@@ -59,16 +48,36 @@ export class Decoder {
   }
 }
 
-/** The one thing that the process can open. */
-async function leadTo(raw: string, directory: string, uid: number): Promise<readonly string[]> {
-  const way = join(directory, 'raw');
+/** One of the things that the process can open; answers with its name. */
+async function leadTo(raw: string, way: string, uid: number): Promise<string> {
   await link(raw, way);
   await chown(way, uid, uid);
-  return ['raw'];
+  return basename(way);
 }
 
-function nodeFor(exportName: string, inside: string): string {
-  const server = { type: 'unix', path: `${inside}/raw` };
-  const file = { driver: 'nbd', 'read-only': true, export: exportName, server };
-  return `json:${JSON.stringify({ driver: 'qcow2', 'read-only': true, backing: null, file })}`;
+function wayTo(index: number): string {
+  return `raw${index}`;
+}
+
+/** The files, the lowest first: each is a node that the one above it names. No header is asked what is below. */
+function whatOf(layers: Decoding['layers'], inside: string): readonly string[] {
+  const [only] = layers;
+  if (only !== undefined && layers.length === 1)
+    return [`json:${JSON.stringify({ ...nodeOf(only, 0, inside), backing: null })}`];
+  const nodes = layers.map((layer, index) => {
+    const backing = index < layers.length - 1 ? nameOf(index + 1) : null;
+    const node = { ...nodeOf(layer, index, inside), 'node-name': nameOf(index) };
+    return layer.format === 'raw' ? node : { ...node, backing };
+  });
+  return nodes.reverse().map((node) => `--blockdev=${JSON.stringify(node)}`);
+}
+
+function nodeOf({ format, raw }: Pick<Layer, 'raw' | 'format'>, index: number, inside: string): object {
+  const server = { type: 'unix', path: `${inside}/${wayTo(index)}` };
+  const file = { driver: 'nbd', 'read-only': true, export: raw.exportName, server };
+  return { driver: format, 'read-only': true, file };
+}
+
+function nameOf(index: number): string {
+  return index === 0 ? STORAGE_NODE : `below${index}`;
 }

@@ -73,25 +73,33 @@ export interface NbdMark {
   readonly uid?: number;
 }
 
-/** The process `pid`, if it still is the one with that mark; else any that has it. */
-export async function serversOf(mark: NbdMark, pid?: string | number): Promise<readonly number[]> {
-  if (typeof pid === 'number' && (await hasMark(pid, mark))) return [pid];
-  const { program, argument, uid } = mark;
-  return findProcesses(basename(program), argument, uid === undefined ? undefined : [uid]);
+/** The process `pid`, if it still is the one with one of those marks; else any that has one. */
+export async function serversOf(
+  marks: readonly NbdMark[],
+  pid?: string | number,
+): Promise<readonly number[]> {
+  if (typeof pid === 'number' && (await hasMark(pid, marks))) return [pid];
+  const found = marks.map(({ program, argument, uid }) =>
+    findProcesses(basename(program), argument, uid === undefined ? undefined : [uid]),
+  );
+  return (await Promise.all(found)).flat();
 }
 
-function hasMark(pid: number, { program, argument, uid }: NbdMark): Promise<boolean> {
-  return runs(pid, basename(program), argument, uid === undefined ? undefined : [uid]);
+async function hasMark(pid: number, marks: readonly NbdMark[]): Promise<boolean> {
+  const answers = marks.map(({ program, argument, uid }) =>
+    runs(pid, basename(program), argument, uid === undefined ? undefined : [uid]),
+  );
+  return (await Promise.all(answers)).includes(true);
 }
 
-/** Ends all that have the mark; each is tried whatever became of the others. */
+/** Ends all that have one of the marks; each is tried whatever became of the others. */
 export async function endServers(
-  mark: NbdMark,
+  marks: readonly NbdMark[],
   pid: string | number | undefined,
   clock: Clock,
 ): Promise<void> {
-  const endings = (await serversOf(mark, pid)).map((each) =>
-    endProcess(each, clock, () => hasMark(each, mark)),
+  const endings = (await serversOf(marks, pid)).map((each) =>
+    endProcess(each, clock, () => hasMark(each, marks)),
   );
   const results = await Promise.allSettled(endings);
   const failures = results.flatMap((result) =>
@@ -112,7 +120,7 @@ async function failureOf(server: Started, log: string): Promise<never> {
       .trim()
       .split('\n')
       .at(-1)
-      ?.replace(/^qemu-nbd: /, '') ?? '';
+      ?.replace(/^qemu-(?:nbd|storage-daemon): /, '') ?? '';
   const driver = /Unknown (?:driver|protocol) '([a-z]+)'/.exec(text)?.[1];
   if (driver !== undefined)
     throw new CinderfsError('connector_missing', `qemu-nbd has no block driver for ${driver}`, {

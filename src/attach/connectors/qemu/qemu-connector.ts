@@ -1,4 +1,4 @@
-import { chown, type FileHandle, mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError } from '../../../errors.js';
@@ -8,12 +8,14 @@ import type { Connected, Connector, ConnectRequest } from '../../connection/conn
 import type { HostRecord } from '../../journal/record.js';
 import { lookUp } from '../../../sys/processes/run-command.js';
 import type { NbdSource } from '../../../sources/nbd/nbd-source.js';
+import { volumeFileOf } from '../../connection/volume-file.js';
 import { formatOf } from '../../connection/volume-format.js';
-import { type CellServer, CellServers } from './cell-server.js';
+import { CellServers, STORAGE } from './cell-server.js';
 import { Decoder } from './decoder.js';
-import { endServers, type NbdMark, serversOf, startServer } from './nbd-process.js';
-import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks, SECRET_ID } from './qemu-block.js';
-import { ServerLink } from './server-link.js';
+import { type QemuBlock, qemuBlocks, type QemuHost, qemuSpeaks } from './qemu-block.js';
+import { rawAt, RawServers } from './raw-servers.js';
+import { type Patience, ServerLink } from './server-link.js';
+import { exportLayers, namesNow } from './volume-layers.js';
 
 export interface QemuOptions extends QemuHost {
   /** Holds sockets, pid files, logs and, while a server starts, secrets; on a tmpfs, for this mount alone. */
@@ -48,7 +50,7 @@ interface Links {
 export class QemuConnector implements Connector {
   readonly name = 'qemu';
   readonly #options: QemuOptions;
-  readonly #cells: CellServers;
+  readonly #servers: RawServers;
   readonly #decoder: Decoder;
   /** By the socket that readers use. */
   readonly #links = new Map<string, Links>();
@@ -56,8 +58,9 @@ export class QemuConnector implements Connector {
   constructor(options: QemuOptions) {
     this.#options = options;
     const inCells = { ...options, log: options.log ?? silentLog };
-    this.#cells = new CellServers(inCells);
-    this.#decoder = new Decoder(inCells, this.#cells);
+    const cells = new CellServers(inCells);
+    this.#servers = new RawServers(inCells, cells);
+    this.#decoder = new Decoder(inCells, cells);
   }
 
   async refusal(info: ConnectionInfo): Promise<CinderfsError | undefined> {
@@ -68,7 +71,8 @@ export class QemuConnector implements Connector {
       );
     try {
       formatOf(info);
-      await lookUp({ program: this.#program, args: [], package: PACKAGE });
+      await lookUp({ program: this.#options.program ?? 'qemu-nbd', args: [], package: PACKAGE });
+      if (volumeFileOf(info).snapshot !== undefined && formatOf(info) !== 'raw') await lookUp(STORAGE);
       return undefined;
     } catch (error) {
       return CinderfsError.from(error, 'connector_missing');
@@ -79,18 +83,18 @@ export class QemuConnector implements Connector {
     return { socket: join(this.#options.directory, `${volumeId}.sock`) };
   }
 
-  async connect({ info, signal }: ConnectRequest, plan: HostRecord): Promise<Connected> {
+  async connect(request: ConnectRequest, plan: HostRecord): Promise<Connected> {
+    const { info, signal } = request;
     const socket = socketOf(plan);
     const decoded = formatOf(info) !== 'raw';
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     const failures: unknown[] = [];
-    const blocks = this.#options.blocks?.(info) ?? qemuBlocks(info, this.#options);
-    for (const block of await blocks) {
+    for (const block of await this.#blocks(info)) {
       signal.throwIfAborted();
       try {
         return await (decoded
-          ? this.#decode(block, socket, signal)
-          : this.#reach({ socket, pid: await this.#serve(block, socket, exportOf(socket), signal) }));
+          ? this.#decode(request, block, socket)
+          : this.#reach({ socket, pid: await this.#servers.start(block, sourceAt(socket), signal) }));
       } catch (error) {
         failures.push(error);
         await this.disconnect(plan);
@@ -101,13 +105,13 @@ export class QemuConnector implements Connector {
 
   async adopt(host: HostRecord): Promise<Connected | undefined> {
     const socket = socketOf(host);
-    const { decoder } = host;
-    const [raw] = await this.#servers(decoder === undefined ? socket : rawOf(socket), host.pid);
+    const { decoder, pid } = host;
+    const [raw] = await this.#servers.processes(decoder === undefined ? socket : rawAt(socket).socket, pid);
     const [last] = decoder === undefined ? [raw] : await this.#decoder.processes(socket, decoder);
     return raw === undefined || last === undefined ? undefined : this.#reach(host);
   }
 
-  /** The decoder first: it reads the other. Each step is tried whatever became of the others. */
+  /** The decoder first: it reads the others. Each step is tried whatever became of the others. */
   async disconnect(host: HostRecord): Promise<void> {
     const socket = socketOf(host);
     const links = this.#links.get(socket);
@@ -115,8 +119,9 @@ export class QemuConnector implements Connector {
     for (const client of links?.clients ?? []) client.close();
     const results = await Promise.allSettled([
       this.#decoder.end(socket, host.decoder),
-      this.#end(rawOf(socket), host.pid),
-      this.#end(socket, host.pid),
+      this.#servers.end(rawAt(socket).socket, host.pid),
+      this.#servers.endLower(socket),
+      this.#servers.end(socket, host.pid),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw CinderfsError.from(failed.reason, 'connector_failed');
@@ -124,7 +129,10 @@ export class QemuConnector implements Connector {
 
   async abandoned(host: HostRecord): Promise<boolean> {
     const socket = socketOf(host);
-    const found = await Promise.all([socket, rawOf(socket)].map((each) => this.#servers(each, host.pid)));
+    const found = await Promise.all([
+      ...[socket, rawAt(socket).socket].map((each) => this.#servers.processes(each, host.pid)),
+      this.#servers.lower(socket),
+    ]);
     return found.flat().length === 0;
   }
 
@@ -132,56 +140,35 @@ export class QemuConnector implements Connector {
     await this.disconnect(this.plan({ volumeId }));
   }
 
-  get #program(): string {
-    return this.#options.program ?? 'qemu-nbd';
+  async #blocks(info: ConnectionInfo): Promise<readonly QemuBlock[]> {
+    return this.#options.blocks?.(info) ?? qemuBlocks(info, this.#options);
   }
 
-  /** The volume as it is on a socket of its own, and what is in it on `socket`. */
-  async #decode(block: QemuBlock, socket: string, signal: AbortSignal): Promise<Connected> {
-    const raw = rawAt(socket);
-    const pid = await this.#serve(block, raw.socket, raw.exportName, signal);
-    const client = await this.#hello(raw);
-    try {
-      const decoding = { raw, client, socket, exportName: exportOf(socket) };
-      const decoder = await this.#decoder.start(decoding, signal);
-      return await this.#reach({ socket, pid, decoder });
-    } finally {
-      client.close();
-    }
-  }
-
-  /** Starts a server of the undecoded volume. */
-  async #serve(block: QemuBlock, socket: string, exportName: string, signal: AbortSignal): Promise<number> {
-    const { secret, pid: readyFile, log } = filesOf(socket);
-    const { clock, startMs: ms } = this.#options;
-    if (block.rootless === true && process.getuid?.() === 0 && (await this.#cells.possible()))
-      return this.#cells.start(cellServer(block, socket, exportName), signal);
-    let opened: FileHandle | undefined;
-    try {
-      if (block.secret !== undefined) await writeFile(secret, block.secret.value, { mode: 0o600 });
-      const args = argumentsFor(block, socket, exportName);
-      const command = { program: this.#program, args, package: PACKAGE };
-      opened = await block.open?.();
-      return await startServer({ command, log, readyFile, inherits: opened?.fd }, { clock, ms, signal });
-    } finally {
-      await opened?.close();
-      // QEMU read it while it opened the volume; nothing else needs it.
-      await rm(secret, { force: true });
-    }
+  /** The files of the volume as they are, on sockets of their own, and what is in them on `socket`. */
+  async #decode(request: ConnectRequest, block: QemuBlock, socket: string): Promise<Connected> {
+    const { layers, pid } = await exportLayers(request, block, socket, {
+      servers: this.#servers,
+      blocks: (info) => this.#blocks(info),
+      hello: (source) => this.#hello(source),
+      ...this.#patience,
+    });
+    const decoder = await this.#decoder.start({ layers, socket }, request.signal);
+    return this.#reach({ socket, pid, decoder, files: layers.map(({ name }) => name).join('/') });
   }
 
   async #reach(host: HostRecord): Promise<Connected> {
     const socket = socketOf(host);
     const source = sourceAt(socket);
-    const client = await this.#hello(source);
-    const watched = host.decoder === undefined ? [] : [rawAt(socket)];
-    const clients = [client];
+    const watched = host.decoder === undefined ? [] : filesOf(host).map((_, index) => rawAt(socket, index));
+    const clients: ServerLink[] = [];
     try {
-      for (const each of watched) clients.push(await this.#hello(each));
+      for (const each of [source, ...watched]) clients.push(await this.#hello(each));
+      await this.#requireSame(host, clients.slice(1));
     } catch (error) {
-      client.close();
+      for (const client of clients) client.close();
       throw error;
     }
+    const [client, ...raws] = clients as [ServerLink, ...ServerLink[]];
     const links: Links = { clients, lost: new AbortController() };
     this.#links.set(socket, links);
     for (const each of clients) void each.ended.then(() => this.#noteEnd(socket, links, host));
@@ -189,10 +176,24 @@ export class QemuConnector implements Connector {
       source,
       host,
       lost: links.lost.signal,
-      object: () => Promise.resolve(undefined),
+      object: () => this.#filesNow(host, raws),
       size: () => Promise.resolve(client.size),
       read: (offset, length) => client.read(offset, length),
     };
+  }
+
+  /** The decoder was told which files there are; what Cinder does to snapshots since then changes their heads. */
+  async #requireSame(host: HostRecord, raws: readonly ServerLink[]): Promise<void> {
+    const now = await this.#filesNow(host, raws);
+    if (now !== undefined && now !== host.files)
+      throw new CinderfsError('connector_failed', 'the snapshots of the volume were changed meanwhile');
+  }
+
+  /** Of which files the volume consists, by what their heads say now. Undefined where it is one. */
+  async #filesNow(host: HostRecord, raws: readonly ServerLink[]): Promise<string | undefined> {
+    const files = filesOf(host);
+    if (files.length < 2) return undefined;
+    return (await namesNow(files[0] ?? '', raws.slice(0, -1), this.#patience)).join('/');
   }
 
   #noteEnd(socket: string, links: Links, { pid, decoder }: HostRecord): void {
@@ -205,84 +206,27 @@ export class QemuConnector implements Connector {
   }
 
   #hello(source: NbdSource): Promise<ServerLink> {
-    const { clock, startMs } = this.#options;
-    return ServerLink.open(source, { clock, ms: Math.min(HELLO_MS, startMs) });
+    const { clock, ms } = this.#patience;
+    return ServerLink.open(source, { clock, ms: Math.min(HELLO_MS, ms) });
   }
 
-  /** Of the undecoded volume at `socket`, in a cell or not. */
-  async #servers(socket: string, pid: string | number | undefined): Promise<readonly number[]> {
-    const free = await serversOf(this.#markOf(socket), pid);
-    return free.length > 0 ? free : this.#cells.processes(socket, pid);
+  get #patience(): Patience {
+    return { clock: this.#options.clock, ms: this.#options.startMs };
   }
-
-  #markOf(socket: string): NbdMark {
-    return { program: this.#program, argument: `--socket=${socket}` };
-  }
-
-  async #end(socket: string, pid: string | number | undefined): Promise<void> {
-    await endServers(this.#markOf(socket), pid, this.#options.clock);
-    await Promise.all(Object.values(filesOf(socket)).map((path) => rm(path, { force: true })));
-  }
-}
-
-function cellServer({ options, secret }: QemuBlock, socket: string, exportName: string): CellServer {
-  const furnish = async (directory: string, uid: number): Promise<readonly string[]> => {
-    if (secret === undefined) return [];
-    const file = join(directory, 'secret');
-    await writeFile(file, secret.value, { mode: 0o600 });
-    await chown(file, uid, uid);
-    return ['secret'];
-  };
-  const what = (inside: string): readonly string[] => [
-    ...(secret === undefined
-      ? []
-      : ['--object', `secret,id=${SECRET_ID},format=${secret.format},file=${inside}/secret`]),
-    `json:${JSON.stringify(options)}`,
-  ];
-  return { socket, exportName, network: true, furnish, what };
-}
-
-function argumentsFor(block: QemuBlock, socket: string, exportName: string): readonly string[] {
-  const { pid, secret } = filesOf(socket);
-  const format = block.secret?.format ?? 'raw';
-  return [
-    '--read-only',
-    '--persistent',
-    // As many readers as there are; the default is 1.
-    '--shared=0',
-    `--socket=${socket}`,
-    `--export-name=${exportName}`,
-    `--pid-file=${pid}`,
-    ...(block.secret === undefined
-      ? []
-      : ['--object', `secret,id=${SECRET_ID},format=${format},file=${secret}`]),
-    `json:${JSON.stringify(block.options)}`,
-  ];
-}
-
-type Files = Readonly<Record<'socket' | 'pid' | 'secret' | 'log', string>>;
-
-function filesOf(socket: string): Files {
-  const stem = socket.replace(/\.sock$/, '');
-  return { socket, pid: `${stem}.pid`, secret: `${stem}.secret`, log: `${stem}.log` };
-}
-
-/** Where the undecoded volume is exported when readers get it decoded at `socket`. */
-function rawOf(socket: string): string {
-  return socket.replace(/\.sock$/, '.raw');
 }
 
 function sourceAt(socket: string): NbdSource {
   return { kind: 'nbd', socket, exportName: exportOf(socket) };
 }
 
-function rawAt(socket: string): NbdSource {
-  return { kind: 'nbd', socket: rawOf(socket), exportName: `raw-${exportOf(socket)}` };
-}
-
 /** The volume's id: a reader that meets another server behind the socket is refused. */
 function exportOf(socket: string): string {
   return basename(socket, '.sock');
+}
+
+/** The files that are decoded together; an older record, and a volume that is decoded alone, has one. */
+function filesOf({ files = '' }: HostRecord): readonly string[] {
+  return String(files).split('/');
 }
 
 function socketOf({ socket }: HostRecord): string {
