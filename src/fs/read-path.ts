@@ -1,6 +1,6 @@
 import { CinderfsError } from '../errors.js';
 import type { ReaderClaim } from '../sources/reader-pool.js';
-import type { Cursor, SourceReader } from '../sources/reader.js';
+import type { Cursor, SourceReader } from '../sources/contract/reader.js';
 
 /** A reader that was claimed, and one handle's view of it. */
 export interface OpenedPath {

@@ -1,4 +1,4 @@
-import type { PublishedSource, Source, SourcePublisher } from './source.js';
+import type { PublishedSource, Source, SourcePublisher } from './contract/source.js';
 import type { SourceKinds } from './source-kinds.js';
 
 /** A source that the workers of a mount can read. */

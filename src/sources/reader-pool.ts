@@ -1,5 +1,5 @@
-import type { SourceReader } from './reader.js';
-import type { ImageExtent, Source } from './source.js';
+import type { SourceReader } from './contract/reader.js';
+import type { ImageExtent, Source } from './contract/source.js';
 
 export type OpenReader = (source: Source, image: ImageExtent) => Promise<SourceReader>;
 

@@ -3,7 +3,7 @@ import { deviceSource } from './device/device-source.js';
 import { fileSource } from './file/file-source.js';
 import { nbdSource } from './nbd/nbd-source.js';
 import { rbdSource } from './rbd/rbd-source.js';
-import type { Source } from './source.js';
+import type { Source } from './contract/source.js';
 import { SourceKinds } from './source-kinds.js';
 
 export interface SourceServices {

@@ -1,6 +1,6 @@
-import type { SourceReader } from './reader.js';
-import type { ReaderServices } from './reader-services.js';
-import type { ImageExtent, Source, SourceKind } from './source.js';
+import type { SourceReader } from './contract/reader.js';
+import type { ReaderServices } from './contract/reader-services.js';
+import type { ImageExtent, Source, SourceKind } from './contract/source.js';
 
 /** The kinds of source of this process, each known by its index. */
 export class SourceKinds {

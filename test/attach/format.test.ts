@@ -6,7 +6,7 @@ import { open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/async/clock.js';
-import type { Source } from '../../src/sources/source.js';
+import type { Source } from '../../src/sources/contract/source.js';
 import type { PoolOptions } from '../../src/attach/pool-options.js';
 import { type Devcloud, startDevcloud } from '../../devcloud/devcloud.js';
 import type { ImageSpec } from '../../devcloud/image-spec.js';

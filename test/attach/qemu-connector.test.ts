@@ -12,7 +12,7 @@ import { endProcess } from '../../src/sys/processes/end-process.js';
 import { findProcesses } from '../../src/sys/processes/find-processes.js';
 import { nameProcess } from '../../src/sys/processes/process-name.js';
 import { QemuConnector } from '../../src/attach/connectors/qemu/qemu-connector.js';
-import type { Source } from '../../src/sources/source.js';
+import type { Source } from '../../src/sources/contract/source.js';
 import { CinderfsError } from '../../src/errors.js';
 import { someBytes } from '../support/seeds.js';
 import { stayAwake } from '../support/time.js';

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { Source } from '../../src/sources/source.js';
+import type { Source } from '../../src/sources/contract/source.js';
 import { Cleanup } from '../../src/async/cleanup.js';
 import { type Clock, systemClock } from '../../src/async/clock.js';
 import type { CatalogImage } from '../../src/cinder/contract/catalog.js';

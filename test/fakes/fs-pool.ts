@@ -4,7 +4,7 @@ import type {
   AttachmentReport,
   Lease,
 } from '../../src/attach/contract/lease.js';
-import type { Source } from '../../src/sources/source.js';
+import type { Source } from '../../src/sources/contract/source.js';
 import { CinderfsError } from '../../src/errors.js';
 
 interface FakeAttachment {

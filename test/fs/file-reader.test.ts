@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Slots } from '../../src/async/slots.js';
 import { openFileReader, type SeekFile } from '../../src/sources/file/file-reader.js';
-import type { SourceReader } from '../../src/sources/reader.js';
+import type { SourceReader } from '../../src/sources/contract/reader.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const SIZE = 4096;

@@ -8,7 +8,7 @@ import { CinderfsError } from '../../src/errors.js';
 import { BlockCache } from '../../src/sources/cache/block-cache.js';
 import { openNbdReader } from '../../src/sources/nbd/nbd-reader.js';
 import type { NbdReaderOptions } from '../../src/sources/nbd/nbd-reader.js';
-import type { Cursor, SourceReader } from '../../src/sources/reader.js';
+import type { Cursor, SourceReader } from '../../src/sources/contract/reader.js';
 import { undoneAfter } from '../conformance/world.js';
 import type { Undo } from '../conformance/world.js';
 import { ManualClock } from '../fakes/manual-clock.js';
@@ -47,7 +47,7 @@ async function setup(t: TestContext, options: Partial<NbdReaderOptions> = {}): P
   const qemu = new QemuNbd(path.join(dir, 'nbd.sock'), volume);
   await qemu.start(undo);
   const reader = await openNbdReader(
-    { kind: 'nbd', socket: qemu.socket, exportName: '' },
+    { socket: qemu.socket, exportName: '' },
     {
       clock: systemClock,
       requestMs: 20_000,

@@ -4,7 +4,7 @@ import type { RbdSource } from '../../src/sources/rbd/rbd-source.js';
 import { RbdImages } from '../../src/ceph/rbd-images.js';
 import { BlockCache } from '../../src/sources/cache/block-cache.js';
 import { openRbdReader } from '../../src/sources/rbd/rbd-reader.js';
-import type { SourceReader } from '../../src/sources/reader.js';
+import type { SourceReader } from '../../src/sources/contract/reader.js';
 import { FakeCeph } from '../fakes/fake-ceph.js';
 import { someBytes } from '../support/seeds.js';
 

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { CinderfsError } from '../../src/errors.js';
 import { AlignedReader } from '../../src/sources/file/aligned-reader.js';
 import { systemCalls } from '../../src/sys/calls/system-calls.js';
-import { readRoom } from '../../src/sources/read-room.js';
+import { readRoom } from '../../src/sources/contract/read-room.js';
 import { MAX_READ } from '../../src/fs/fuse/protocol/opcodes.js';
 import { undoneAfter } from '../conformance/world.js';
 import { assertProperty, someBytes } from '../support/seeds.js';

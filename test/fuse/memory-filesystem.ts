@@ -1,4 +1,4 @@
-import type { Source } from '../../src/sources/source.js';
+import type { Source } from '../../src/sources/contract/source.js';
 import { CinderfsError } from '../../src/errors.js';
 import type {
   Attributes,

@@ -1,7 +1,7 @@
 import type { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { HostRecord } from '../journal/record.js';
-import type { Source } from '../../sources/source.js';
+import type { Source } from '../../sources/contract/source.js';
 
 export interface ConnectRequest {
   readonly volumeId: string;

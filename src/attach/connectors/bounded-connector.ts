@@ -5,7 +5,7 @@ import type { HostRecord } from '../journal/record.js';
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';
 import type { CinderfsError } from '../../errors.js';
 import { describeSource } from '../../sources/registry.js';
-import type { Source } from '../../sources/source.js';
+import type { Source } from '../../sources/contract/source.js';
 
 export interface Bounds {
   /** Milliseconds for a look: whether a path is there, how large it is, a piece of it. */

@@ -1,5 +1,5 @@
 import type { CatalogImage } from '../../cinder/contract/catalog.js';
-import type { Source } from '../../sources/source.js';
+import type { Source } from '../../sources/contract/source.js';
 
 /** What the pool has to know of an image to attach its volume. */
 export type AttachableImage = Pick<

@@ -1,7 +1,7 @@
 import type { AttachmentRecord } from '../journal/record.js';
 import type { AttachableImage, AttachmentReport } from '../contract/lease.js';
 import { describeSource } from '../../sources/registry.js';
-import type { Source } from '../../sources/source.js';
+import type { Source } from '../../sources/contract/source.js';
 
 type Moment = Pick<AttachmentReport, 'state' | 'leases' | 'lingerLeftMs' | 'ageMs' | 'lastError'> & {
   readonly source: Source | undefined;

@@ -3,7 +3,7 @@
  * ImageFs is the implementation. A node id is a positive integer below 2^52, derived from what the node names
  * (so that a new process derives it again); ROOT_NODE is the mount point.
  */
-import type { Source } from '../../sources/source.js';
+import type { Source } from '../../sources/contract/source.js';
 import type { CinderfsError } from '../../errors.js';
 
 export const ROOT_NODE = 1;

@@ -1,7 +1,7 @@
 import { CinderfsError } from '../../errors.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { AlignedReader } from '../file/aligned-reader.js';
-import type { OpenOnWorker } from '../source.js';
+import type { OpenOnWorker } from '../contract/source.js';
 import { stillIdentifiesAs } from './device-name.js';
 import { SharedDevices } from './shared-devices.js';
 

@@ -4,7 +4,7 @@ import { CinderfsError } from '../../errors.js';
 import { openNamed } from '../../sys/files/beneath.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { cannotOpen, closeQuietly, openFile, openForWorkers, READ_ONLY } from '../file/file-source.js';
-import type { PublishedSource, SourceKind, SourcePublisher } from '../source.js';
+import type { PublishedSource, SourceKind, SourcePublisher } from '../contract/source.js';
 import { SharedDevices } from './shared-devices.js';
 
 /** A block device, opened O_RDONLY by each reader. */
@@ -19,7 +19,7 @@ export interface DeviceSource {
   readonly identityTag?: string | undefined;
 }
 
-declare module '../source.js' {
+declare module '../contract/source.js' {
   interface SourceTypes {
     readonly device: DeviceSource;
   }

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import { PIECE } from '../cache/pieces.js';
-import { DATA_AT } from '../read-room.js';
+import { DATA_AT } from '../contract/read-room.js';
 import { PAGE_SIZE } from '../../sys/aligned-buffer.js';
 import type { PageCacheCalls } from '../../sys/calls/page-cache-calls.js';
 

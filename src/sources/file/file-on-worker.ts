@@ -1,5 +1,5 @@
 import { systemCalls } from '../../sys/calls/system-calls.js';
-import type { OpenOnWorker } from '../source.js';
+import type { OpenOnWorker } from '../contract/source.js';
 import { AlignedReader } from './aligned-reader.js';
 
 /** The slot is a descriptor of the process. */

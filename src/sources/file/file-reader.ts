@@ -5,7 +5,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { CinderfsError } from '../../errors.js';
 import { type NamedFile, openNamed } from '../../sys/files/beneath.js';
-import type { Cursor, SourceReader } from '../reader.js';
+import type { Cursor, SourceReader } from '../contract/reader.js';
 import { Slots } from '../../async/slots.js';
 
 /** lseek(2) with SEEK_DATA / SEEK_HOLE on a path, which Node lacks. Answers `size` or more when there is none. */

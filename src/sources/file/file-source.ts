@@ -4,9 +4,9 @@ import { CinderfsError, reasonOf } from '../../errors.js';
 import type { NamedFile } from '../../sys/files/beneath.js';
 import { openNamed } from '../../sys/files/beneath.js';
 import { seekFileWith, systemCalls } from '../../sys/calls/system-calls.js';
-import type { ReaderServices } from '../reader-services.js';
-import type { SourceReader } from '../reader.js';
-import type { ImageExtent, PublishedSource, SourceKind, SourcePublisher } from '../source.js';
+import type { ReaderServices } from '../contract/reader-services.js';
+import type { SourceReader } from '../contract/reader.js';
+import type { ImageExtent, PublishedSource, SourceKind, SourcePublisher } from '../contract/source.js';
 import { openFileReader } from './file-reader.js';
 
 /** A regular file, opened O_RDONLY by each reader; see sys/beneath.ts. */
@@ -14,7 +14,7 @@ export interface FileSource extends NamedFile {
   readonly kind: 'file';
 }
 
-declare module '../source.js' {
+declare module '../contract/source.js' {
   interface SourceTypes {
     readonly file: FileSource;
   }

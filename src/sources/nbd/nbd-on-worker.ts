@@ -1,6 +1,6 @@
 import { systemCalls } from '../../sys/calls/system-calls.js';
-import { DATA_AT } from '../read-room.js';
-import type { OpenOnWorker } from '../source.js';
+import { DATA_AT } from '../contract/read-room.js';
+import type { OpenOnWorker } from '../contract/source.js';
 import { SharedExports } from './shared-exports.js';
 import { WorkerExports } from './worker-exports.js';
 

@@ -1,16 +1,14 @@
 import { systemCalls } from '../../sys/calls/system-calls.js';
-import type { PublishedSource, SourceKind, SourcePublisher } from '../source.js';
+import type { PublishedSource, SourceKind, SourcePublisher } from '../contract/source.js';
+import type { NbdExport } from './nbd-export.js';
 import { openNbdReader } from './nbd-reader.js';
 import { SharedExports } from './shared-exports.js';
 
-/** A read-only NBD export on a unix socket that takes several connections (qemu-nbd). */
-export interface NbdSource {
+export interface NbdSource extends NbdExport {
   readonly kind: 'nbd';
-  readonly socket: string;
-  readonly exportName: string;
 }
 
-declare module '../source.js' {
+declare module '../contract/source.js' {
   interface SourceTypes {
     readonly nbd: NbdSource;
   }

@@ -1,4 +1,4 @@
-import type { NbdSource } from './nbd-source.js';
+import type { NbdExport } from './nbd-export.js';
 
 /**
  * NBD exports that workers read over connections of their own, in memory that every thread sees: where each export is,
@@ -31,7 +31,7 @@ export class SharedExports {
   }
 
   /** Main: a place for `source`; undefined when there is none left or its address is too long. */
-  publish(source: NbdSource): number | undefined {
+  publish(source: NbdExport): number | undefined {
     const address = Buffer.from(JSON.stringify([source.socket, source.exportName]));
     if (address.length >= ADDRESS_BYTES) return undefined;
     const place = this.#free.pop() ?? (this.#next < PLACES ? this.#next++ : undefined);
@@ -50,7 +50,7 @@ export class SharedExports {
   }
 
   /** Where the export at `place` is. */
-  address(place: number): Pick<NbdSource, 'socket' | 'exportName'> {
+  address(place: number): Pick<NbdExport, 'socket' | 'exportName'> {
     const at = place * ADDRESS_BYTES;
     const end = this.#addresses.indexOf(0, at);
     const [socket, exportName] = JSON.parse(this.#addresses.toString('utf8', at, end)) as [string, string];

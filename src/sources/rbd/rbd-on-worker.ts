@@ -1,6 +1,6 @@
 import { cephLibrary } from '../../ceph/library.js';
-import { DATA_AT } from '../read-room.js';
-import type { OpenOnWorker } from '../source.js';
+import { DATA_AT } from '../contract/read-room.js';
+import type { OpenOnWorker } from '../contract/source.js';
 import { SharedImages } from './shared-images.js';
 import { WorkerImages } from './worker-images.js';
 

@@ -1,14 +1,21 @@
 /** Reads an RBD image by librbd, on pool threads. */
-import type { RbdSource } from './rbd-source.js';
+import type { RbdAddress } from '../../ceph/address.js';
 import type { RbdImages } from '../../ceph/rbd-images.js';
 import { CinderfsError } from '../../errors.js';
-import type { CachedReaderOptions } from '../cache/cached-reader.js';
-import { cachedReader } from '../cache/cached-reader.js';
-import type { SourceReader } from '../reader.js';
+import type { CachedReaderOptions } from '../cached/cached-reader.js';
+import { cachedReader } from '../cached/cached-reader.js';
+import type { SourceReader } from '../contract/reader.js';
+
+/** An RBD image, open in this process for as long as it is attached. */
+export interface AttachedImage {
+  readonly address: RbdAddress;
+  /** Which image it is, whatever has its name by now. */
+  readonly id: string;
+}
 
 /** Joins the image that is attached; `read_failed` when it is another one by now or shorter than the image file. */
 export async function openRbdReader(
-  { address, id }: RbdSource,
+  { address, id }: AttachedImage,
   images: RbdImages | undefined,
   options: CachedReaderOptions,
 ): Promise<SourceReader> {

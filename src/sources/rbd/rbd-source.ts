@@ -1,18 +1,15 @@
-import { type RbdAddress, rbdName } from '../../ceph/address.js';
+import { rbdName } from '../../ceph/address.js';
 import type { RbdImages } from '../../ceph/rbd-images.js';
-import type { PublishedSource, SourceKind, SourcePublisher } from '../source.js';
-import { openRbdReader } from './rbd-reader.js';
+import type { PublishedSource, SourceKind, SourcePublisher } from '../contract/source.js';
+import { type AttachedImage, openRbdReader } from './rbd-reader.js';
 import { SharedImages } from './shared-images.js';
 
 /** An RBD image, read by librbd in this process: open there (ceph/rbd-images.ts) for as long as it is attached. */
-export interface RbdSource {
+export interface RbdSource extends AttachedImage {
   readonly kind: 'rbd';
-  readonly address: RbdAddress;
-  /** Which image it is, whatever has its name by now. */
-  readonly id: string;
 }
 
-declare module '../source.js' {
+declare module '../contract/source.js' {
   interface SourceTypes {
     readonly rbd: RbdSource;
   }

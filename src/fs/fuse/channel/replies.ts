@@ -4,7 +4,7 @@ import { isGone } from './device.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import { negated, systemCode } from '../protocol/errno.js';
 import { OUT_HEADER } from '../protocol/messages.js';
-import { DATA_AT } from '../../../sources/read-room.js';
+import { DATA_AT } from '../../../sources/contract/read-room.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
 
 const { len: LEN, error: ERROR, unique: UNIQUE } = OUT_HEADER.offsets;

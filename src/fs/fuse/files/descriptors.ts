@@ -1,6 +1,6 @@
 import { CinderfsError } from '../../../errors.js';
 import type { MountSource, MountSources } from '../../../sources/mount-sources.js';
-import type { Source } from '../../../sources/source.js';
+import type { Source } from '../../../sources/contract/source.js';
 import type { SourceKinds } from '../../../sources/source-kinds.js';
 
 /** A source that workers read themselves, shared by every open file of it. */

@@ -1,7 +1,7 @@
 import { reasonOf } from '../../../errors.js';
-import type { PieceReader } from '../../../sources/cache/piece-reader.js';
-import { DATA_AT } from '../../../sources/read-room.js';
-import type { WorkerSource } from '../../../sources/source.js';
+import type { PieceReader } from '../../../sources/cached/piece-reader.js';
+import { DATA_AT } from '../../../sources/contract/read-room.js';
+import type { WorkerSource } from '../../../sources/contract/source.js';
 import type { ReplyPipe } from '../channel/reply-pipe.js';
 import type { WorkerReplies } from '../channel/replies.js';
 import { MAX_READ } from '../protocol/opcodes.js';

@@ -1,5 +1,5 @@
 import type { Claims } from '../shared/claims.js';
-import type { WorkerSource } from '../../../sources/source.js';
+import type { WorkerSource } from '../../../sources/contract/source.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
 import type { WorkerReplies } from '../channel/replies.js';

@@ -1,7 +1,7 @@
 import { MAX_READ } from '../protocol/opcodes.js';
 import type { WorkerHalf } from '../../../sources/mount-sources.js';
-import { readRoom } from '../../../sources/read-room.js';
-import type { WorkerModule, WorkerSource } from '../../../sources/source.js';
+import { readRoom } from '../../../sources/contract/read-room.js';
+import type { WorkerModule, WorkerSource } from '../../../sources/contract/source.js';
 
 export interface WorkerSources {
   /** What sources are read into. */

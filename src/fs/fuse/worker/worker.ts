@@ -13,7 +13,7 @@ import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from '../protocol/messages.
 import { Opcode, WITHOUT_ANSWER } from '../protocol/opcodes.js';
 import { ReplyPipe } from '../channel/reply-pipe.js';
 import { HandleState, SharedHandles } from '../shared/shared-handles.js';
-import { PieceReader } from '../../../sources/cache/piece-reader.js';
+import { PieceReader } from '../../../sources/cached/piece-reader.js';
 import { SharedPieces } from '../../../sources/cache/shared-pieces.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './messages.js';

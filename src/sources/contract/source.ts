@@ -1,6 +1,6 @@
 /**
- * What a kind of source is: the whole contract (ARCHITECTURE.md, "The life of a read"). A kind is a folder beside this
- * file and one line in registry.ts; nothing else in the program knows kinds apart.
+ * What a kind of source is: the whole contract (ARCHITECTURE.md, "The life of a read"). A kind is a folder of
+ * sources/ and one line in registry.ts; nothing else in the program knows kinds apart.
  *
  * It has two halves. The main half (SourceKind) describes a source, opens it for the main thread and publishes it to
  * the worker threads of a mount. The worker half (WorkerSource) reads what was published; it is a module of its own, so

@@ -1,11 +1,11 @@
 /** Reads an image that no page cache of the host keeps: through the block cache, ahead of sequential readers, in pieces for random ones. */
 import { CinderfsError } from '../../errors.js';
-import type { BlockCache, BlockSource } from './block-cache.js';
+import type { BlockCache, BlockSource } from '../cache/block-cache.js';
 import { alignDown, alignUp } from '../../alignment.js';
-import { blockLength, blocksCovering } from './blocks.js';
-import { PieceCounter } from './piece-counter.js';
-import type { Cursor, SourceReader } from '../reader.js';
-import { Sequence } from './sequence.js';
+import { blockLength, blocksCovering } from '../cache/blocks.js';
+import { PieceCounter } from '../cache/piece-counter.js';
+import type { Cursor, SourceReader } from '../contract/reader.js';
+import { Sequence } from '../cache/sequence.js';
 
 /** A source that is reached over the network or a socket. */
 export interface RemoteSource {

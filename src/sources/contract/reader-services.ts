@@ -1,6 +1,6 @@
-import type { Clock } from '../async/clock.js';
-import type { Slots } from '../async/slots.js';
-import type { BlockCache } from './cache/block-cache.js';
+import type { Clock } from '../../async/clock.js';
+import type { Slots } from '../../async/slots.js';
+import type { BlockCache } from '../cache/block-cache.js';
 
 /** What readers of the main thread share. */
 export interface ReaderServices {

@@ -1,5 +1,5 @@
-import { alignedBuffer, PAGE_SIZE } from '../sys/aligned-buffer.js';
-import { PIECE } from './cache/pieces.js';
+import { alignedBuffer, PAGE_SIZE } from '../../sys/aligned-buffer.js';
+import { PIECE } from '../cache/pieces.js';
 
 /** Where in the memory of a worker the bytes of a read begin, at the earliest: the page before is for headers. */
 export const DATA_AT = PAGE_SIZE;

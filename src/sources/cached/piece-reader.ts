@@ -1,7 +1,7 @@
-import type { WorkerSource } from '../source.js';
-import { DATA_AT } from '../read-room.js';
-import { pieceAround } from './pieces.js';
-import type { SharedPieces } from './shared-pieces.js';
+import type { WorkerSource } from '../contract/source.js';
+import { DATA_AT } from '../contract/read-room.js';
+import { pieceAround } from '../cache/pieces.js';
+import type { SharedPieces } from '../cache/shared-pieces.js';
 
 /**
  * Stands around the sources of a worker that the host's page cache does not keep: a short read is made of a whole piece,
