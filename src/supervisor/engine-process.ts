@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { CinderfsError } from '../errors.js';
 import type { ToEngine, ToSupervisor } from './messages.js';
+import { messageIn, protocolWith } from './protocol.js';
 
 /**
  * Young objects of the engine are requests, which die at once, or the catalog, which stays: room for more of them than
@@ -22,6 +23,17 @@ export interface Ending {
 
 type Kind = ToSupervisor['kind'];
 type Listener = (message: ToSupervisor) => void;
+
+/** An engine that speaks no protocol of ours cannot start. */
+function understood(message: ToSupervisor | undefined): ToSupervisor | undefined {
+  try {
+    if (message?.kind === 'warm') protocolWith(message, 'engine');
+    return message;
+  } catch (thrown) {
+    const error = CinderfsError.from(thrown);
+    return { kind: 'failed', exit: error.kind.exit, line: error.toLine() };
+  }
+}
 
 /** One engine, seen from its supervisor. */
 export class EngineProcess {
@@ -48,9 +60,11 @@ export class EngineProcess {
       this.#child.once('exit', (status, signal) => this.#end({ status, signal }, resolve));
       this.#child.once('error', () => this.#end({ status: null, signal: null }, resolve));
     });
-    this.#child.on('message', (message) => {
-      this.#hear(message as ToSupervisor);
-      onMessage(message as ToSupervisor);
+    this.#child.on('message', (value) => {
+      const message = understood(messageIn(value) as ToSupervisor | undefined);
+      if (message === undefined) return;
+      this.#hear(message);
+      onMessage(message);
     });
   }
 

@@ -1,4 +1,5 @@
 import { systemClock } from '../async/clock.js';
+import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
 import { receiveDevice } from '../fs/mount/mount-command.js';
@@ -8,9 +9,13 @@ import { killProcess } from '../sys/processes/end-process.js';
 import type { ProcessName } from '../sys/processes/process-name.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { packAgreement, unpackAgreement } from './messages.js';
+import { messageIn, protocolWith, SPEAKER } from './protocol.js';
 
 /** The descriptor that the supervisor passes to every engine. */
 const INHERITED_FD = 3;
+
+/** It tells its engines the settings before they run: what is not there by then does not come. */
+const SETTINGS_MS = 15_000;
 
 /** What an engine is told to do. */
 export interface Turn {
@@ -42,6 +47,8 @@ export interface Handover {
   resume(): Promise<void>;
 }
 
+type Told = Extract<ToEngine, { kind: 'settings' }>;
+
 /** An engine's side of the channel to its supervisor. */
 export class SupervisorLink {
   #supervision: Supervision | undefined;
@@ -52,12 +59,15 @@ export class SupervisorLink {
   /** The engine that this one takes over from. */
   #predecessor: ProcessName | undefined;
 
-  readonly #settings: Promise<unknown>;
-  #keep: (settings: unknown) => void = () => undefined;
+  readonly #settings: Promise<Told>;
+  #keep: (told: Told) => void = () => undefined;
 
   private constructor() {
     this.#settings = new Promise((resolve) => (this.#keep = resolve));
-    process.on('message', (message) => this.#hear(message as ToEngine));
+    process.on('message', (value) => {
+      const message = messageIn(value);
+      if (message !== undefined) this.#hear(message as ToEngine);
+    });
     this.#gone = new Promise((resolve) => {
       process.once('disconnect', resolve);
       if (!process.connected) resolve();
@@ -83,15 +93,23 @@ export class SupervisorLink {
     return process.connected ? this.#supervision : undefined;
   }
 
-  /** What the supervisor was told for its engines (SupervisorParts.settings). */
+  /**
+   * What the supervisor was told for its engines (SupervisorParts.settings). `upgrade_failed` for a supervisor of a
+   * version that this one cannot work with, and for one that hands over no settings.
+   */
   async settings(): Promise<unknown> {
-    return this.#answered(this.#settings);
+    const told = withDeadline(this.#settings, { clock: systemClock, ms: SETTINGS_MS, onTimeout: noSettings });
+    const { settings, ...speaker } = await this.#answered(told);
+    protocolWith(speaker, 'supervisor');
+    return settings;
   }
 
   /** Waits for this engine's turn; `loaded` settles when it can make the most of it. */
   async begin(loaded: Promise<unknown> = Promise.resolve()): Promise<Turn> {
     void loaded.then(() => this.#tell({ kind: 'hot' }));
-    const { generation, mount, predecessor } = await this.#answered(this.#ask({ kind: 'warm' }, 'begin'));
+    const { generation, mount, predecessor } = await this.#answered(
+      this.#ask({ kind: 'warm', ...SPEAKER }, 'begin'),
+    );
     this.#predecessor = predecessor;
     return { generation, mount: mount === undefined ? undefined : standing(mount) };
   }
@@ -164,7 +182,7 @@ export class SupervisorLink {
 
   #hear(message: ToEngine): void {
     if ('supervision' in message) this.#supervision = message.supervision;
-    if (message.kind === 'settings') this.#keep(message.settings);
+    if (message.kind === 'settings') this.#keep(message);
     if (message.kind === 'yield') void this.#yield();
     if (message.kind === 'resume') void this.#handover?.resume();
     const resolve = this.#waiting.get(message.kind);
@@ -182,6 +200,20 @@ export class SupervisorLink {
       this.#tell({ kind: 'refused', reason: CinderfsError.from(thrown).message });
     }
   }
+}
+
+/**
+ * A supervisor of a version before the settings were kept: it has the engine read its own command line and environment,
+ * which this version does not understand as that one did.
+ */
+function noSettings(): CinderfsError {
+  return new CinderfsError(
+    'upgrade_failed',
+    'the supervisor of this mount hands over no settings: it is too old',
+    {
+      remedy: 'Install the version that made the mount again, or unmount and mount again.',
+    },
+  );
 }
 
 function standing({ mountpoint, agreement, place }: ServedMount): StandingMount {

@@ -1,9 +1,13 @@
-/** What the supervisor and an engine tell each other, over the IPC channel of the engine's process. */
+/**
+ * What the supervisor and an engine tell each other, over the IPC channel of the engine's process. They may be of
+ * different versions (protocol.ts): a new field is optional, a kind that the other side does not know is ignored there.
+ */
 import type { ErrorCode } from '../errors.js';
 import type { MountRequest } from '../fs/mount/mount-command.js';
 import type { Agreement } from '../fs/fuse/protocol/negotiation.js';
 import type { MountEntry } from '../sys/mounts/mount-table.js';
 import type { UpgradeReport } from '../ops/status.js';
+import type { Speaker } from './protocol.js';
 import type { ProcessName } from '../sys/processes/process-name.js';
 
 /** An Agreement in JSON, which has no bigint. */
@@ -32,7 +36,7 @@ export interface ServedMount {
 
 export type ToEngine =
   /** First of all: how the mount was started, which is for the command line to read (cli/settings/kept-settings.ts). */
-  | { readonly kind: 'settings'; readonly settings: unknown }
+  | ({ readonly kind: 'settings'; readonly settings: unknown } & Speaker)
   /** Its turn: for the first engine without a mount, for later ones with the mount that stands. */
   | {
       readonly kind: 'begin';
@@ -60,7 +64,7 @@ export type ToEngine =
 
 export type ToSupervisor =
   /** May begin, nothing touched yet. */
-  | { readonly kind: 'warm' }
+  | ({ readonly kind: 'warm' } & Speaker)
   /** Its threads have loaded as well: beginning takes it no longer than it must. */
   | { readonly kind: 'hot' }
   | { readonly kind: 'mount'; readonly request: MountRequest }

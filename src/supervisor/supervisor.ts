@@ -10,6 +10,7 @@ import { Interim } from './interim.js';
 import { LastResort } from './last-resort.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { nameProcess, type ProcessName } from '../sys/processes/process-name.js';
+import { SPEAKER } from './protocol.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
@@ -71,7 +72,7 @@ export class Supervisor {
     this.#parts = parts;
     this.#policy = new RestartPolicy(parts.clock);
     const { answerer: command, channel, clock } = parts;
-    const told = { kind: 'settings', settings: parts.settings?.answerer } as const;
+    const told = { kind: 'settings', settings: parts.settings?.answerer, ...SPEAKER } as const;
     this.#interim = new Interim({ command, told, fd: () => channel.fd, begin: () => this.#beginning, clock });
     this.#lastResort = new LastResort({ ...parts, onEnd: (why) => this.#givesUp(why) });
     this.#engine = this.#start();
@@ -139,9 +140,8 @@ export class Supervisor {
 
   #start(): EngineProcess {
     const { command, channel } = this.#parts;
-    const hear = (message: ToSupervisor): void => this.#hear(engine, message);
-    const engine: EngineProcess = new EngineProcess(command, channel.fd, hear);
-    engine.tell({ kind: 'settings', settings: this.#parts.settings?.engine });
+    const engine: EngineProcess = new EngineProcess(command, channel.fd, (said) => this.#hear(engine, said));
+    engine.tell({ kind: 'settings', settings: this.#parts.settings?.engine, ...SPEAKER });
     return engine;
   }
 
