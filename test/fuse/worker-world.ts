@@ -153,6 +153,12 @@ export class WorkerWorld {
     this.#leavesQueue(unique);
   }
 
+  /** Those that have a read of a lane in hand. */
+  handedTo(): readonly Actor[] {
+    const handed = [...this.pool.seats()].filter(({ state }) => state === 'handed');
+    return this.actors.filter((actor) => !actor.dead && handed.some(({ worker }) => worker === actor));
+  }
+
   /** A worker was handed a read that had waited in a lane. */
   handed({ unique, fh }: ReadJob): void {
     const { queue } = this.storage(fh);

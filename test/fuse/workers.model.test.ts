@@ -16,8 +16,8 @@ const STORAGES = 8;
 const SEED = seedFor(20_261_128);
 
 type Command =
-  | { readonly do: 'read' | 'stall' | 'heal'; readonly fh: number }
-  | { readonly do: 'kill' | 'interrupt'; readonly pick: number }
+  | { readonly do: 'read' | 'stall' | 'heal' | 'flap'; readonly fh: number }
+  | { readonly do: 'kill' | 'kill handed' | 'interrupt'; readonly pick: number }
   | { readonly do: 'outage' | 'storm' }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'step'; readonly steps: number };
@@ -28,8 +28,14 @@ function commandOn(storages: number): fc.Arbitrary<Command> {
   const ms = fc.constantFrom(60, 300, 1100);
   return fc.oneof(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('read' as const), fh }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('stall' as const, 'heal' as const), fh }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('kill' as const), pick: fc.nat(7) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constantFrom('stall' as const, 'heal' as const, 'flap' as const), fh }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constantFrom('kill' as const, 'kill handed' as const), pick: fc.nat(7) }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('interrupt' as const), pick: fc.nat(7) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('outage' as const, 'storm' as const) }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ms }) },
@@ -58,17 +64,17 @@ async function obey(world: WorkerWorld, one: Command, wait: (ms: number) => Prom
     case 'storm':
       for (const storage of world.storages) world.ask(storage.fh);
       break;
-    case 'kill': {
-      const alive = world.actors.filter(({ dead }) => !dead);
-      alive[one.pick % alive.length]?.kill();
+    // Long enough for its reads to be handed out, and for some of them to be begun.
+    case 'flap':
+      world.storage(one.fh).heal();
+      await world.step(6);
+      world.storage(one.fh).stall();
       break;
-    }
-    case 'interrupt': {
-      const waiting = [...world.asked.values()].filter(({ answers }) => answers.length === 0);
-      const read = waiting[one.pick % waiting.length];
-      if (read !== undefined) world.interrupt(read.unique);
+    case 'kill':
+    case 'kill handed':
+    case 'interrupt':
+      strike(world, one.do, one.pick);
       break;
-    }
     case 'wait':
       await wait(one.ms);
       break;
@@ -76,6 +82,17 @@ async function obey(world: WorkerWorld, one: Command, wait: (ms: number) => Prom
       await world.step(one.steps);
   }
   await breathe();
+}
+
+function strike(world: WorkerWorld, what: 'kill' | 'kill handed' | 'interrupt', pick: number): void {
+  if (what === 'interrupt') {
+    const waiting = [...world.asked.values()].filter(({ answers }) => answers.length === 0);
+    const read = waiting[pick % waiting.length];
+    if (read !== undefined) world.interrupt(read.unique);
+    return;
+  }
+  const alive = what === 'kill' ? world.actors.filter(({ dead }) => !dead) : world.handedTo();
+  alive[pick % alive.length]?.kill();
 }
 
 /** What holds once all storage is well and every thread had the time to say so. */

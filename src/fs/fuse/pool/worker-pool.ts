@@ -68,22 +68,18 @@ export class WorkerPool {
     return [...this.seats()].filter(({ state }) => state === 'serving').length;
   }
 
-  /** True when only the last seat is free: a worker that begins a read now may be the last that receives requests. */
+  /**
+   * True when at most the last seat is free: a worker that begins a read now may be the last that receives requests. The
+   * one that fills the last seat must not read by itself.
+   */
   get exhausted(): boolean {
     return this.#seats.size >= this.#parts.limit - 1;
   }
 
-  /**
-   * Starts workers until enough are serving or the limit is reached. The last seat is for a worker that receives when
-   * every other is in a read. The pool is exhausted then, so that this one reads nothing by itself.
-   */
+  /** Starts workers until enough are serving or the limit is reached. */
   refill(): void {
-    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#seatsToFill)
+    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#parts.limit)
       this.#start();
-  }
-
-  get #seatsToFill(): number {
-    return this.serving === 0 ? this.#parts.limit : this.#parts.limit - 1;
   }
 
   /** One more worker from now on, unless there are enough. A worker that waits for a request cannot be told to end. */
