@@ -1,14 +1,11 @@
 /** The kernel's side of a FUSE mount (Documentation/filesystems/fuse.rst). */
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { childEnvironment } from '../../sys/processes/child-environment.js';
+import { runSystemCommand } from '../../sys/processes/system-command.js';
 import { withFusectl } from '../../sys/mounts/fusectl.js';
 import { findMount } from '../../sys/mounts/mount-table.js';
 import { unmount } from './mountpoint.js';
 
-const run = promisify(execFile);
 /** Milliseconds for a forced umount(8). */
 const FORCE_MS = 10_000;
 
@@ -49,9 +46,8 @@ function isOver(error: unknown): void {
 }
 
 async function force(directory: string): Promise<void> {
-  await run('umount', ['-f', '--', directory], { timeout: FORCE_MS, env: childEnvironment() }).catch(
-    (error: unknown) => {
-      if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
-    },
-  );
+  const args = ['-f', '--', directory];
+  await runSystemCommand({ program: 'umount', args, timeoutMs: FORCE_MS }).catch((error: unknown) => {
+    if (!/busy/i.test(reasonOf(error))) throw CinderfsError.from(error, 'fuse_failed', { path: directory });
+  });
 }

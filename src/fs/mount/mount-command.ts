@@ -1,13 +1,10 @@
-import type { StdioOptions } from 'node:child_process';
-import { spawn } from 'node:child_process';
 import { close, closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { childEnvironment } from '../../sys/processes/child-environment.js';
+import { runSystemCommand } from '../../sys/processes/system-command.js';
 import { holdMountpoint } from './mountpoint.js';
-import { systemCode } from '../fuse/protocol/errno.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { MAX_READ } from '../fuse/protocol/opcodes.js';
 
@@ -23,6 +20,8 @@ export interface MountedDevice {
   readonly close: () => Promise<void>;
 }
 
+/** Milliseconds for mount(8) or fusermount3: they only talk to the kernel, and it to no one for a FUSE mount. */
+const MOUNT_MS = 30_000;
 const MOUNT_FLAGS = 'ro,nosuid,nodev,noexec,noatime';
 
 /**
@@ -75,7 +74,12 @@ export async function mountOn(fd: number, request: MountRequest): Promise<void> 
     // -i: no mount.fuse helper in between; -n: nothing in a writable mtab; -c: the directory that descriptor 4 is open
     // on, whatever has its name by now. The dot: a last step that is a link would not be followed by every mount(8).
     const flags = ['-i', '-n', '-c', '-t', 'fuse'];
-    await run('mount', [...flags, request.fsname, '/proc/self/fd/4/.', '-o', options], [fd, directory.fd]);
+    await runSystemCommand({
+      program: 'mount',
+      args: [...flags, request.fsname, '/proc/self/fd/4/.', '-o', options],
+      timeoutMs: MOUNT_MS,
+      descriptors: [fd, directory.fd],
+    });
   } finally {
     directory.close();
   }
@@ -116,7 +120,13 @@ export function descriptorSockets(calls = systemCalls()): readonly [number, numb
 /** @throws CinderfsError `fuse_failed` when fusermount3 refuses. */
 export async function mountThrough(socket: number, request: MountRequest): Promise<void> {
   const options = optionsFor(request, `fsname=${request.fsname.replaceAll(',', '\\,')}`, SUBTYPE);
-  await run('fusermount3', ['-o', options, '--', request.mountpoint], [socket], { _FUSE_COMMFD: '3' });
+  await runSystemCommand({
+    program: 'fusermount3',
+    args: ['-o', options, '--', request.mountpoint],
+    timeoutMs: MOUNT_MS,
+    descriptors: [socket],
+    environment: { _FUSE_COMMFD: '3' },
+  });
 }
 
 /** The descriptor that fusermount3 sent; `leave` lets another process that has the socket take it as well. */
@@ -128,29 +138,4 @@ export function receiveDevice(
   const fd = calls?.receiveDescriptor(socket, { leave });
   if (fd === undefined) throw new CinderfsError('fuse_failed', 'fusermount3 sent no descriptor');
   return fd;
-}
-
-/** Runs a command with `descriptors` as its 3, 4, ...; its complaint becomes the error. */
-export async function run(
-  command: string,
-  args: readonly string[],
-  descriptors: readonly number[] = [],
-  environment: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const stdio: StdioOptions = ['ignore', 'ignore', 'pipe', ...descriptors];
-  const child = spawn(command, args, { stdio, env: { ...childEnvironment(), ...environment } });
-  let complaint = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
-  const status = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
-    child.on('error', (error) =>
-      reject(
-        systemCode(error) === 'ENOENT'
-          ? new CinderfsError('fuse_failed', `${command} is not installed`, { cause: error })
-          : error,
-      ),
-    );
-    child.on('close', (code, signal) => resolve(code ?? signal));
-  });
-  if (status === 0) return;
-  throw new CinderfsError('fuse_failed', `${command} failed (${String(status)}): ${complaint.trim()}`);
 }

@@ -1,20 +1,14 @@
 /** The mount point: is it fit, healing one that a dead daemon left, and taking a mount down. Shared by the transports. */
-import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { systemClock } from '../../async/clock.js';
-import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
-import { childEnvironment } from '../../sys/processes/child-environment.js';
+import { runSystemCommand } from '../../sys/processes/system-command.js';
 import { describeHolder, findHolders } from './holders.js';
 import { distrust, holdDirectory, Untrusted, type HeldDirectory } from '../../sys/files/trusted-path.js';
 import { absolute, mountCalled, nameOfMount } from './mount-name.js';
 import { stateOfMount } from './mount-state.js';
 import { isMountOfOurs } from './our-mounts.js';
 import { findMount, readMountTable } from '../../sys/mounts/mount-table.js';
-
-const run = promisify(execFile);
 
 /** Milliseconds for one umount(8) or fusermount: it only talks to the kernel, and to us. */
 const UMOUNT_TIMEOUT_MS = 30_000;
@@ -99,9 +93,9 @@ export async function unmount(
     // Somebody else was faster: what is wanted is so already.
     if ((await findMount(directory)) === undefined) return;
     const holders = await findHolders(directory);
-    const busy = holders.length > 0 || /busy/i.test(stderrOf(error));
+    const busy = holders.length > 0 || /busy/i.test(reasonOf(error));
     if (!busy)
-      throw new CinderfsError('fuse_failed', `cannot unmount ${directory}: ${stderrOf(error)}`, {
+      throw new CinderfsError('fuse_failed', `cannot unmount ${directory}: ${reasonOf(error)}`, {
         cause: error,
       });
     const who = holders.map(describeHolder).join('; ');
@@ -117,30 +111,19 @@ export async function unmount(
  */
 async function runUmount(directory: string, lazy: boolean): Promise<void> {
   if (process.getuid?.() === 0) {
-    await toTheEnd('umount', [...(lazy ? ['-l'] : []), '--', directory]);
+    await run('umount', [...(lazy ? ['-l'] : []), '--', directory]);
     return;
   }
   try {
-    await toTheEnd('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', directory]);
+    await run('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', directory]);
   } catch (error) {
-    if (!stderrOf(error).includes('mtab')) throw error;
-    await toTheEnd('umount', [...(lazy ? ['-l'] : []), '--', directory]);
+    if (!reasonOf(error).includes('mtab')) throw error;
+    await run('umount', [...(lazy ? ['-l'] : []), '--', directory]);
   }
 }
 
-/** A process that waits for a file system in the kernel does not end of a signal: it is not waited for. */
-async function toTheEnd(command: string, args: readonly string[]): Promise<void> {
-  const options = { timeout: UMOUNT_TIMEOUT_MS, killSignal: 'SIGKILL', env: childEnvironment() } as const;
-  await withDeadline(run(command, args, options), {
-    clock: systemClock,
-    ms: UMOUNT_TIMEOUT_MS + 1_000,
-    onTimeout: () => new CinderfsError('fuse_failed', `${command} ${args.join(' ')} does not end`),
-  });
-}
-
-function stderrOf(error: unknown): string {
-  const { stderr } = error as { stderr?: string };
-  return stderr === undefined || stderr.trim() === '' ? reasonOf(error) : stderr.trim();
+function run(program: string, args: readonly string[]): Promise<void> {
+  return runSystemCommand({ program, args, timeoutMs: UMOUNT_TIMEOUT_MS });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { childEnvironment } from '../processes/child-environment.js';
 import { loadKoffi, type KoffiFunction } from '../calls/koffi.js';
 
 /** flock(2). */
@@ -32,6 +33,7 @@ export function lockByCommand(fd: number): boolean {
   const { status, error } = spawnSync('flock', ['--exclusive', '--nonblock', '3'], {
     stdio: ['ignore', 'ignore', 'ignore', fd],
     timeout: COMMAND_MS,
+    env: childEnvironment(),
   });
   if (status === 0) return true;
   if (status === REFUSED) return false;

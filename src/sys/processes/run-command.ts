@@ -1,9 +1,10 @@
 /** The only door to execa: how this layer runs other programs. */
-import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type * as Execa from 'execa';
-import { systemClock } from '../../async/clock.js';
+import type { Clock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
 import { childEnvironment, programFolders } from './child-environment.js';
@@ -80,14 +81,21 @@ export async function start(command: Command, stderr: string, inherits?: number)
   return { pid, ended: child.then(whyOf, reasonOf) };
 }
 
+export interface HoldOptions {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** One line on its stdin, which stays open. */
+  readonly input: string;
+  /** The line that it says once it holds; any other first line is a refusal, after which it ends. */
+  readonly held: string;
+}
+
 /**
  * Starts a command that says a line once it holds something, and lets go of it when its stdin ends: with the answer, or
- * with this process. Resolves with what ends it. Rejects, as run() does, when it ends before it said anything.
+ * with this process. Resolves with what ends it. Rejects, as run() does, when it refuses, and when it says nothing in
+ * time.
  */
-export async function hold(
-  command: Command,
-  { input, timeoutMs }: Pick<RunOptions, 'timeoutMs'> & { readonly input: string },
-): Promise<() => Promise<void>> {
+export async function hold(command: Command, options: HoldOptions): Promise<() => Promise<void>> {
   const path = await lookUp(command);
   const { execa } = await loadExeca();
   const child = execa(path, command.args, {
@@ -97,25 +105,25 @@ export async function hold(
     env: childEnvironment(),
     extendEnv: false,
   });
-  const stop = systemClock.after(timeoutMs, () => killGroup(child.pid));
-  const ended = child.then((result) => {
-    stop();
-    return result;
-  });
+  const stop = options.clock.after(options.timeoutMs, () => killGroup(child.pid));
   child.stdin.on('error', () => undefined);
-  child.stdin.write(`${input}\n`);
-  // A failure is said on stdout as well, and then it ends.
-  const said = await Promise.race([once(child.stdout, 'data'), ended.then(() => undefined)]);
+  child.stdin.write(`${options.input}\n`);
+  const line = await Promise.race([firstLine(child.stdout), child.then(() => undefined)]);
+  const refused = line === options.held ? undefined : await child;
   stop();
-  const refused = said === undefined || String(said[0]).includes('"error"') ? await ended : undefined;
   if (refused !== undefined)
     throw new CinderfsError('connector_failed', `${command.program} failed: ${whyOf(refused)}`, {
       cause: refused,
     });
   return async () => {
     child.stdin.end();
-    await ended;
+    await child;
   };
+}
+
+/** Reads on after it, so that what is said later does not fill the pipe. */
+function firstLine(stream: Readable): Promise<string> {
+  return new Promise((resolve) => createInterface({ input: stream }).once('line', resolve));
 }
 
 /** When a program is first run: many mounts never run one, and the package takes 8 MiB. */

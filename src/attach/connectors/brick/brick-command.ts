@@ -1,10 +1,13 @@
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../../async/clock.js';
 import { CinderfsError } from '../../../errors.js';
 import { hold, run } from '../../../sys/processes/run-command.js';
 import { answerIn, refusalIn } from './brick-answers.js';
 
 export type BrickVerb = 'connector' | 'connect' | 'disconnect' | 'check';
 
+/** What `cinderfs-brick guard` says once it holds the locks. */
+const HELD = '{}';
 const PROGRAM = fileURLToPath(new URL('../../../../../bin/cinderfs-brick', import.meta.url));
 
 /**
@@ -36,7 +39,12 @@ export async function guard(
 ): Promise<() => Promise<void>> {
   const command = { program: options.program ?? PROGRAM, args: ['guard'], package: 'cinderfs' };
   try {
-    return await hold(command, { timeoutMs: options.timeoutMs, input: JSON.stringify(request) });
+    return await hold(command, {
+      clock: systemClock,
+      timeoutMs: options.timeoutMs,
+      input: JSON.stringify(request),
+      held: HELD,
+    });
   } catch (thrown) {
     throw refusedIn(thrown) ?? CinderfsError.from(thrown, 'connector_failed');
   }
