@@ -65,7 +65,7 @@ describe('programs of this host', { timeout: 600_000 }, () => {
   });
 
   it('attach nothing by looking at names, sizes and times, and every image by opening it', async (t) => {
-    const stage = await scene(t);
+    const stage = await scene(t, ['--linger=600']);
     const { mounted, cloud } = stage;
     const images = cloud.images.filter(({ attachable }) => attachable);
     for (const [command, ...args] of [
@@ -86,7 +86,7 @@ describe('programs of this host', { timeout: 600_000 }, () => {
   });
 
   it('keep others from a volume that is not multiattach, and are kept from it, while it is open', async (t) => {
-    const stage = await scene(t, ['--attach-budget=5']);
+    const stage = await scene(t, ['--attach-budget=30']);
     const { mounted, cloud } = stage;
     const { attachments } = cloud.openstack;
     const image = cloud.images.find(({ attachable, multiattach }) => attachable && !multiattach);
