@@ -11,7 +11,7 @@ export interface Rule {
   readonly name: string;
   readonly reason: string;
   readonly rewrite: (given: Case) => Case;
-  /** The first version of openstacksdk that does as we do; absent where none does. */
+  /** The first version of openstacksdk that is known to do as we do; absent where none is. */
   readonly before?: readonly [major: number, minor: number];
 }
 
@@ -19,20 +19,25 @@ const RULES: readonly Rule[] = [...VALUE_RULES, ...LOGIN_RULES];
 
 /** The rules by which this version of openstacksdk differs from us. */
 export function rulesFor(version: string): readonly Rule[] {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return RULES.filter(
-    ({ before }) => before === undefined || major < before[0] || (major === before[0] && minor < before[1]),
-  );
+  return RULES.filter((rule) => differs(rule, version));
 }
 
-export interface Refusal {
-  readonly name: string;
-  readonly reason: string;
+/** What we refuse and this version of openstacksdk does not. */
+export function refusalsFor(version: string): readonly Refusal[] {
+  return REFUSALS.filter((refusal) => differs(refusal, version));
+}
+
+function differs({ before }: Pick<Rule, 'before'>, version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return before === undefined || major < before[0] || (major === before[0] && minor < before[1]);
+}
+
+export interface Refusal extends Pick<Rule, 'name' | 'reason' | 'before'> {
   /** What our message says. */
   readonly message: RegExp;
 }
 
-export const REFUSALS: readonly Refusal[] = [
+const REFUSALS: readonly Refusal[] = [
   {
     name: 'ways to log in',
     reason: 'a daemon has a password or an application credential, nobody to ask and no browser',
@@ -47,7 +52,13 @@ export const REFUSALS: readonly Refusal[] = [
   {
     name: 'something is missing',
     reason: 'openstacksdk sends a login without it, which Keystone refuses',
-    message: /(password|username or user_id|application_credential_\w+) is missing/,
+    message: /(username or user_id|application_credential_\w+) is missing/,
+  },
+  {
+    name: 'a password is missing',
+    before: [4, 4],
+    reason: 'keystoneauth of 0.101 sends a login without it; that of 4.4 refuses, too',
+    message: /password is missing/,
   },
   {
     name: 'braces in auth_url',
