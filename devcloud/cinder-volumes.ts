@@ -136,7 +136,8 @@ const DELETABLE: readonly VolumeStatus[] = ['available', 'error', 'error_deletin
 
 async function remove(call: CinderCall, { id = '' }: Record<string, string>): Promise<Reply> {
   const volume = findVolume(call, id);
-  if (!DELETABLE.includes(volume.status) || call.cloud.attachmentsOf(id).length > 0) {
+  const hasSnapshots = [...call.cloud.snapshots.values()].some(({ volumeId }) => volumeId === id);
+  if (!DELETABLE.includes(volume.status) || call.cloud.attachmentsOf(id).length > 0 || hasSnapshots) {
     throw new ApiError(
       400,
       'Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.',

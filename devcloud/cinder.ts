@@ -2,6 +2,7 @@
 
 import { attachmentRoutes } from './cinder-attachments.js';
 import type { CinderCall, CinderDeps } from './cinder-call.js';
+import { snapshotRoutes } from './cinder-snapshots.js';
 import { volumeActionRoutes } from './cinder-volume-actions.js';
 import { volumeRoutes } from './cinder-volumes.js';
 import { echoedVersion, MAX_MINOR, microversionOf } from './microversion.js';
@@ -25,7 +26,7 @@ const FAULT_NAMES: Record<number, string> = {
 const NOT_FOUND = 'The resource could not be found.';
 
 export function cinder(deps: CinderDeps): Service {
-  const routes = [...attachmentRoutes, ...volumeRoutes, ...volumeActionRoutes];
+  const routes = [...attachmentRoutes, ...volumeRoutes, ...volumeActionRoutes, ...snapshotRoutes];
   return {
     name: 'cinder',
     prefix: '/volume',

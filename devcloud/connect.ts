@@ -6,6 +6,7 @@ import type { FaultSpec } from './faults.js';
 import type { Attachment, Volume } from './model.js';
 import { ApiError, Unanswered } from './service.js';
 import { formatOf } from './volume-file.js';
+import { activePathOf } from './volume-overlay.js';
 
 /** `create`: the connector came with POST; `update`: with PUT. Cinder words their failures differently. */
 type Via = 'create' | 'update';
@@ -38,7 +39,7 @@ export async function connectVolume(
   if (typeof connector.host !== 'string') throw withoutReason(via);
   exportVolume(call, volume, attachment, connector, via);
   if (fault?.kind === 'attach-stuck') throw new Unanswered();
-  const detected = volume.format === undefined ? {} : { format: await formatOf(volume.path) };
+  const detected = volume.format === undefined ? {} : { format: await formatOf(activePathOf(volume)) };
   return { ...attachment.connectionInfo, ...detected };
 }
 
@@ -68,7 +69,7 @@ function connectionInfoFor(
   attachment: Attachment,
 ): Record<string, unknown> {
   return {
-    device_path: volume.path,
+    device_path: activePathOf(volume),
     volume_id: volume.id,
     qos_specs: null,
     // Cinder reads the flag through the caller's eyes: a plain member gets 'rw' even for a read-only volume.

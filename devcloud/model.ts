@@ -60,8 +60,21 @@ export interface Volume {
   bootable: boolean;
   /** Where its bytes are on this host: what the connection info names. */
   path: string;
+  /** The snapshot whose file is written to, and named instead (volume-overlay.ts). */
+  active?: string | undefined;
   createdAt: number;
   updatedAt: number;
+}
+
+export interface Snapshot {
+  readonly id: string;
+  readonly volumeId: string;
+  readonly name: string | null;
+  status: 'creating' | 'available' | 'error' | 'error_deleting';
+  readonly sizeGib: number;
+  readonly projectId: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAt: number;
 }
 
 export interface Attachment {
@@ -83,6 +96,7 @@ export class Cloud {
   readonly images = new Map<string, Image>();
   readonly volumes = new Map<string, Volume>();
   readonly attachments = new Map<string, Attachment>();
+  readonly snapshots = new Map<string, Snapshot>();
   #changes = 0;
   #lastStamp = 0;
 

@@ -1,13 +1,15 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
 import { CinderfsError } from '../src/errors.js';
-import type { Attachment, Cloud, Image, Volume } from './model.js';
+import type { Attachment, Cloud, Image, Snapshot, Volume } from './model.js';
 
 interface State {
   readonly version: 1;
   readonly images: Image[];
   readonly volumes: Volume[];
   readonly attachments: Attachment[];
+  /** Absent in a file of an older version. */
+  readonly snapshots?: Snapshot[] | undefined;
 }
 
 /** DIR/state.json: the cloud's records, so that a restart keeps attachments and deletions. */
@@ -30,6 +32,7 @@ export class StateFile {
     for (const image of state.images) this.#cloud.images.set(image.id, image);
     for (const volume of state.volumes) this.#cloud.volumes.set(volume.id, volume);
     for (const attachment of state.attachments) this.#cloud.attachments.set(attachment.id, attachment);
+    for (const snapshot of state.snapshots ?? []) this.#cloud.snapshots.set(snapshot.id, snapshot);
   }
 
   /** Resolves when every change made before the call is on disk. Concurrent calls share writes. */
@@ -48,6 +51,7 @@ export class StateFile {
       images: [...this.#cloud.images.values()],
       volumes: [...this.#cloud.volumes.values()],
       attachments: [...this.#cloud.attachments.values()],
+      snapshots: [...this.#cloud.snapshots.values()],
     };
     // A rename is all or nothing: after a kill the file has the old state or the new one.
     await writeFile(`${this.#path}.tmp`, JSON.stringify(state));
