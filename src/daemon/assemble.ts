@@ -105,7 +105,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   });
   return {
     shutdown,
-    handover: new DaemonHandover({ pool, gate, transport, control, clock }),
+    handover: new DaemonHandover({ pool, gate, transport, control, clock, log }),
     calls: { mountpoint, pool, snapshot: () => openstack.catalog.snapshot },
     reload: () => openstack.session.reload(),
   };

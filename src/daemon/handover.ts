@@ -1,6 +1,7 @@
 import { sleep, type Clock } from '../async/clock.js';
 import type { PoolService } from '../attach/service.js';
-import { CinderfsError } from '../errors.js';
+import { CinderfsError, reasonOf } from '../errors.js';
+import type { Log } from '../log.js';
 import type { MountedTransport } from '../fs/contract/transport.js';
 import type { Handover } from '../supervisor/link.js';
 import type { OpenGate } from './open-gate.js';
@@ -12,11 +13,15 @@ export interface DaemonHandoverParts {
   /** Closes the control socket, and opens it again. */
   readonly control: { close(): Promise<void>; open(): Promise<void> };
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /** How long an attach or detach that is under way may take; the successor could only undo it. */
 const REST_MS = 10_000;
 const LOOK_MS = 10;
+/** What is still to be done to go on is done in the background then. */
+const GO_ON_MS = 5_000;
+const AGAIN_MS = 1_000;
 const AT_REST = new Set(['attached', 'lingering', 'parked', 'detached']);
 
 /**
@@ -58,10 +63,26 @@ export class DaemonHandover implements Handover {
 
   async #goOn(): Promise<void> {
     const { pool, gate, transport, control } = this.#parts;
-    await pool.takeBack();
-    await control.open();
     transport.resume?.();
-    gate.letGo();
+    const whole = this.#untilDone('take the state directory back', () => pool.takeBack())
+      .then((done) => done && gate.letGo())
+      .then(() => this.#untilDone('open the control socket again', () => control.open()));
+    await Promise.race([whole, sleep(this.#parts.clock, GO_ON_MS)]);
+  }
+
+  /** Tries again and again, reads go on meanwhile: false where that ends in another hand-over or the end of the mount. */
+  async #untilDone(what: string, step: () => Promise<void>): Promise<boolean> {
+    const { gate, clock, log } = this.#parts;
+    for (let attempt = 0; this.#yielding === undefined && !gate.closed; attempt++) {
+      try {
+        await step();
+        return true;
+      } catch (error) {
+        if (attempt === 0) log.error({ reason: reasonOf(error) }, `cannot ${what} yet; trying again`);
+        await sleep(clock, AGAIN_MS);
+      }
+    }
+    return false;
   }
 
   async #rest(): Promise<void> {

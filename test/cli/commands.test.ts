@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import { parseVerb } from '../../src/cli/command-line/parse.js';
 import { VERBS } from '../../src/cli/verbs.js';
 import { CinderfsError, ERROR_KINDS, EXIT } from '../../src/errors.js';
+import { temporaryFolder } from '../support/temporary.js';
+import { Undo } from '../support/undo.js';
 import { cinderfs } from '../support/program.js';
 import { commandLines } from '../support/shown-commands.js';
 
@@ -133,7 +135,7 @@ describe('the exit status', () => {
       if (name !== 'ok') assert.ok(given.has(status), `no error ends with ${name}`);
   });
 
-  it('shows on the command line', async () => {
+  it('shows on the command line', async (t) => {
     // Port 1 refuses at once; nothing of this needs a cloud.
     const cloud = {
       OS_AUTH_URL: 'http://127.0.0.1:1/v3',
@@ -143,7 +145,7 @@ describe('the exit status', () => {
       OS_USER_DOMAIN_ID: 'default',
       OS_PROJECT_DOMAIN_ID: 'default',
       CINDERFS_HTTP_RETRIES: '0',
-      CINDERFS_RUN_DIR: '/nonexistent/run',
+      CINDERFS_RUN_DIR: `${await temporaryFolder(new Undo(t))}/run`,
     };
     const lines: [string[], number][] = [
       [['--version'], 0],
