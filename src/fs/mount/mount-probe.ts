@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { childEnvironment } from '../../sys/processes/child-environment.js';
+import { childEnvironment } from '../../sys/child-environment.js';
 
 /** One question to a mount. */
 export interface MountProbe {

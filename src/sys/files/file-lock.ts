@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { childEnvironment } from '../processes/child-environment.js';
+import { childEnvironment } from '../child-environment.js';
 import { loadKoffi, type KoffiFunction } from '../calls/koffi.js';
 
 /** flock(2). */

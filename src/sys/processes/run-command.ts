@@ -7,7 +7,7 @@ import type * as Execa from 'execa';
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { knownSecrets } from '../../known-secrets.js';
-import { childEnvironment, programFolders } from './child-environment.js';
+import { childEnvironment, programFolders } from '../child-environment.js';
 
 export interface Command {
   /** A name to look up, or an absolute path. */

@@ -2,7 +2,7 @@ import { spawn, type StdioOptions } from 'node:child_process';
 import { systemClock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
-import { childEnvironment } from './child-environment.js';
+import { childEnvironment } from '../child-environment.js';
 
 export interface SystemCommand {
   readonly program: string;
