@@ -1,17 +1,14 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
+import { alignDown, alignUp } from '../../alignment.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
+import { alignedBuffer } from '../../sys/aligned-buffer.js';
 import { sysfsOf } from '../../sys/devices/block-device.js';
 import { inodeOf, type NamedFile, openNamed, statBeneath } from '../../sys/files/beneath.js';
 import { kernelText } from '../../sys/files/kernel-text.js';
 import type { Connected } from './connector.js';
 import type { DeviceSource } from '../../sources/device/device-source.js';
 import type { FileSource } from '../../sources/file/file-source.js';
-
-/** Node has it; its types come with the DOM only. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
-};
 
 const ALIGNMENT = 4096; // O_DIRECT: the largest logical block in use
 
@@ -80,12 +77,9 @@ async function statOf(path: string): Promise<BigIntStats> {
 async function readAt(source: FileSource | DeviceSource, offset: number, length: number): Promise<Buffer> {
   const { path } = source;
   const direct = source.kind === 'device';
-  const start = direct ? offset - (offset % ALIGNMENT) : offset;
-  const span = direct ? Math.ceil((offset + length - start) / ALIGNMENT) * ALIGNMENT : length;
-  // WebAssembly memory is page-aligned, as O_DIRECT wants it; a Buffer is where it happens to be.
-  const buffer = direct
-    ? Buffer.from(new WebAssembly.Memory({ initial: Math.ceil(span / 65_536) }).buffer, 0, span)
-    : Buffer.alloc(span);
+  const start = direct ? alignDown(offset, ALIGNMENT) : offset;
+  const span = direct ? alignUp(offset + length, ALIGNMENT) - start : length;
+  const buffer = direct ? alignedBuffer(span) : Buffer.alloc(span);
   const file = await openNamed(source, constants.O_RDONLY | (direct ? constants.O_DIRECT : 0)).catch(
     (cause: unknown) => {
       throw unreadable(path, cause);

@@ -1,13 +1,11 @@
 /** The images of the cloud that can be served, as the file system and the commands see them. */
 import type { CinderfsError } from '../../errors.js';
 
-/** An image that can be served: active, not empty, and its volume is known. */
-export interface CatalogImage {
+/** What Glance says of an image, whether it can be served or not. */
+export interface ImageFacts {
   readonly id: string;
-  /** As Glance has it: may be empty, repeated, or hold any character. */
+  /** May be empty, repeated, or hold any character. */
   readonly name: string;
-  /** Bytes of the image, never of the volume. Always > 0. */
-  readonly size: number;
   readonly diskFormat: string;
   readonly containerFormat: string;
   readonly createdAt: Date;
@@ -16,6 +14,12 @@ export interface CatalogImage {
   readonly hashValue: string | undefined;
   /** Glance knows a key of it (`cinder_encryption_key_id`): it was made of an encrypted volume. */
   readonly encrypted?: boolean | undefined;
+}
+
+/** An image that can be served: active, not empty, and its volume is known. */
+export interface CatalogImage extends ImageFacts {
+  /** Bytes of the image, never of the volume. Always > 0. */
+  readonly size: number;
   readonly volumeId: string;
   /** All volumes that Glance names as the image's; undefined where it names none and Cinder's metadata placed it. */
   readonly locations?: readonly string[] | undefined;

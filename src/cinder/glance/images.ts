@@ -1,3 +1,4 @@
+import type { ImageFacts } from '../contract/catalog.js';
 import { CinderfsError } from '../../errors.js';
 import { parseLocation, type VolumeLocation } from './location.js';
 import { allPages, type Page, pageBytes } from '../http/paging.js';
@@ -15,20 +16,10 @@ import {
 } from '../http/wire.js';
 
 /** An image as Glance lists it, before anything is known of its volume. */
-export interface ListedImage {
-  readonly id: string;
-  readonly name: string;
+export interface ListedImage extends ImageFacts {
   readonly status: string;
   /** Bytes; undefined while Glance does not know. */
   readonly size: number | undefined;
-  readonly diskFormat: string;
-  readonly containerFormat: string;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
-  readonly hashAlgorithm: string | undefined;
-  readonly hashValue: string | undefined;
-  /** It has the property `cinder_encryption_key_id`. */
-  readonly encrypted?: boolean | undefined;
   /** public, community, shared or private; empty where Glance does not say. */
   readonly visibility: string;
   /** The project it belongs to. */
