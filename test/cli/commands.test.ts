@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseVerb } from '../../src/cli/command-line/parse.js';
 import { VERBS } from '../../src/cli/verbs.js';
@@ -7,7 +7,6 @@ import { CinderfsError, ERROR_KINDS, EXIT } from '../../src/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { Undo } from '../support/undo.js';
 import { cinderfs } from '../support/program.js';
-import { commandLines } from '../support/shown-commands.js';
 
 const verbCalled = (name: string): (typeof VERBS)[number] => {
   const verb = VERBS.find((one) => one.name === name);
@@ -161,27 +160,3 @@ describe('the exit status', () => {
     }
   });
 });
-
-describe('every command line that a document shows', () => {
-  const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...markdownBelow('docs')];
-
-  for (const document of documents) {
-    it(`is one the parser takes: ${document}`, () => {
-      for (const words of commandLines(readFileSync(document, 'utf8'))) {
-        const [name = '', ...rest] = words;
-        if (name === '--version' || name === '--help') continue;
-        assert.doesNotThrow(() => parseVerb(verbCalled(name), rest), `cinderfs ${words.join(' ')}`);
-      }
-    });
-  }
-
-  it('and there are some', () => {
-    assert.ok(documents.flatMap((document) => commandLines(readFileSync(document, 'utf8'))).length > 15);
-  });
-});
-
-function markdownBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `${folder}/${name}`);
-}
