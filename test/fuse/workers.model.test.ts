@@ -46,6 +46,19 @@ function commandOn(storages: number): fc.Arbitrary<Command> {
   );
 }
 
+const flapping: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('flap' as const, 'heal' as const), fh: fc.constant(1) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('kill handed' as const), pick: fc.nat(7) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 6 }) }),
+  },
+  { weight: 2, arbitrary: commandOn(2) },
+);
+
 async function obey(world: WorkerWorld, one: Command, wait: (ms: number) => Promise<void>): Promise<void> {
   switch (one.do) {
     case 'read':
@@ -127,6 +140,20 @@ async function lives(scheduler: fc.Scheduler, commands: readonly Command[]): Pro
   assert.deepEqual(world.violations, []);
 }
 
+/** From a storage on that does not answer, with workers inside and reads that wait: it comes and goes, and they die. */
+async function livesStalled(scheduler: fc.Scheduler, commands: readonly Command[]): Promise<void> {
+  const world = new WorkerWorld(scheduler);
+  world.storage(1).stall();
+  for (let reads = 0; reads < 2; reads += 1) world.ask(1);
+  await world.live(400);
+  for (let reads = 0; reads < 5; reads += 1) world.ask(1);
+  await world.step(30);
+  for (const one of commands) await obey(world, one, (ms) => world.clock.advance(ms));
+  await endsWell(world);
+  world.watch.close();
+  assert.deepEqual(world.violations, []);
+}
+
 /** Threads run whenever they can, in any order: then reads end in time, and more storages than workers may be dead. */
 async function livesInTime(scheduler: fc.Scheduler, commands: readonly Command[]): Promise<void> {
   const world = new WorkerWorld(scheduler, { storages: STORAGES });
@@ -186,6 +213,12 @@ describe('the workers of a mount', { timeout: 300_000 }, () => {
   it(`keep their promises in ${RUNS} random lives (seed ${SEED})`, () =>
     assertProperty(
       fc.asyncProperty(fc.scheduler(), fc.array(commandOn(2), { minLength: 1, maxLength: 40 }), lives),
+      { numRuns: RUNS, seed: SEED },
+    ));
+
+  it('keep them while a storage comes and goes, and those die that empty its lane', () =>
+    assertProperty(
+      fc.asyncProperty(fc.scheduler(), fc.array(flapping, { minLength: 1, maxLength: 15 }), livesStalled),
       { numRuns: RUNS, seed: SEED },
     ));
 
