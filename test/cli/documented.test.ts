@@ -108,7 +108,7 @@ function faultOfCinderfs(words: readonly string[], inline: boolean): string | un
 function faultOfNpm([command = '', ...rest]: readonly string[]): string | undefined {
   if (command === 'install') {
     const known = Object.entries(PACKAGE).flatMap(([name, list]) =>
-      name.endsWith("ependencies") ? Object.keys(list) : [],
+      name.endsWith('ependencies') ? Object.keys(list) : [],
     );
     return rest.every((name) => known.includes(name)) ? undefined : `no package ${rest.join(' ')}`;
   }
