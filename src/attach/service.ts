@@ -197,7 +197,7 @@ class Service implements PoolService {
     this.#lock = undefined;
     await lock?.release().catch((error: unknown) => {
       const { log, stateDir: path } = this.#options;
-      log.warn({ path, reason: reasonOf(error) }, 'the note of who owns the state directory stays');
+      log.warn({ path, reason: reasonOf(error) }, 'cannot remove the owner note of the state directory');
     });
   }
 

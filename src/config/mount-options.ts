@@ -7,7 +7,7 @@ export const MOUNT_OPTIONS = {
     group: 'files',
     default: 10,
     max: 86400,
-    doc: 'How long SIGTERM waits for open files before it takes the mount from under them.',
+    doc: 'How long SIGTERM waits for open files before it aborts them and unmounts.',
   },
   fuse: {
     type: 'enum',

@@ -49,7 +49,7 @@ export interface Assembled {
   readonly reload: () => void;
 }
 
-/** Milliseconds for closing RBD images that nobody reads any more. */
+/** Milliseconds for closing RBD images without a reader. */
 const CLOSE_MS = 5_000;
 
 /** Milliseconds for the threads of a mount to leave it once it was cut off. */
@@ -134,7 +134,7 @@ async function connect(
   if (kept === undefined) {
     await openstack.catalog.refresh();
     await requireVolumeAccess(openstack, log);
-    // Nobody would remove it any more.
+    // No process would remove it any more.
     stopped?.throwIfAborted();
     file?.write(openstack.catalog.snapshot);
   }
@@ -224,7 +224,7 @@ function shutdownOf(
     // It stands, though it cannot be served any more: it is cut off below.
     () => undefined,
   );
-  // Where the start fails or nobody can serve: otherwise it is gone before the rest is undone.
+  // Where the start fails or no process can serve: otherwise it is gone before the rest is undone.
   cleanup.defer('unmount', async () => {
     if (!mounted || shutdown.gaveUp) return;
     await place.cutOff();

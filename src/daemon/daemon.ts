@@ -71,7 +71,7 @@ export async function startDaemon(settings: DaemonSettings): Promise<Daemon> {
     ...attachmentCalls(() => started().calls),
   });
   await control.open().catch((error: unknown) => {
-    // Whoever reads from the mount that stands needs an engine more than operators need its control socket.
+    // Readers of the mount need an engine more than operators need its control socket.
     if (supervised?.turn.mount === undefined) throw error;
     log.error({ reason: CinderfsError.from(error).toLine() }, 'serving without a control socket');
   });

@@ -12,7 +12,7 @@ const MOST = 256 * 2 ** 20;
 
 /**
  * The list of images as this mount last showed it, for the engine that comes after this one: what the kernel has looked
- * up must be found again although OpenStack may be away. Written before anybody learns of a change, which is why it is
+ * up must be found again although OpenStack may be away. Written before any caller learns of a change, which is why it is
  * written synchronously; a change is rare.
  */
 export class ImageFile {

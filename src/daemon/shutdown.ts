@@ -16,7 +16,7 @@ const UNSEEN_MS = 3_000;
 const GRACE_MS = 1_000;
 /** For a connection that was ended to be gone from our threads. */
 const CUT_MS = 5_000;
-/** How often it is looked whether somebody else has unmounted. */
+/** How often we check whether another process has unmounted. */
 const WATCH_MS = 2_000;
 
 export interface ShutdownParts {
@@ -33,7 +33,7 @@ export interface ShutdownParts {
 }
 
 /**
- * Takes a mount down. The order is fixed: the mount goes first (nobody opens any more), then the attachments, then
+ * Takes a mount down. The order is fixed: the mount goes first (no more opens), then the attachments, then
  * the OpenStack session; whatever ends the mount (umount(8), a signal, the control socket) ends up here.
  *
  * That the mount is gone from this namespace does not end its file system: a bind mount, another mount namespace (any
@@ -63,7 +63,7 @@ export class Shutdown {
       () => this.#finish(),
       (error: unknown) => this.#abandon(error),
     );
-    // Whoever awaits it gets the failure; one that nobody awaits yet must not crash the process.
+    // Its waiters get the failure; without a waiter it must not crash the process.
     this.finished.catch(() => undefined);
   }
 
@@ -98,14 +98,14 @@ export class Shutdown {
     await this.finished;
   }
 
-  /** Hides the mount at once; who has a file open reads on, and the last close ends it. */
+  /** Hides the mount at once; open files stay readable, and the last close ends it. */
   async unmountLazily(): Promise<void> {
     this.#parts.gate.closed = true;
     await this.#parts.place.unmount({ lazy: true });
     this.#lookAfter();
   }
 
-  /** Ends the mount, too, when somebody else unmounts it: as unmountLazily() does. */
+  /** Ends the mount also when another process unmounts it, as unmountLazily() does. */
   watch(): void {
     void this.#watch();
   }
@@ -125,13 +125,13 @@ export class Shutdown {
     try {
       await this.#unmountInTime(drainMs);
     } catch (error) {
-      log.warn({ reason: reasonOf(error) }, 'still busy; taking the mount from under the open files');
+      log.warn({ reason: reasonOf(error) }, 'drain timeout: aborting open files and unmounting');
       await this.#cutOff();
     }
     await this.finished;
   }
 
-  /** Tries until no file is open, the time is over or somebody is in a hurry. */
+  /** Tries until no file is open, the time is over or a caller hurries it. */
   async #unmountInTime(drainMs: number): Promise<void> {
     const { clock, place } = this.#parts;
     const until = clock.now() + drainMs;
@@ -162,7 +162,7 @@ export class Shutdown {
       if (await this.#closesWithin(UNSEEN_MS)) return;
       lines = [...(await place.readers()), ...(await place.copies())];
     }
-    const who = lines.length > 0 ? lines.join('; ') : 'whoever has them open is not visible';
+    const who = lines.length > 0 ? lines.join('; ') : 'the processes that have them open are not visible';
     throw new CinderfsError('holders', `the mount is busy: ${filesOpen(opened())}: ${who}`);
   }
 
@@ -220,7 +220,7 @@ export class Shutdown {
       log.warn({}, 'the connection was ended, but threads still serve it; this process ends without them');
     } catch (error) {
       if (this.#ended) return;
-      log.warn({ reason: reasonOf(error) }, 'the kernel keeps the connection until this process ends');
+      log.warn({ reason: reasonOf(error) }, 'cannot abort the FUSE connection; it ends with this process');
     }
     this.#gaveUp = true;
     this.#giveUp();

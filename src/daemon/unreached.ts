@@ -37,7 +37,7 @@ export function explainBusy(error: unknown, runDir: string): unknown {
 function elsewhere(runDir: string, mountpoint: string, cause: unknown): CinderfsError | undefined {
   const asked = controlSocketPath(runDir, mountpoint);
   const socket = listeningSockets().find(
-    // Anybody may bind such a name somewhere: what others could have made is not recommended.
+    // Any user may bind such a name somewhere: what other users could have made is not recommended.
     (one) => path.basename(one.path) === path.basename(asked) && isTrusted(one.path),
   );
   if (socket === undefined) return undefined;

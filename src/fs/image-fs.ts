@@ -84,7 +84,7 @@ export class ImageFs implements Filesystem {
   async getattr(node: number): Promise<Attributes> {
     const entry = this.#tree.current.nodes.get(node);
     if (entry !== undefined) return this.#attributes(entry);
-    // An image that left the catalog can still be stat'ed by those who hold it open.
+    // An image that left the catalog still answers stat for its open files.
     const attributes = this.#files.attributesOf(node);
     if (attributes === undefined) throw gone(node);
     return Promise.resolve(attributes);
@@ -202,7 +202,7 @@ export class ImageFs implements Filesystem {
 
   #xattrs(node: number): Map<string, string> {
     const entry = this.#tree.current.nodes.get(node);
-    // An image that left the catalog can still be asked by those who hold it open.
+    // An image that left the catalog still answers for its open files.
     const image = entry === undefined ? this.#files.imageOf(node) : imageIn(entry);
     if (entry === undefined && image === undefined) throw gone(node);
     return image === undefined ? new Map<string, string>() : imageXattrs(image, this.#parts.pool);

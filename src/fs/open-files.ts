@@ -50,12 +50,12 @@ export class OpenFiles {
     return this.#handles.images().map(({ number, image }) => ({ handle: number, imageId: image.id }));
   }
 
-  /** The attributes that a node has for those who hold it open; undefined when nobody does. */
+  /** The attributes of a node for its open files; undefined when it has none. */
   attributesOf(node: number): Attributes | undefined {
     return this.#handles.findByNode(node)?.attributes;
   }
 
-  /** The image that a node has for those who hold it open. */
+  /** The image of a node for its open files. */
   imageOf(node: number): CatalogImage | undefined {
     const handle = this.#handles.findByNode(node);
     return handle?.is === 'image' ? handle.image : undefined;
@@ -224,7 +224,7 @@ export class OpenFiles {
     });
   }
 
-  /** `work` within the read deadline, ended at once by a fence or by a caller who leaves. */
+  /** `work` within the read deadline, ended at once by a fence or by a caller that leaves. */
   async #limited<T>(
     handle: ImageHandle,
     context: CallContext,

@@ -13,7 +13,7 @@ const COOKIE = 12;
 
 /**
  * A connection to an export for a thread that may block: one request at a time, answered with simple replies, whose
- * data the kernel puts where it is wanted. It holds no descriptor of its own; who made the socket closes it.
+ * data the kernel puts where it is wanted. It holds no descriptor of its own; the maker of the socket closes it.
  */
 export class BlockingConnection {
   readonly #socket: number;

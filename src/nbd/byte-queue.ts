@@ -1,4 +1,4 @@
-/** Bytes that arrived and who waits for them: the handshake reads exact lengths from it. */
+/** Bytes that arrived, and the waiters for them: the handshake reads exact lengths from it. */
 export class ByteQueue {
   #bytes = Buffer.alloc(0);
   #wanted = 0;

@@ -49,7 +49,7 @@ export class NbdConnection {
   #stopWatch: (() => void) | undefined;
   #noteEnd: () => void = () => undefined;
 
-  /** Connects and negotiates; `ConnectionLost` when nobody answers there, `read_failed` when the export is refused. */
+  /** Connects and negotiates; `ConnectionLost` when no server answers there, `read_failed` when the export is refused. */
   static async open(address: ExportAddress, options: ConnectionOptions): Promise<NbdConnection> {
     const connection = new NbdConnection(address, options);
     const stop = options.clock.after(options.handshakeMs, () =>
@@ -198,7 +198,7 @@ export class NbdConnection {
     return oldest !== undefined && this.#clock.now() - oldest.since >= ms;
   }
 
-  /** The first reason counts: it goes to everyone who waits and everyone who comes later. */
+  /** The first reason counts: it goes to all present and later callers. */
   #lose(error: Error): void {
     if (this.#lost !== undefined) return;
     this.#lost = error;

@@ -47,7 +47,7 @@ export class ReaderPool {
         if (!held) return;
         held = false;
         entry.claims -= 1;
-        // A broken reader is not handed to the next opener, who gets a new attachment and so a new reader.
+        // A broken reader is not handed to the next open, which gets a new attachment and so a new reader.
         if (reader.broken || entry.claims === 0) forget();
         if (entry.claims === 0) reader.close();
       };

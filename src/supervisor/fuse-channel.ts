@@ -33,7 +33,7 @@ export async function openFuseChannel(): Promise<FuseChannel> {
 }
 
 async function rootChannel(): Promise<FuseChannel> {
-  // The channel holds the FileHandle: the collection of one that nobody holds closes its descriptor.
+  // The channel holds the FileHandle: the collection of one without a reference closes its descriptor.
   const device = await openDevice();
   return { fd: device.fd, bySocket: false, mount: (request) => mountOn(device.fd, request) };
 }

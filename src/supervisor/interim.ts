@@ -14,7 +14,7 @@ export interface InterimParts {
   readonly clock: Clock;
 }
 
-/** The time in which no engine serves: whoever waits longer than a moment is answered by a process of its own. */
+/** The time in which no engine serves: requests that wait longer than a moment are answered by a process of its own. */
 export class Interim {
   readonly #parts: InterimParts;
   #answerer: EngineProcess | undefined;
@@ -35,7 +35,7 @@ export class Interim {
     this.#stop = this.#parts.clock.after(ms, () => this.#start());
   }
 
-  /** Resolves when nobody but an engine reads the descriptor. */
+  /** Resolves when only an engine reads the descriptor. */
   async end(): Promise<void> {
     this.#stop?.();
     const answerer = this.#answerer;

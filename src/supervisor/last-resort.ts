@@ -63,7 +63,7 @@ export class LastResort {
     this.#cancel();
   }
 
-  /** Takes a mount away that nobody serves any more; nothing where none was made. */
+  /** Removes a mount that no process serves any more; nothing where none was made. */
   async undo(): Promise<void> {
     await this.#mounting;
     if (this.#place === undefined) return;

@@ -54,7 +54,7 @@ export type ToEngine =
       readonly message: string;
       readonly remedy: string;
     }
-  /** Nobody else reads the descriptor any more: begin to answer. */
+  /** No other process reads the descriptor any more: begin to answer. */
   | { readonly kind: 'serve' }
   /** Come to rest for a successor; answered `yielded` or `refused`. */
   | { readonly kind: 'yield' }

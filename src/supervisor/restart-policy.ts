@@ -10,7 +10,7 @@ const SLOW_MS = [5_000, 10_000, 20_000, 30_000];
 export interface Restart {
   /** Milliseconds until the next engine is started. */
   readonly waitMs: number;
-  /** Engines die as fast as they are started: the mount stays, but nobody serves it between the tries. */
+  /** Engines die as fast as they are started: the mount stays, but no process serves it between the tries. */
   readonly looping: boolean;
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path';
 import { isAlive, nameProcess, type ProcessName } from '../sys/processes/process-name.js';
 
-/** The name of the supervisor of a mount in its run directory: who is to be told when no engine answers. */
+/** The name of the supervisor of a mount in its run directory: the process to tell when no engine answers. */
 export class SupervisorFile {
   readonly #path: string;
   readonly #others: readonly string[];

@@ -25,7 +25,7 @@ const NEXT_ENGINE_MS = 10_000;
 const ENDING_MS = 120_000;
 const NO_ENGINE = 'no engine comes that could end the mount in order';
 const DOES_NOT_END = 'the engine does not end';
-/** Without an engine for so long, those who wait are answered in its place. */
+/** After so long without an engine, waiting requests are answered in its place. */
 const INTERIM_MS = 5_000;
 
 export interface SupervisorParts {
@@ -40,7 +40,7 @@ export interface SupervisorParts {
   readonly drainMs: number;
   /** Called once, when the first engine serves, with the mount point without symbolic links. */
   readonly onReady: (mountpoint: string | undefined) => void;
-  /** Called when the mount goes, whoever ended it. */
+  /** Called when the mount goes, however it ended. */
   readonly onEnding: () => void;
   /** Called when the first engine says why it cannot start. */
   readonly onFailed: (exit: number, line: string) => void;
@@ -211,7 +211,7 @@ export class Supervisor {
     this.#lastResort.off();
     if (!this.#ready) this.#parts.onReady(this.#mount?.mountpoint);
     this.#ready = true;
-    // What was signalled while nobody served.
+    // What was signalled while no process served.
     for (const signal of this.#signals) this.#tellToEnd(signal);
   }
 
@@ -238,7 +238,7 @@ export class Supervisor {
     this.#restarts += 1;
     const { waitMs, looping } = this.#policy.next(served);
     const fields = { ...ending, restarts: this.#restarts, served_ms: Math.round(served), wait_ms: waitMs };
-    if (looping) log.error(fields, 'the engine dies again and again; the mount stays, trying slowly');
+    if (looping) log.error(fields, 'engine crash loop; the mount is kept, restarts are slower');
     else log.warn(fields, 'the engine died; starting it again');
     this.#interim.begin(looping ? 0 : INTERIM_MS);
     if (this.#signals.length > 0) this.#lastResort.in(NEXT_ENGINE_MS, NO_ENGINE);
@@ -255,7 +255,7 @@ export class Supervisor {
   async #handOver(id: string): Promise<void> {
     const { log, clock } = this.#parts;
     if (!this.#survives) {
-      const failed = 'no other engine can take over here (it takes Linux 6.9 or the koffi package)';
+      const failed = 'no other engine can take over here (this needs Linux 6.9 or the koffi package)';
       this.#tellUpgrade({ id, pause_ms: 0, failed });
       return;
     }

@@ -5,7 +5,7 @@ import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import type { EngineProcess } from './engine-process.js';
 
-/** For the successor to be loaded: nobody waits for that, and on a busy machine it takes its time. */
+/** For the successor to be loaded: no reader waits for that, and on a busy machine it takes its time. */
 const WARM_MS = 120_000;
 /** For the old engine to come to rest, and everything open to be open again. */
 const YIELD_MS = 15_000;
@@ -67,12 +67,7 @@ export async function handOver(parts: HandOverParts): Promise<UpgradeReport> {
 async function rest(parts: HandOverParts): Promise<number> {
   const { old, clock } = parts;
   const asked = old.asks({ kind: 'yield' }, 'yielded', 'refused');
-  const answer = await within(
-    parts,
-    'could not start: the old engine does not come to rest',
-    YIELD_MS,
-    asked,
-  );
+  const answer = await within(parts, 'could not start: the old engine did not quiesce', YIELD_MS, asked);
   if (answer.kind === 'refused') throw new CinderfsError('holders', answer.reason);
   const now = clock.now();
   old.kill('SIGSTOP');

@@ -111,7 +111,7 @@ it('lets a mount start that cannot keep them, in one line, but no later engine',
   const path = `${file}/in-flight`;
   const agreement = { minor: 37, flags: 0n };
   assert.equal(openInFlight({ path, fresh: true, agreement, seats: SEATS, log }), undefined);
-  assert.deepEqual(warnings, ['the mount will end with this process, should it crash']);
+  assert.deepEqual(warnings, ['crash recovery is not available; the mount ends with this process']);
   assert.throws(() => openInFlight({ path, fresh: false, agreement, seats: SEATS, log }), {
     code: 'fuse_failed',
   });

@@ -96,7 +96,7 @@ describe('a mount over fuse-native', () => {
     const said: string[] = [];
     const log = { ...silentLog, warn: (_fields: object, message: string) => void said.push(message) };
     assert.equal(await prepareMountpoint(mountpoint, log), mountpoint);
-    assert.deepEqual(said, ['took away a mount whose daemon had died']);
+    assert.deepEqual(said, ['removed a stale mount (its daemon is gone)']);
     assert.equal(await findMount(mountpoint), undefined);
   });
 });

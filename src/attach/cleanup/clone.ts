@@ -50,7 +50,7 @@ export async function makeClone(
 }
 
 /**
- * Deletes the clone that `record` may have made, as soon as its backend counts nobody as its reader: asked earlier,
+ * Deletes the clone that `record` may have made, as soon as its backend counts no reader: asked earlier,
  * Cinder leaves it in error_deleting, which only an administrator can mend. Resolves when it is gone for certain.
  */
 export async function deleteClone(

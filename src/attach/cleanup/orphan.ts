@@ -9,7 +9,7 @@ const LOOKS = 6;
 /**
  * The attachment that an unanswered reservation made, or undefined when it made none.
  *
- * Cinder does not say whose a reserved attachment is. What proves it ours: it was not there before we asked, nobody has
+ * Cinder does not name the owner of a reserved attachment. Proof that it is ours: it was not there before we asked, no host has
  * named a connector for it, and it stays like that for `orphanMs` while no other host could reserve (Cinder admits one
  * at a time). Another host's moves on within its API time; should that host be dead, its reservation is as abandoned as
  * ours. A request that was cut may still be served, so an empty list is believed only after the same time.
@@ -32,7 +32,7 @@ export async function findOrphan(
     if (settled[0] !== undefined) return settled[0].id;
     if (candidates.length === 0 && (record.answered || now - search.begun >= times.orphanMs))
       return undefined;
-    // Whoever is killed again and again while he looks must find some day.
+    // A process that is killed again and again during the search must find it some day.
     await context.journal.write({ ...record, search });
     await sleep(clock, times.orphanMs / LOOKS, signal);
   }

@@ -11,8 +11,8 @@ import { couldBeOurs } from './orphan.js';
  * Settles what no journal remembers (a state directory that was lost, a host that died for good), in the volumes of our
  * project.
  *
- * A completed attachment says whose it is: the connector named the mount. A reservation that was never finished says
- * nothing, and blocks the volume for everybody. With `deadHost` those go too that stay unfinished for as long as no
+ * A completed attachment names its owner: the connector named the mount. A reservation that was never finished says
+ * nothing, and blocks the volume for every host. With `deadHost` those go too that stay unfinished for as long as no
  * host that is alive takes. `usage` when the dead host is this one: what runs here settles its own on its next start.
  */
 export async function reap(
@@ -41,12 +41,12 @@ export async function reap(
 export async function sweepClones(context: AttachContext, signal: AbortSignal): Promise<void> {
   const begun = context.clock.now();
   for (const clone of clonesIn(await context.volumes.list(), context, { dryRun: false })) {
-    context.log.warn({ volume: clone.volumeId }, 'deleting a clone that nobody remembers');
+    context.log.warn({ volume: clone.volumeId }, 'deleting an orphaned clone');
     await removeStray(clone.volumeId, begun, context, signal);
   }
 }
 
-/** Who read it may have died a moment before `begun`, or read it still: see deleteClone(). */
+/** Its reader may have died a moment before `begun`, or read it still: see deleteClone(). */
 async function removeStray(
   cloneId: string,
   begun: number,
@@ -75,7 +75,7 @@ function isLeftover(owner: string, { properties }: AttachContext, { deadHost }: 
   return deadHost === undefined ? owner === properties.mountpoint : owner.startsWith(`cinderfs:${deadHost}:`);
 }
 
-/** The tag alone proves nothing (whoever may write to a volume may write it): the name must be one of ours, too. */
+/** The tag alone proves nothing (a user that may write to a volume may write it): the name must be one of ours, too. */
 function clonesIn(listed: readonly Volume[], context: AttachContext, options: ReapOptions): Leftover[] {
   const known = new Set(context.journal.list().map(({ clone }) => clone?.name));
   return listed.flatMap(({ id: volumeId, name, metadata }) => {
@@ -96,8 +96,8 @@ function completedOf(volume: Volume, context: AttachContext, options: ReapOption
 }
 
 /**
- * Reservations and exports that nobody finishes. Whoever is alive gets from the one to the other in API time, and from
- * an export to its completion within the time for connecting; what stays longer belongs to nobody.
+ * Reservations and exports that no host finishes. A living host gets from the one to the other in API time, and from
+ * an export to its completion within the time for connecting; what stays longer has no owner.
  */
 async function unfinishedOf(
   listed: readonly Volume[],

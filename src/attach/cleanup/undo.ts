@@ -7,7 +7,7 @@ import { type AttachmentRecord, targetOf } from '../journal/record.js';
 /**
  * Removes whatever `record` may have made, from any step: the detach, the roll-back of a failed attach, and what is
  * done about a record of an earlier life. Host first, attachment second: the other order leaves a live device whose LUN
- * can be given to somebody else. Every step is idempotent and "already gone" is success; when one fails the record
+ * can be given to another host. Every step is idempotent and "already gone" is success; when one fails the record
  * stays, so that the next try begins where this one stopped. Rejects with `detach_failed`.
  */
 export async function undo(
@@ -58,7 +58,7 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
 
 /**
  * Whether another attachment has the volume on this host: nova's, glance's, or another mount's. They have the device
- * that we have, and the last of us removes it. As far as Cinder shows: silence is nobody.
+ * that we have, and the last of us removes it. As far as Cinder shows: no answer counts as no user.
  */
 async function usedBesides(record: AttachmentRecord, context: AttachContext): Promise<boolean> {
   const volume = await context.volumes.show(targetOf(record)).catch(() => undefined);

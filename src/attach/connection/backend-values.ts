@@ -1,4 +1,4 @@
-/** Values from Cinder before they become part of a command or a path. Whoever can write to Cinder's database is not root here. */
+/** Values from Cinder before they become part of a command or a path. A user that can write to Cinder's database must not become root here. */
 import { posix } from 'node:path';
 import { CinderfsError } from '../../errors.js';
 import type { ConnectionInfo } from '../../cinder/contract/attachments.js';

@@ -73,7 +73,7 @@ async function statOf(path: string): Promise<BigIntStats> {
   throw unreadable(path, 'it is no file and no block device');
 }
 
-/** A device is read past the page cache: what the disk holds now, not what it held when it was somebody else's. */
+/** A device is read past the page cache: what the disk holds now, not what it held when it was another volume. */
 async function readAt(source: FileSource | DeviceSource, offset: number, length: number): Promise<Buffer> {
   const { path } = source;
   const direct = source.kind === 'device';

@@ -13,7 +13,7 @@ export interface ConnectRequest {
   readonly snapshots?: readonly string[] | undefined;
   /** All bytes are compared with Glance's hash before the first is served. */
   readonly compared?: boolean | undefined;
-  /** Nobody else can have the volume attached: its device may be made read-only. */
+  /** No other host can have the volume attached: its device may be made read-only. */
   readonly exclusive?: boolean | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface Connector {
   unsettled?(volumeId: string): boolean;
   /** Ends what still reads this volume though no journal says so. */
   endStray?(volumeId: string): Promise<void>;
-  /** Instead of disconnect(), where somebody else on this host uses the device: forgets it without removing it. */
+  /** Instead of disconnect(), where another process of this host uses the device: forgets it without removing it. */
   leave?(host: HostRecord): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import type { Source } from '../../sources/contract/source.js';
 export interface Bounds {
   /** Milliseconds for a look: whether a path is there, how large it is, a piece of it. */
   readonly lookMs: number;
-  /** Milliseconds for making or removing a connection: more than connectors allow themselves, who know better what failed. */
+  /** Milliseconds for making or removing a connection: more than connectors allow themselves, since their errors say more. */
   readonly connectMs: number;
 }
 

@@ -16,7 +16,7 @@ import type { RbdLimits } from './rbd/rbd-limits.js';
 /** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
 const KERNEL = ['brick', 'nfs', 'krbd'];
 
-/** Where nobody reads, volumes are only proven. */
+/** Without a reader, volumes are only proven. */
 const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
 
 export interface ConnectorOptions {

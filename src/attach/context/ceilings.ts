@@ -3,11 +3,11 @@ import type { AttachableImage } from '../contract/lease.js';
 
 /** How many volumes may be attached, so that one reader cannot take all of the cloud for itself. */
 export interface Ceilings {
-  /** On this host, whoever reads. */
+  /** On this host, of all readers. */
   readonly perHost: number;
   /** For one user other than root. */
   readonly perUser: number;
-  /** Of those, volumes that nobody else can use meanwhile: not multiattach, and not read through a clone. */
+  /** Of those, volumes that no other host can use meanwhile: not multiattach, and not read through a clone. */
   readonly singlePerUser: number;
 }
 
@@ -52,7 +52,7 @@ export class Users {
     const singles = used.filter((one) => one.single).length;
     if (single && singles >= singlePerUser)
       throw tooMany(
-        `user ${uid} reads ${singles} volumes already that nobody else can use meanwhile`,
+        `user ${uid} reads ${singles} volumes already that no other host can use meanwhile`,
         'exclusive_per_user',
       );
   }

@@ -25,7 +25,7 @@ export interface AttachTimes {
   /** One look at something on this host: whether it is there, how large it is, a piece of it. */
   readonly lookMs: number;
   /**
-   * A reserved attachment that stays untouched this long belongs to nobody who is alive: longer than any host takes
+   * A reserved attachment that stays untouched this long has no living owner: longer than any host takes
    * from reserving to naming its connector.
    */
   readonly orphanMs: number;
@@ -67,7 +67,7 @@ export interface AttachContext {
   readonly heads: ImageHeads;
   readonly journal: Journal;
   readonly pins: Pins;
-  /** All there are: whoever connected a volume in an earlier life disconnects it, whatever is configured now. */
+  /** All there are: the connector that connected a volume in an earlier life disconnects it, whatever is configured now. */
   readonly connectors: readonly Connector[];
   /** Those of them that a new attachment may use, in order of preference. */
   readonly choices: readonly Connector[];

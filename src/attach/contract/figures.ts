@@ -1,6 +1,6 @@
 /** Plain numbers about the attachments of one mount, for `cinderfs status`. Names are stable: scripts read them. */
 
-/** What is going on now. With nobody reading and every linger over, each is zero; what is not is a leak. */
+/** What is going on now. Without a reader and with every linger over, each is zero; any other value is a leak. */
 export interface AttachGauges {
   /** Attachments that may be read: leased or lingering. */
   readonly held: number;

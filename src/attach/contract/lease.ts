@@ -48,17 +48,17 @@ export interface AttachmentReport {
   readonly lastError: string | undefined;
 }
 
-/** Who asks for a lease. */
+/** The caller that asks for a lease. */
 export interface AcquireOptions {
   /** Aborts when the opener left. */
   readonly signal?: AbortSignal | undefined;
-  /** The user who opens; undefined for a file that an earlier process had open. */
+  /** The user that opens; undefined for a file that an earlier process had open. */
   readonly uid?: number | undefined;
 }
 
 /** The attachments of this host, as the file system sees them. */
 export interface AttachmentPool {
-  /** Attaches the image's volume, or shares the attachment there is. Whoever leaves early loses nothing: a late attachment stays in the pool. */
+  /** Attaches the image's volume, or shares the attachment there is. A caller that leaves early loses nothing: a late attachment stays in the pool. */
   acquire(image: AttachableImage, options: AcquireOptions): Promise<Lease>;
   report(): readonly AttachmentReport[];
   /** The last failure to open or read that image, in one line; undefined when the last open of it succeeded. */

@@ -5,7 +5,7 @@ export interface ReapOptions {
   readonly deadHost?: string | undefined;
 }
 
-/** Something of ours in Cinder that nobody here knows. */
+/** Something of ours in Cinder that no process of this host knows. */
 export interface Leftover {
   readonly what: 'attachment' | 'clone';
   /** The volume that is attached, or that is the clone. */

@@ -1,6 +1,6 @@
 import type { Connected } from '../connection/connector.js';
 
-/** What a format is recognised by lies here: ISO 9660 says its name at 32 KiB, everybody else before. */
+/** What a format is recognised by lies here: ISO 9660 has its mark at 32 KiB, all others before. */
 export const HEAD_BYTES = 64 * 1024;
 /** The footer of a stream-optimized VMDK and its two markers; that of a VHD is the last third of it. */
 export const TAIL_BYTES = 1536;

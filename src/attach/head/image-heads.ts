@@ -22,7 +22,7 @@ export interface ImageHeadsOptions {
 const KEPT = 10_000;
 
 /**
- * The look at the head of every image before its first lease is handed out: once per content, by whoever opens it first.
+ * The look at the head of every image before its first lease is handed out: once per content, at its first open.
  */
 export class ImageHeads {
   readonly #options: ImageHeadsOptions;

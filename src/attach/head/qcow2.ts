@@ -6,7 +6,7 @@ const DATA_FILE = 1n << 2n;
 /** Dirty, corrupt, compression type, extended L2 entries: none of them names a file. */
 const HARMLESS = (1n << 0n) | (1n << 1n) | (1n << 3n) | (1n << 4n);
 
-/** What in a qcow2 header leads a program that opens it to another file, or to what nobody knows; nothing for a safe one. */
+/** What in a qcow2 header leads a program that opens it to another file, or to what we do not know; nothing for a safe one. */
 export function dangersOfQcow2(head: Buffer): readonly string[] {
   if (head.length < VERSION_2_BYTES) return ['its qcow2 header is cut short'];
   const version = head.readUInt32BE(4);

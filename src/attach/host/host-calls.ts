@@ -28,7 +28,7 @@ interface Group {
 
 /**
  * The bulkhead around all host work. A call on a dead share or device cannot be cancelled: the thread that runs it is
- * lost until the backend answers. So whoever waits gets `host_hung` at the deadline; while a call of a group hangs, no
+ * lost until the backend answers. So waiters get `host_hung` at the deadline; while a call of a group hangs, no
  * other call of that group begins; and calls that wait in threads never take more than half of libuv's pool. The end of
  * the call that hung, late as it is, lets its group in again.
  */

@@ -14,7 +14,7 @@ export interface LeftBehind {
 }
 
 /**
- * What is attached according to the journal in `stateDir`, which nobody needs to own for that: nothing is changed. What
+ * What is attached according to the journal in `stateDir`, without owning it: nothing is changed. What
  * cannot be read is left out; empty where there is no journal.
  */
 export function leftBehind(stateDir: string): readonly LeftBehind[] {

@@ -19,7 +19,7 @@ const PATIENCE_MS = 500;
 const LOOK_MS = 20;
 
 /**
- * One daemon per state directory: it holds a lock on a file in it. The directory is ours alone, so nobody else can reach
+ * One daemon per state directory: it holds a lock on a file in it. The directory is ours alone, so no other user can reach
  * that file, and the kernel releases the lock when the process ends, however it ends. The lock holds between containers
  * that share the directory.
  */
@@ -66,7 +66,7 @@ export class OwnerLock {
   }
 
   /**
-   * The note goes first: the process may live on, and whoever takes the directory then must not meet it. Throws when it
+   * The note goes first: the process may live on, and the next owner of the directory must not meet it. Throws when it
    * stays; the lock is given up all the same.
    */
   async release(): Promise<void> {

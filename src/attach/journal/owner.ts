@@ -1,7 +1,7 @@
 import { readKeptSync } from '../../sys/files/kept-file.js';
 import { parseJson } from './json.js';
 
-/** Who owns a state directory, as its file owner.json says. */
+/** The owner of a state directory, from its file owner.json. */
 export interface Owner {
   readonly pid: number;
   readonly mountpoint: string;
@@ -12,7 +12,7 @@ export interface Owner {
 /** Bytes; a mount point has at most 4,096. */
 const MOST = 16 * 1024;
 
-/** The owner that `path` names; undefined where it names none. Whoever reads it takes nothing of it for true. */
+/** The owner that `path` names; undefined where it names none. A reader must not trust it. */
 export function readOwner(path: string): Owner | undefined {
   let value: unknown;
   try {

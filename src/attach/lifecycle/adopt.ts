@@ -52,12 +52,12 @@ async function tryAdopt(
       CinderfsError.is(error) && error.code === 'identity_mismatch',
     );
     if (CinderfsError.is(error) && error.code === 'host_hung') {
-      context.log.warn({ volume, attachment, reason: error.message }, 'cannot adopt an attachment yet');
+      context.log.warn({ volume, attachment, reason: error.message }, 'cannot resume an attachment yet');
       return 'hangs';
     }
     context.log.warn(
       { volume, attachment, reason: reasonOf(error) },
-      'cannot adopt an attachment; it is undone',
+      'cannot resume an attachment; detaching it',
     );
     return undefined;
   }

@@ -22,7 +22,7 @@ const UNUSABLE = /^(error|maintenance|deleting|creating|restoring|awaiting)/;
 
 /**
  * Attaches the image's volume to this host, read-only: reserve, export, connect, prove, complete. Each step is
- * journaled before it is taken, so whoever catches an error here (or a crash) has a record for undo().
+ * journaled before it is taken, so that after an error here (or a crash) there is a record for undo().
  *
  * An outage of Cinder or Keystone that is shorter than the attach budget is only a delay, at every step.
  *

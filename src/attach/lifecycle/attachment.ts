@@ -135,12 +135,12 @@ export class Attachment implements Claimable {
     this.#dispatch({ type: 'settle' });
   }
 
-  /** Detaches as soon as nobody reads: at once when it lingers. */
+  /** Detaches as soon as no file is open: at once when it lingers. */
   letGo(): void {
     this.#dispatch({ type: 'let_go' });
   }
 
-  /** Detaches what lingers, or what is being attached for nobody, as soon as it is; resolves when the first try was successful, rejects with `detach_failed` when not. */
+  /** Detaches what lingers, or what is being attached without a waiter, as soon as it is; resolves when the first try was successful, rejects with `detach_failed` when not. */
   async letGoNow(): Promise<void> {
     this.letGo();
     await this.#attaching;
@@ -167,7 +167,7 @@ export class Attachment implements Claimable {
     this.#dispatch({ type: 'fence', reason });
   }
 
-  /** From now on nothing lingers and nobody waits; what is on its way is undone. */
+  /** From now on nothing lingers and no caller waits; what is on its way is undone. */
   drain(): void {
     this.#keeping.draining = true;
     const refusal = takenDown(this.volumeId);
@@ -282,7 +282,7 @@ export class Attachment implements Claimable {
     whenLost(held, () => this.#onLost(held));
   }
 
-  /** One that nobody reads is detached; a reader sees at most a delay. Once we are closed the journal is another's. */
+  /** One without a reader is detached; a reader sees at most a delay. Once we are closed the journal is another's. */
   #onLost(held: Held): void {
     if (this.held !== held || this.#owner.end.aborted) return;
     if (this.#state.is === 'lingering') {

@@ -13,7 +13,7 @@ export async function connectProven(connect: () => Promise<Held>, context: Attac
       return held;
     } catch (error) {
       if (left === 0 || !(await isLost(held.connected))) throw error;
-      // What is left of it would be nobody's; a device that services share may be another's by now.
+      // What is left of it would have no owner; a device that services share may be another's by now.
       if (held.connector.sharesDevices !== true) await held.connector.disconnect(held.connected.host);
     }
   }

@@ -8,7 +8,7 @@ const RETRY = { baseMs: 1_000, capMs: 30_000 };
 
 /**
  * Undoes what the journal has of a volume, again and again until nothing is left. The record stays until then, and with
- * it our claim: giving up would leave a volume that nobody can use.
+ * it our claim: giving up would leave a volume that no host can use.
  */
 export class Detaching {
   /** True when the first try removed everything. Never rejects. */
@@ -43,7 +43,7 @@ export class Detaching {
     return this.#retrying;
   }
 
-  /** Tries now instead of after the pause: somebody wants the volume. */
+  /** Tries now instead of after the pause: an open wants the volume. */
   hurry(): void {
     this.#pause.abort();
   }

@@ -20,12 +20,12 @@ export class Failures {
     return this.#last === undefined ? undefined : failureLine(this.#last);
   }
 
-  /** Keeps what somebody else has told the operator. */
+  /** Keeps what another process has told the operator. */
   note(error: CinderfsError): void {
     this.#last = error;
   }
 
-  /** Tells the operator; answers with what to tell those who wait. */
+  /** Tells the operator; returns the error for the waiters. */
   tell(thrown: unknown, where: { readonly image: string; readonly volume: string }): CinderfsError {
     const error = CinderfsError.from(thrown).within(where);
     const { counters, log } = this.#context;

@@ -19,7 +19,7 @@ export interface Held {
   reconnectedAt: number;
   /** Losses in a row, each soon after the one before was made good. */
   quickLosses: number;
-  /** The proof that is under way, shared by all who open meanwhile. */
+  /** The proof that is under way, shared by all opens meanwhile. */
   proving: { readonly since: number; readonly done: Promise<void> } | undefined;
   /** Settles when a lost connection was made again, or given up. */
   reconnecting: Promise<void>;

@@ -62,7 +62,7 @@ export function failureLine(error: CinderfsError): string {
   return `${error.errno}: ${told.within({ requestId }).toLine()}${because}`;
 }
 
-/** A cause that somebody else put into words is named by its code. */
+/** A cause with a text from outside is named by its code. */
 function causeInPlainWords(cause: unknown): string | undefined {
   if (!CinderfsError.is(cause)) return systemCodeOf(cause);
   return OWN_WORDS.has(cause.code) ? reasonOf(cause) : plain(cause.code);

@@ -36,7 +36,7 @@ export function leaseOn(held: Held, calls: LeaseCalls): Lease {
     release: ({ evict = false } = {}) => {
       if (released || held.fence.signal.aborted) return;
       released = true;
-      // Somebody could not read it: the next who opens it finds out why.
+      // A read of it failed: the next open finds out why.
       if (evict) held.provenAt = -Infinity;
       calls.release(evict);
     },

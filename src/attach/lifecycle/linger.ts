@@ -2,7 +2,7 @@ import type { Clock } from '../../async/clock.js';
 import type { Held } from './held.js';
 import type { WhenUnused } from './state.js';
 
-/** While we hold a volume that is not multiattach nobody else can use it: it never lingers, but a clone is ours alone. */
+/** While we hold a volume that is not multiattach no other host can use it: it never lingers, but a clone is ours alone. */
 function mayLinger(held: Held | undefined): boolean {
   return held?.record.multiattach === true || held?.record.clone !== undefined;
 }
@@ -27,7 +27,7 @@ export function whenUnused(
   return listed && mayLinger(held) && lingerMs > 0 ? 'linger' : 'detach';
 }
 
-/** The pool's own lease on an attachment that nobody reads: its end is the release. */
+/** The pool's own lease on an attachment without a reader: its end is the release. */
 export class Linger {
   readonly #clock: Clock;
   #cancel: (() => void) | undefined;

@@ -13,7 +13,7 @@ export interface Claim {
   readonly lease: Lease;
 }
 
-/** Who opens. */
+/** The caller of open. */
 export interface Opener {
   /** Aborts when the opener left. */
   readonly signal: AbortSignal | undefined;

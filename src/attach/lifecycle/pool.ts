@@ -2,7 +2,7 @@
  * The life of a lease, in order, with file names (all in lifecycle/ unless said otherwise):
  *
  *  1. fs/open-files.ts asks for the image's volume. daemon/open-gate.ts refuses while the mount is taken down.
- *  2. pool.ts: one Attachment per volume. ceilings.ts charges the user who opens; at the ceiling of the host a lingering
+ *  2. pool.ts: one Attachment per volume. ceilings.ts charges the user that opens; at the ceiling of the host a lingering
  *     attachment gives way. Whatever fails from here on is kept by last-errors.ts.
  *  3. attachment.ts drives the volume: state.ts says what an event leads to, attachment.ts does it. opening.ts is one
  *     opener's way: leave the volume to Glance while that hashes the image (glance-hashes.ts), claim what is held or wait
@@ -89,7 +89,7 @@ export class Pool implements AttachmentPool {
     }
   }
 
-  /** At the ceiling of the host, an attachment that nobody reads gives way to one that is wanted. */
+  /** At the ceiling of the host, an attachment without a reader gives way to one that is wanted. */
   #makeRoomFor({ volumeId }: AttachableImage): void {
     const { perHost } = this.#context.ceilings ?? DEFAULT_CEILINGS;
     if (this.#attachments.has(volumeId) || this.#attachments.size < perHost) return;
@@ -217,7 +217,7 @@ export class Pool implements AttachmentPool {
   }
 
   /**
-   * Refuses new openers (`draining`) and detaches everything: at once what nobody reads, and at the deadline the rest,
+   * Refuses new openers (`draining`) and detaches everything: at once what has no reader, and at the deadline the rest,
    * whose leases are cut then. Resolves with what could not be detached in a second term of the same length.
    */
   async drain(options: { readonly deadlineMs: number }): Promise<readonly AttachmentReport[]> {

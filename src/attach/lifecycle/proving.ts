@@ -51,7 +51,7 @@ export async function proveHeld(held: Held, context: AttachContext): Promise<voi
   const work = async (): Promise<void> => {
     await judgeObject(held);
     const { pin, trusted } = await prove(held.connected, subjectOf(held.record, context), pins);
-    // What was ours before and after it was read was not given to somebody else in between, unless behind Cinder's back.
+    // What was ours before and after it was read was not given to another host in between, unless behind Cinder's back.
     if (trusted) await checkHeld(held, context, CHECK_MS, ['attaching', 'attached']);
     const known = pins.get(volumeId);
     if (samePin(known, pin)) return;

@@ -51,7 +51,7 @@ async function connectAgain(held: Held, request: ConnectRequest): Promise<Held> 
   // What there is by now may be the device of another service, that just attached the same volume.
   if (connector.sharesDevices !== true) await connector.disconnect(before.host);
   held.connected = await connector.connect(request, connector.plan(request));
-  // Another device by right: who it is, is up to the proof.
+  // Another device by right: its identity is up to the proof.
   held.object = undefined;
   if (held.connected.deviceName === before.deviceName) return held;
   const { volumeId: volume } = request;

@@ -8,7 +8,7 @@ import { type Budget, isOutage, pauseWithin, throughOutage } from './outage.js';
 import { refused } from '../context/refusal.js';
 
 /**
- * Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. Whoever
+ * Full jitter: a cluster-wide boot storm asks for one volume at once, and Cinder serves one host at a time. A host that
  * waits longest must not pause longest: a cap of 10 s left Cinder idle between the last few hosts of a storm, and a base
  * under a second has it refuse more than it serves.
  */
@@ -24,7 +24,7 @@ export interface Reservation {
 /**
  * Reserves the volume in Cinder, in one of the slots that this host has for attaching.
  *
- * While another host is between reserving and completing, Cinder answers `conflict` to everybody, multiattach or not:
+ * While another host is between reserving and completing, Cinder answers `conflict` to every host, multiattach or not:
  * that is retried within the attach budget, then `volume_busy`; an outage of Cinder is waited for as long. A definite refusal leaves no record; an unanswered
  * request leaves one without an attachment id, which undo() resolves. The slot is taken before the reservation, because
  * from then on every other host waits for us, and given back while we wait for others.

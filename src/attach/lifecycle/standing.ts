@@ -77,7 +77,7 @@ async function shownVolume(
     if (error.code !== 'not_found') return tellSilence(held, context, error);
   }
   try {
-    // Whoever answers 404 to everything is not Cinder.
+    // A server that answers 404 to everything is not Cinder.
     return (await context.volumes.list({ deadlineMs })).find((volume) => volume.id === id);
   } catch (error) {
     if (!CinderfsError.is(error)) throw error;

@@ -33,25 +33,25 @@ export type State<H> =
   /** Nothing reads it yet: files that an earlier engine had open may still be opened again on it. */
   | { readonly is: 'parked'; readonly held: H }
   | { readonly is: 'detaching'; readonly waiting: number }
-  /** Must not be read any more, whoever still has it open: those leases are dead and count no more. */
+  /** Must not be read any more, also by files that are still open: those leases are dead and count no more. */
   | { readonly is: 'fenced'; readonly waiting: number; readonly reason: CinderfsError };
 
 export type Event<H> =
   | { readonly type: 'acquire' }
-  /** Somebody who waited for the attachment stopped waiting. */
+  /** A waiter for the attachment stopped waiting. */
   | { readonly type: 'leave' }
   /** A record of an earlier life was found: adopt or undo what it says. */
   | { readonly type: 'recover' }
   | { readonly type: 'attached'; readonly held: H }
-  /** Attach work failed, and with it everybody who waited. `leftover`: something of ours may still exist. */
+  /** Attach work failed, and with it all its waiters. `leftover`: something of ours may still exist. */
   | { readonly type: 'failed'; readonly leftover: boolean }
-  /** What was recovered is not whole: undo it first, those who wait go on waiting. */
+  /** What was recovered is not whole: undo it first, waiters go on waiting. */
   | { readonly type: 'not_adopted' }
   | { readonly type: 'release'; readonly evict: boolean }
   | { readonly type: 'expire' }
   /** Everything that an earlier engine had open is open again, or cannot be opened. */
   | { readonly type: 'settle' }
-  /** Detach as soon as nobody reads. */
+  /** Detach as soon as no file is open. */
   | { readonly type: 'let_go' }
   | { readonly type: 'fence'; readonly reason: CinderfsError }
   | { readonly type: 'detached' };
@@ -59,7 +59,7 @@ export type Event<H> =
 /** What the driver does after a step, in this order. */
 export type Effect<H> =
   | { readonly do: 'attach' | 'recover' | 'detach' | 'start_linger' | 'stop_linger' | 'grant_waiters' }
-  /** A detach that waits for its next try is tried now: somebody wants the volume. */
+  /** A detach that waits for its next try is tried now: an open wants the volume. */
   | { readonly do: 'hurry' }
   | { readonly do: 'cut_leases'; readonly held: H; readonly reason: CinderfsError };
 
@@ -154,7 +154,7 @@ function fromAttaching<H>(state: In<H, 'attaching'>, event: Event<H>, whenUnused
   }
 }
 
-/** An attachment that arrives after everybody left lingers like one that everybody closed. */
+/** An attachment that arrives after its last waiter left lingers like one after its last close. */
 function arrived<H>(state: In<H, 'attaching'>, held: H, whenUnused: WhenUnused): Step<H> {
   if (state.doomed !== undefined) return cut(held, state.doomed, state.waiting);
   if (state.waiting > 0)

@@ -2,7 +2,7 @@ import type { Clock } from '../../async/clock.js';
 import { withDeadline } from '../../async/deadline.js';
 import { CinderfsError } from '../../errors.js';
 
-/** How long somebody waits, and for what. */
+/** How long a caller waits, and for what. */
 export interface Patience {
   readonly clock: Clock;
   readonly ms: number;
@@ -16,7 +16,7 @@ interface Waiter<T> {
   readonly refuse: (error: unknown) => void;
 }
 
-/** Those who wait for something that arrives for all of them at once. */
+/** Waiters for one result that settles all of them at once. */
 export class Waiters<T> {
   #waiting = new Set<Waiter<T>>();
 
@@ -24,7 +24,7 @@ export class Waiters<T> {
     return this.#waiting.size;
   }
 
-  /** Joins. `onLeave` is told if the wait ends before an answer; `onLate` owns what was granted to somebody who left. */
+  /** Joins. `onLeave` is told if the wait ends before an answer; `onLate` owns what was granted after its waiter left. */
   async join(patience: Patience, onLeave: () => void, onLate: (value: T) => void): Promise<T> {
     let waiter: Waiter<T> | undefined;
     const answer = new Promise<T>((grant, refuse) => {
@@ -39,7 +39,7 @@ export class Waiters<T> {
     }
   }
 
-  /** Empties the waiting room; the result answers those who were in it. */
+  /** Empties the waiting room; the result answers its waiters. */
   takeAll(): readonly Waiter<T>[] {
     const taken = [...this.#waiting];
     this.#waiting = new Set();

@@ -11,8 +11,8 @@ const CHECK_MS = 10_000;
 /**
  * Watches what we hold, and fences on facts only.
  *
- * Cinder guards attachments of VMs only: anybody in the project of the volumes can delete ours while we read, and the
- * LUN behind it may then be given to somebody else. So it is asked about each attachment, again and again. What it or
+ * Cinder guards attachments of VMs only: any user in the project of the volumes can delete ours while we read, and the
+ * LUN behind it may then be given to another host. So it is asked about each attachment, again and again. What it or
  * Glance says positively fences: the attachment is gone, the volume is gone or holds another image, the image is in
  * another volume.
  *

@@ -36,7 +36,7 @@ interface Known {
 
 /**
  * Images that were registered with Glance's locations API are active before Glance has hashed them: it knows the
- * algorithm and not yet the value, and attaches the volume itself. Who holds a volume that is not multiattach meanwhile
+ * algorithm and not yet the value, and attaches the volume itself. A holder of a volume that is not multiattach meanwhile
  * robs the image of its checksum for ever: Glance tries for 24 s, then gives up.
  */
 export class GlanceHashes {

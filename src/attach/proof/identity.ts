@@ -168,7 +168,7 @@ export function samePin(left: Pin | undefined, right: Pin): boolean {
 }
 
 function mismatch(volume: string, why: string): CinderfsError {
-  return new CinderfsError('identity_mismatch', `volume ${volume} is not what it should be: ${why}`, {
+  return new CinderfsError('identity_mismatch', `the identity check of volume ${volume} failed: ${why}`, {
     volume,
   });
 }

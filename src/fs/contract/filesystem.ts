@@ -49,7 +49,7 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds that the caller has waited already: they count for the deadline of a read. */
   readonly waitedMs?: number | undefined;
-  /** The user who asks; undefined where that is not known. */
+  /** The user of the caller; undefined where it is not known. */
   readonly uid?: number | undefined;
   /** Of open(): the caller opens and reads `source` itself, so that the file system need not before it is asked to read. */
   readonly readsItself?: boolean | undefined;

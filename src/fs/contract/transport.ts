@@ -18,11 +18,11 @@ export interface TransportOptions {
   readonly readTimeoutMs: number;
   /** Milliseconds an open may take before its caller gets ETIMEDOUT. */
   readonly openTimeoutMs: number;
-  /** Files and directories that one user may have open, where the transport knows who asks; absent: any number. */
+  /** Files and directories that one user may have open, where the transport knows the caller; absent: any number. */
   readonly handlesPerUser?: number | undefined;
   /** Seconds the kernel may keep names and attributes. */
   readonly attributeTtlSeconds: number;
-  /** Bytes for what is fetched around short reads of sources that the host's page cache does not know; none: none. */
+  /** Cache budget for chunks around short reads (NBD, RBD), in bytes; absent: none. */
   readonly pieceBytes?: number;
   /** Whether the kernel may read a backing file by itself, where it can. */
   readonly passthrough: boolean;
@@ -47,7 +47,7 @@ export interface MountedTransport {
   /** Goes on after another process was about to take the mount over and did not. */
   resume?(): void;
   /**
-   * Unmounts, refusing with `holders` when busy. `lazy` hides the mount and serves those who hold it until they are
+   * Unmounts, refusing with `holders` when busy. `lazy` detaches the mount point and serves open files until they are
    * done; `abort` hides it and cuts them off (ENOTCONN), so that `ended` settles at once.
    */
   unmount(options?: UnmountOptions): Promise<void>;

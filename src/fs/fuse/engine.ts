@@ -92,7 +92,7 @@ export function prepare(
   const parts = { filesystem, options, device, agreement, survival, inFlight, threads };
   let breaks: (error: CinderfsError) => void = () => undefined;
   const broken = new Promise<never>((_, reject) => (breaks = reject));
-  // Another engine goes on where one can: an error that nobody catches ends this one, and nothing of the mount.
+  // Another engine goes on where one can: an uncaught error ends this one, and nothing of the mount.
   const onBroken = survival === undefined ? (error: CinderfsError) => breaks(error) : raise;
   const session = new Session({ ...parts, clock: systemClock, onBroken });
   const over = session.ended.then(() => connection.close?.());

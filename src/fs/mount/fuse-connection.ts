@@ -10,7 +10,7 @@ import { unmount } from './mountpoint.js';
 const FORCE_MS = 10_000;
 
 /**
- * Cuts off those who hold the mount at `directory` and takes it out of the tree: every request, waiting or to come,
+ * Cuts off the processes that use the mount at `directory` and takes it out of the tree: every request, waiting or to come,
  * ends with ECONNABORTED or ENOTCONN.
  *
  * @throws CinderfsError `fuse_failed` when the connection cannot be ended.
@@ -24,7 +24,7 @@ export async function cutOff(directory: string): Promise<void> {
 
 /**
  * Ends the connection whose number is `minor`, wherever its file system is mounted: through fusectl where that is
- * mounted (the file belongs to whoever mounted), through a fusectl of our own, and at last by a forced umount of
+ * mounted (the file belongs to the mounting user), through a fusectl of our own, and at last by a forced umount of
  * `directory`, where it is mounted. That aborts also where it then refuses because the mount is busy. The last two need
  * root.
  *

@@ -1,4 +1,4 @@
-/** Who keeps a mount busy, from /proc: as root everybody, as a user only one's own processes. */
+/** The processes that keep a mount busy, from /proc: as root all of them, as a user only one's own. */
 import { readdir, readlink } from 'node:fs/promises';
 import { kernelText } from '../../sys/files/kernel-text.js';
 import { allPids, commandName } from '../../sys/processes/proc.js';

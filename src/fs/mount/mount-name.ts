@@ -16,7 +16,7 @@ const MAX_LINKS = 40;
 
 /**
  * The mount that is meant by `typed`: a mount point, or something in a mount. Never asks a mount of ours: one that is
- * dead, or that nobody serves at the moment, has a name as well. So has a directory that does not exist any more.
+ * dead, or that no process serves at the moment, has a name as well. So has a directory that does not exist any more.
  *
  * @throws CinderfsError `usage` for what cannot be a path.
  */

@@ -5,7 +5,7 @@ import { childEnvironment } from '../../sys/child-environment.js';
 export interface MountProbe {
   /** What kept it from answering, undefined if nothing did; not before it has, however long that takes. */
   readonly complaint: Promise<string | undefined>;
-  /** Nobody waits for the answer any more; this process may end without it. */
+  /** No caller waits for the answer any more; this process may end without it. */
   abandon(): void;
 }
 

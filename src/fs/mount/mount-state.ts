@@ -2,7 +2,7 @@ import { awake } from '../../async/awake.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { probeMount } from './mount-probe.js';
 
-/** `dead`: whoever served it is gone for good. `silent`: nobody answered in time; an engine may be starting. */
+/** `dead`: its server is gone for good. `silent`: no answer in time; an engine may be starting. */
 export type MountState = 'serving' | 'dead' | 'silent';
 
 /** Milliseconds that a mount may take to answer. */

@@ -5,7 +5,7 @@ import { readMountTable, type MountEntry } from '../../sys/mounts/mount-table.js
 import { unmount } from './mountpoint.js';
 
 /**
- * A mount of ours in this mount namespace, known by the kernel's numbers: whoever unmounts it here has not ended its
+ * A mount of ours in this mount namespace, known by the kernel's numbers: an unmount here does not end its
  * file system, which may be mounted elsewhere as well, and another one may stand at its mount point by then.
  */
 export class MountedPlace {
@@ -26,7 +26,7 @@ export class MountedPlace {
     if (mount !== undefined) await unmount(mount.mountpoint, { lazy });
   }
 
-  /** Who uses files of it, here and in its copies, and then where else it is mounted here; one line each. */
+  /** The processes that use files of it, here and in its copies, and then where else it is mounted here; one line each. */
   async readers(): Promise<readonly string[]> {
     const copies = await findCopies(this.#mount);
     const directories = [this.#mount.mountpoint, ...copies.map(({ mountpoint }) => mountpoint)];
@@ -57,7 +57,7 @@ export class MountedPlace {
   }
 }
 
-/** Those of other namespaces may only mirror ours, and whoever reads in them is named with a pid. */
+/** Those of other namespaces may only mirror ours, and processes that read in them are named with a pid. */
 function madeHere(copies: readonly MountCopy[]): readonly string[] {
   return copies.filter(({ process }) => process === undefined).map(describeCopy);
 }

@@ -19,7 +19,7 @@ const UMOUNT_TIMEOUT_MS = 30_000;
  */
 export async function prepareMountpoint(directory: string, log: Log): Promise<string> {
   const path = await trustedMountpoint(directory);
-  if (await healMountpoint(path)) log.warn({ path }, 'took away a mount whose daemon had died');
+  if (await healMountpoint(path)) log.warn({ path }, 'removed a stale mount (its daemon is gone)');
   const mount = await findMount(path);
   if (mount !== undefined) {
     throw new CinderfsError('mountpoint_busy', `${path} is a mount point already (${mount.type})`, { path });
@@ -29,7 +29,7 @@ export async function prepareMountpoint(directory: string, log: Log): Promise<st
 }
 
 /**
- * The path that `directory` leads to, where nobody else can make it lead elsewhere. As a user fusermount3 sees to that.
+ * The path that `directory` leads to, where no other user can make it lead elsewhere. As a user fusermount3 sees to that.
  *
  * @throws CinderfsError `mountpoint_invalid`, or `usage` for a path inside a mount.
  */
@@ -63,7 +63,7 @@ function unsafe(path: string, why: string): CinderfsError {
   });
 }
 
-/** Whether there is a mount of ours that somebody serves. Waits for an engine that is being started again. */
+/** Whether there is a mount of ours that a process serves. Waits for an engine that is being started again. */
 export async function isServed(directory: string): Promise<boolean> {
   const { mountpoint: path } = await nameOfMount(directory);
   const mount = await findMount(path);
@@ -80,8 +80,8 @@ export async function healMountpoint(directory: string): Promise<boolean> {
 }
 
 /**
- * Takes down the mount at `directory`. A busy one is `holders`, naming who holds it; `lazy` detaches it from the tree
- * and lets those who hold it finish.
+ * Takes down the mount at `directory`. A busy one is `holders`, naming the processes that use it; `lazy` detaches it from the tree
+ * and lets open files finish.
  */
 export async function unmount(
   directory: string,
@@ -90,7 +90,7 @@ export async function unmount(
   try {
     await runUmount(directory, lazy);
   } catch (error) {
-    // Somebody else was faster: what is wanted is so already.
+    // Another process was faster: what is wanted is so already.
     if ((await findMount(directory)) === undefined) return;
     const holders = await findHolders(directory);
     const busy = holders.length > 0 || /busy/i.test(reasonOf(error));
@@ -127,7 +127,7 @@ function run(program: string, args: readonly string[]): Promise<void> {
 }
 
 /**
- * Whether whoever served a mount is gone for good (ENOTCONN). Waits a while for one that is being started again; one
+ * Whether the process that served a mount is gone for good (ENOTCONN). Waits a while for one that is being started again; one
  * that hangs is not gone.
  */
 export async function isDead(path: string): Promise<boolean> {

@@ -1,13 +1,13 @@
 import type { CatalogImage } from '../../cinder/contract/catalog.js';
 import type { Attributes } from '../contract/filesystem.js';
 
-/** Who owns the files and who may read them. */
+/** Owner and mode of the files. */
 export interface Ownership {
   readonly uid: number;
   readonly gid: number;
   /** Permission bits of image files, e.g. 0o440. */
   readonly fileMode: number;
-  /** Everybody may list names and look at sizes; otherwise those who may read the files. */
+  /** Every user may list names and sizes; otherwise only users that may read the files. */
   readonly openListing?: boolean | undefined;
 }
 
@@ -72,7 +72,7 @@ export function virtualFileAttributes(
   owner: Ownership,
 ): Attributes {
   const attributes = directoryAttributes(node, 1, modifiedMs, owner);
-  // Volume ids, paths on this host and failures: for whoever runs the mount, whoever may read the images.
+  // Volume ids, paths on this host and failures: for the user that runs the mount, not for all that may read the images.
   return { ...attributes, kind: 'file', permissions: 0o400, size, volatile: true };
 }
 
@@ -88,7 +88,7 @@ export function blocksOf({ kind, size }: Pick<Attributes, 'kind' | 'size'>): num
 /** One page. */
 const SOME_BLOCKS = 8;
 
-/** Who may read the files may list and enter the directories. */
+/** A user that may read the files may list and enter the directories. */
 function listingMode({ fileMode, openListing }: Ownership): number {
   const readers = openListing ? 0o444 : fileMode & 0o444;
   return readers | (readers >> 2);

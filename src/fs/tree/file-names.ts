@@ -16,7 +16,7 @@ export interface Named {
  * The file name of every image, by image id. A function of the set alone, so that every host and every restart
  * derives the same names.
  *
- * Of images that share an (encoded) name the oldest has it, so that no later image, whoever uploads it, takes a name
+ * Of images that share an (encoded) name the oldest has it, so that no later image, of any user, takes a name
  * away or comes to stand behind it while the older one is listed. The others, and names that had to be cut, end in
  * `~<first 8 of the id>`; where that is taken (ids that begin alike, an image literally called `debian~0a1b2c3d`) again
  * the oldest keeps it and the others end in `~<whole id>`, before which every other claim yields.

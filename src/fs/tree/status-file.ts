@@ -3,11 +3,11 @@ import { virtualFileAttributes } from './attributes.js';
 import type { Ownership } from './attributes.js';
 import type { Attributes } from '../contract/filesystem.js';
 
-/** Milliseconds that a text serves all who open: making one takes as long as there are open files. */
+/** Milliseconds that a text serves all opens: making one takes as long as there are open files. */
 const FRESH_MS = 250;
 
 /**
- * `/.cinderfs/status`: JSON that is made when it is opened, and stays as it is for that handle. Those who open it at
+ * `/.cinderfs/status`: JSON that is made when it is opened, and stays as it is for that handle. Opens at
  * nearly the same time share one text, as long as no image is opened or closed.
  */
 export class StatusFile {

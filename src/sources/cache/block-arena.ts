@@ -1,8 +1,8 @@
 /**
- * One block of image data on its way from its source, or settled. Its memory is used again once nobody pins it: the
+ * One block of image data on its way from its source, or settled. Its memory is used again once it has no pin: the
  * cache pins what it keeps, a request what it fills, a reader what it is about to copy.
  *
- * Invariant: the memory of a block is written by its one request, before `filled` settles, and never while anybody
+ * Invariant: the memory of a block is written by its one request, before `filled` settles, and never while a holder
  * reads it.
  */
 export class Block {
@@ -21,7 +21,7 @@ export class Block {
     this.length = length;
   }
 
-  /** The block's bytes. Only for those who hold a pin. */
+  /** The block's bytes. Only for holders of a pin. */
   get bytes(): Buffer {
     this.#memory ??= this.#arena.take();
     return this.#memory.subarray(0, this.length);
@@ -58,7 +58,7 @@ export class BlockArena {
     this.#evict = evict;
   }
 
-  /** Bytes of blocks that are pinned, by the cache or by anybody. */
+  /** Bytes of blocks that are pinned, by the cache or by a reader. */
   get bytesInUse(): number {
     return (this.#allocated - this.#free.length) * this.#blockSize;
   }

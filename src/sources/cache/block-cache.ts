@@ -3,7 +3,7 @@
  * volumes. For sources that the page cache does not serve.
  *
  * Only settled blocks are in the LRU: lru-cache counts a fetch in flight as nothing and aborts it on eviction (F5).
- * Blocks in flight are in a map of their own, one fetch for all who want one; a failed block is in neither, so the
+ * Blocks in flight are in a map of their own, one fetch for all its readers; a failed block is in neither, so the
  * next reader fetches it again (F6).
  */
 import { LRUCache } from 'lru-cache';
@@ -79,7 +79,7 @@ export class BlockCache {
   }
 
   /**
-   * Starts to fetch what is missing of `run` as far as nobody has to wait for it; true when all of it is on its way.
+   * Starts to fetch what is missing of `run` as far as that needs no waiting; true when all of it is on its way.
    * Failures are left to the reader.
    */
   prefetch(source: BlockSource, run: BlockRun): boolean {
@@ -141,7 +141,7 @@ export class BlockCache {
         new Block(this.#arena, number, source.lengthOf(number)).pin(),
       );
       const filled = this.#request(source, blocks, admit);
-      // Whoever reads a block hears of its failure; nobody may.
+      // The reader of a block hears of its failure; there may be none.
       filled.catch(() => undefined);
       for (const block of blocks) {
         block.filled = filled;

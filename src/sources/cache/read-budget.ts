@@ -52,7 +52,7 @@ export class ReadBudget {
     this.#admitWaiters();
   }
 
-  /** Whether somebody waits for this volume: read-ahead steps back then. */
+  /** Whether a reader waits for this volume: read-ahead steps back then. */
   contended(volume: string): boolean {
     return this.#waiting.some((waiter) => waiter.volume === volume);
   }
@@ -67,7 +67,7 @@ export class ReadBudget {
     return own + bytes <= this.#limits.perVolume && this.#total + bytes <= this.#limits.total;
   }
 
-  /** In order of arrival, but nobody waits behind another volume. */
+  /** In order of arrival, but no read waits behind another volume. */
   #admitWaiters(): void {
     for (let index = 0; index < this.#waiting.length;) {
       const waiter = this.#waiting[index];

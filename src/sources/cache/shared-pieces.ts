@@ -15,8 +15,8 @@ const TAKEN = 1;
  * that all of them see: what one fetched around a short read, the next short read finds. A source is known by its number,
  * which no other source ever has, so that nothing stale is ever found.
  *
- * Each piece has one slot it can be in. A slot is locked while it is read or written; who finds it locked does without,
- * so nobody waits, and a slot whose worker died is lost and nothing else.
+ * Each piece has one slot it can be in. A slot is locked while it is read or written; a worker that finds it locked does without,
+ * so no worker waits, and a slot whose worker died is lost and nothing else.
  */
 export class SharedPieces {
   readonly memory: SharedArrayBuffer;

@@ -13,7 +13,7 @@ export interface SourceReader {
 export interface Cursor {
   /**
    * Exactly `length` bytes at `offset`, in a buffer that is the caller's; the caller keeps within the image. When
-   * `signal` aborts nobody waits for the answer any more.
+   * `signal` aborts no caller waits for the answer any more.
    */
   read(offset: number, length: number, signal: AbortSignal): Promise<Buffer>;
   /** Ends what was begun on behalf of this handle (read-ahead). */

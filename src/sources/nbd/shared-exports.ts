@@ -3,7 +3,7 @@ import type { NbdExport } from './nbd-export.js';
 /**
  * NBD exports that workers read over connections of their own, in memory that every thread sees: where each export is,
  * and the socket that each worker has to it. A worker connects at its first read; the main thread closes what is
- * left when the export's last file is closed. A socket is closed by whoever takes its number out of here.
+ * left when the export's last file is closed. A socket is closed by the code that takes its number out of here.
  *
  * An export is known by its place. Place 0 is never in use: it stands for "no export".
  */
@@ -41,7 +41,7 @@ export class SharedExports {
     return place;
   }
 
-  /** Main: nobody reads that export any more; its sockets, to be closed. */
+  /** Main: that export has no reader any more; its sockets, to be closed. */
   withdraw(place: number): readonly number[] {
     this.#free.push(place);
     return Array.from({ length: this.#seats }, (_, seat) => this.takeSocket(place, seat)).filter(

@@ -1,13 +1,13 @@
 /**
- * RBD images that workers read by librbd, in memory that every thread sees: the address of each image's handle, and who
+ * RBD images that workers read by librbd, in memory that every thread sees: the address of each image's handle, and which worker
  * is inside a call with it.
  *
  * A handle that is closed under a reader is a crash of the process, not an error. So a worker says that it is inside
  * before it looks whether the image is still here; the main thread first takes the image out, and closes the handle
- * when nobody is inside any more. Both are sequentially consistent: one of the two sees the other.
+ * when no worker is inside any more. Both are sequentially consistent: one of the two sees the other.
  *
  * An image is known by its place: generation * PLACES + index. A place that was used again has another generation, so
- * that who comes late never reads another image. Index 0 is never in use: place 0 stands for "no image".
+ * that a late reader never reads another image. Index 0 is never in use: place 0 stands for "no image".
  */
 const PLACES = 1024;
 /** Places stay below 2^31. */
@@ -24,7 +24,7 @@ export class SharedImages {
   readonly #inside: Int32Array;
   readonly #generations = new Map<number, number>();
   readonly #free: number[] = [];
-  /** By index: what is called once nobody is inside. */
+  /** By index: what is called once no worker is inside. */
   readonly #withdrawn = new Map<number, () => void>();
   #next = 1;
 
@@ -49,7 +49,7 @@ export class SharedImages {
     return place;
   }
 
-  /** Main: nobody enters that image any more; `onEmpty` is called once nobody is inside, now or later. */
+  /** Main: no worker enters that image any more; `onEmpty` is called once no worker is inside, now or later. */
   withdraw(place: number, onEmpty: () => void): void {
     const index = place % PLACES;
     Atomics.store(this.#places, index, 0);

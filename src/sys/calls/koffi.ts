@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module';
 
 /**
- * The one door to koffi, which calls C from any thread. It is optional: whoever uses it says what is missing without it.
+ * The one door to koffi, which calls C from any thread. It is optional: its users say what is missing without it.
  */
 export interface Koffi {
   load(library: string): Library;
   struct(name: string, fields: Record<string, string>): unknown;
   proto(prototype: string): unknown;
   errno(): number;
-  /** The memory at an address, which stays whose it is. */
+  /** The memory at an address; its owner does not change. */
   view(address: bigint, bytes: number): ArrayBuffer;
   readonly os: { readonly errno: Readonly<Record<string, number>> };
 }

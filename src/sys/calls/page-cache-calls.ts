@@ -24,7 +24,7 @@ export interface PageCacheCalls {
    * failed. Waits for the file, never for the pipe.
    */
   spliceIn(fd: number, offset: number, pipe: Pipe, length: number): number;
-  /** Gives /dev/fuse the answer that a pipe holds. False: nobody waits for it. Throws CinderfsError `fuse_failed`. */
+  /** Gives /dev/fuse the answer that a pipe holds. False: no caller waits for it. Throws CinderfsError `fuse_failed`. */
   spliceOut(pipe: Pipe, fuseFd: number, length: number): boolean;
 }
 
@@ -33,7 +33,7 @@ const RWF_NOWAIT = 0x8;
 const O_CLOEXEC = 0o2000000;
 const F_SETPIPE_SZ = 1031;
 const SPLICE_F_NONBLOCK = 0x2;
-/** Said of a request whose caller is gone, or by a mount that has ended: nobody waits for the answer. */
+/** Said of a request whose caller is gone, or by a mount that has ended: no caller waits for the answer. */
 const UNWANTED = new Set(['ENOENT', 'ENODEV', 'ENOTCONN', 'ECONNABORTED']);
 
 export function pageCacheCalls(koffi: Koffi, libc: Library): PageCacheCalls {

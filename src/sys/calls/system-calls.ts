@@ -44,7 +44,7 @@ export interface SystemCalls extends DatagramCalls, DeviceCalls, PageCacheCalls 
   connectUnix(path: string): number;
   /** Closes such a socket. Not fs.closeSync, which warns of descriptors that Node has not opened itself. */
   closeSocket(socket: number): void;
-  /** Ends both directions of a socket: whoever blocks on it returns. */
+  /** Ends both directions of a socket: a blocked call on it returns. */
   shutdown(socket: number): void;
   /**
    * The descriptor that came over a unix socket (SCM_RIGHTS); undefined when none did. Does not wait. `leave` takes a

@@ -1,7 +1,7 @@
 /**
- * Opens files that somebody else named, below a directory that we chose: what openat2(2) does with RESOLVE_BENEATH and
+ * Opens files whose names come from outside, below a directory that we chose: what openat2(2) does with RESOLVE_BENEATH and
  * RESOLVE_NO_SYMLINKS. Each component is opened O_NOFOLLOW from a descriptor of the one above, by Node's own calls: they
- * run on pool threads, where a share that hangs holds up nobody, and they need no koffi.
+ * run on pool threads, where a share that hangs blocks no other call, and they need no koffi.
  */
 import { constants, type BigIntStats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

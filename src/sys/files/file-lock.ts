@@ -13,7 +13,7 @@ const REFUSED = 1;
 let flock: KoffiFunction | null | undefined;
 
 /**
- * Locks the file that `fd` is open on for whoever holds that descriptor; false when another holds it. The kernel
+ * Locks the file that `fd` is open on, for the holders of that descriptor; false when it is locked elsewhere. The kernel
  * releases it when the last copy of the descriptor is closed, however its process ends: a stale lock cannot exist.
  *
  * flock(2), because flock(1) takes the very same lock: without koffi it is asked to lock our own descriptor.

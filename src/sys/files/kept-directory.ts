@@ -4,7 +4,7 @@ import { CinderfsError, reasonOf } from '../../errors.js';
 import { distrust, type Trust } from './trusted-path.js';
 
 export interface KeptDirectory extends Trust {
-  /** The option that names it, for whoever has to correct it. */
+  /** The option that names it, for the user that has to correct it. */
   readonly setting: string;
   readonly path: string;
   /** What the option says, where that is not the directory itself. */
@@ -14,7 +14,7 @@ export interface KeptDirectory extends Trust {
 }
 
 /**
- * Makes `path` where it is missing and sees to it that nobody else can change what is in it.
+ * Makes `path` where it is missing and makes sure that no other user can change what is in it.
  *
  * @throws CinderfsError `path_unusable`, naming the setting and the way out.
  */
@@ -27,7 +27,7 @@ export function keepDirectory({ setting, path, value = path, mode, ...trust }: K
   const why = distrust(resolve(path), trust);
   if (why !== undefined)
     throw unusable(setting, value, `is not safe to use: ${why}`, {
-      remedy: `Let only root, or the user who mounts, own and write to each directory of that path, or set ${setting} to another place.`,
+      remedy: `Let only root, or the user that mounts, own and write to each directory of that path, or set ${setting} to another place.`,
     });
 }
 

@@ -13,7 +13,7 @@ const NEW = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** O_NONBLOCK: a FIFO of that name would be waited for. */
 const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
-/** Replaces `path` whole: whoever reads it sees the old text or the new one. In the page cache when it returns. */
+/** Replaces `path` whole: a reader sees the old text or the new one. In the page cache when it returns. */
 export function replaceKeptSync(path: string, text: string): void {
   const aside = asideOf(path);
   const fd = createKeptSync(aside);

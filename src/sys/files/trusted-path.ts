@@ -19,7 +19,7 @@ export interface Trust {
 
 /**
  * Why `path`, which is absolute, is not ours alone to change; undefined where it is, also where it does not exist yet.
- * The last step may be anybody's, unless it is a directory.
+ * The last step may belong to any user, unless it is a directory.
  */
 export function distrust(path: string, trust: Trust = {}): string | undefined {
   let [at, links] = ['/', 0];
@@ -52,7 +52,7 @@ export interface HeldDirectory {
   close(): void;
 }
 
-/** Someone else could put another directory in the place of one that was asked for. */
+/** Another user could replace the directory that was asked for. */
 export class Untrusted extends Error {}
 
 /**
@@ -83,7 +83,7 @@ function isUnseen(path: string, after: readonly string[], { mounts }: Trust): bo
   return after.length === 0 && mounts?.has(path) === true;
 }
 
-/** Undefined for what is not there, or cannot be looked at: a dead mount, which nobody can swap. */
+/** Undefined for what is not there, or cannot be looked at: a dead mount, which no user can swap. */
 function look(path: string): Stats | undefined {
   try {
     return lstatSync(path);
@@ -96,7 +96,7 @@ function partsOf(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
-/** Whoever may write to a directory may put anything in the place of `entry`; in a sticky one only of what is theirs. */
+/** A user that may write to a directory may replace `entry`; in a sticky one only if it is theirs. */
 function distrustOf(
   directory: string,
   { uid, gid, mode }: Stats,

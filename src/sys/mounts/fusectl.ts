@@ -10,7 +10,7 @@ const FSCONFIG_CMD_CREATE = 6;
 const CLOEXEC = 1;
 
 /**
- * Mounts the control file system of FUSE where nobody else sees it, for as long as `use` takes, which is given its
+ * Mounts the control file system of FUSE where no other process sees it, for as long as `use` takes, which is given its
  * directory: a host may not have it at /sys/fs/fuse/connections.
  *
  * @throws CinderfsError `fuse_failed` without koffi and where this process may not mount.

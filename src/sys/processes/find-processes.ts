@@ -4,7 +4,7 @@ import { allPids } from './proc.js';
 
 /**
  * True when process `pid` is one we started: one of `uids` runs it (our own, by default), its executable is called
- * `program`, and `argument` is among its arguments. Arguments alone prove nothing: everybody writes their own.
+ * `program`, and `argument` is among its arguments. Arguments alone prove nothing: each process writes its own.
  */
 export async function runs(
   pid: number,
@@ -36,7 +36,7 @@ export async function findProcesses(
   return found.flat();
 }
 
-/** Real, effective, saved and file system uid. Not the owner of /proc/PID: that is root for who has dropped privileges. */
+/** Real, effective, saved and file system uid. Not the owner of /proc/PID: that is root for a process that has dropped privileges. */
 async function uidsOf(pid: number): Promise<readonly number[]> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const [, uids = ''] = /^Uid:\s+(.*)$/m.exec(status) ?? [];

@@ -1,4 +1,4 @@
-/** The unix sockets of this network namespace that somebody listens on, and who. */
+/** The listening unix sockets of this network namespace, and their processes. */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { kernelTextSync } from '../files/kernel-text.js';
 import { allPids } from './proc.js';

@@ -13,7 +13,10 @@ const REMEDIES = new Map([
   ['os_brick_missing', 'Install the package python3-os-brick.'],
   ['no_multipath', 'Install and start multipath-tools, or switch enforce_multipath off.'],
   ['no_initiator', 'This host has no Fibre Channel adapter that is online.'],
-  ['busy', 'Another service attaches or detaches a volume on this host; see who holds the lock file.'],
+  [
+    'busy',
+    'Another service attaches or detaches a volume on this host; see which process holds the lock file.',
+  ],
   ['in_use', 'Stop the program that has the device open; the removal is tried again.'],
   [
     'left_behind',

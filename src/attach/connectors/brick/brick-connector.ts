@@ -29,7 +29,7 @@ export interface BrickOptions {
   readonly scanAttempts?: number | undefined;
   /** One step of cinderfs-brick may take this long, waiting for the lock included. */
   readonly stepMs: number;
-  /** How often a connected device is asked who it is, in milliseconds; half a minute when absent. */
+  /** How often a connected device is asked for its identity, in milliseconds; half a minute when absent. */
   readonly askMs?: number | undefined;
   /** For tests; the one next to this product otherwise. */
   readonly program?: string | undefined;
@@ -45,7 +45,7 @@ const DISCONNECT_FACTOR = 2;
  * Volumes through this host's kernel, by os-brick: the code, the locks and the host identity of nova-compute.
  *
  * The source is a link of ours to the device: it stays the same when a volume is connected again and the kernel
- * gives it another name. Who the device is, is asked of the device itself on every path, at every proof.
+ * gives it another name. The device itself is asked for its identity on every path, at every proof.
  */
 export class BrickConnector implements Connector {
   readonly name = 'brick';
@@ -156,7 +156,7 @@ export class BrickConnector implements Connector {
     const object = async (): Promise<string> => {
       const seen = await this.#check(path).catch(async (error: unknown) => {
         if (isGone(error)) throw watched.vanished();
-        // Whoever asks wants to know whether that is because it is gone.
+        // The caller must know whether that is because it is gone.
         await watched.look();
         throw error;
       });

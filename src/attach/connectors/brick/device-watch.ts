@@ -12,7 +12,7 @@ export interface Watched {
   readonly path: string;
   /** Its disks, as cinderfs-brick names them. */
   readonly paths: readonly string[];
-  /** Asks the device who it is; rejects while it does not answer. */
+  /** Asks the device for its identity; rejects while it does not answer. */
   readonly identity: () => Promise<string>;
   /** It is asked at least this often, in milliseconds. */
   readonly askMs: number;
@@ -20,10 +20,10 @@ export interface Watched {
 
 /**
  * Notices that a device went away or became another volume, without our doing. It leaves /dev as soon as the kernel lets
- * go of it; whoever asks the device itself knows when another disk has its name by then, and says so (vanished). A LUN
+ * go of it; asking the device itself shows when another disk has its name by then, and says so (vanished). A LUN
  * that an array maps anew under a live path keeps its device: there the array raises a unit attention with the next
  * command, which the kernel swallows but counts as an error of the disk. So whenever that count grows the device has to
- * say again who it is; and now and then without a reason, for a target that raises none (the kernel's own does so only
+ * identify itself again; and now and then without a reason, for a target that raises none (the kernel's own does so only
  * for a session's other LUNs).
  */
 export class DeviceWatch {
@@ -52,7 +52,7 @@ export class DeviceWatch {
     clearInterval(this.#timer);
   }
 
-  /** Our disk is gone, whatever has its name now. The error for whoever found that out. */
+  /** Our disk is gone, whatever has its name now. The error for the caller that found it out. */
   vanished(): CinderfsError {
     const { path } = this.#watched;
     const why = new CinderfsError('connector_failed', `${path} vanished from this host`, { path });

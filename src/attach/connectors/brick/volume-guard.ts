@@ -15,8 +15,8 @@ export interface GuardOptions {
 export type Release = () => Promise<void>;
 
 /**
- * The locks of one volume, in the order in which everybody takes them: os-brick's for targets that volumes share (as
- * nova's guard_connection), then glance's, under which it counts who else has the volume on this host before it removes
+ * The locks of one volume, in the order in which every service takes them: os-brick's for targets that volumes share (as
+ * nova's guard_connection), then glance's, under which it counts the other users of the volume on this host before it removes
  * the device.
  */
 export async function locksOf(
@@ -31,7 +31,7 @@ export async function locksOf(
   return names.filter((name) => /-[0-9a-f-]{36}$/i.test(name));
 }
 
-/** Whether iscsiadm leaves scanning to whoever asks; os-brick finds it out in the same way. */
+/** Whether iscsiadm leaves scanning to its caller; os-brick finds it out in the same way. */
 async function scansOnDemand(iscsiadm: string): Promise<boolean> {
   const program = await readFile(iscsiadm).catch(() => Buffer.alloc(0));
   return program.includes('node.session.scan');

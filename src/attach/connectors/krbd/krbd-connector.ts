@@ -32,7 +32,7 @@ const UNMAP_PAUSE_MS = 500;
 /**
  * RBD volumes as block devices of this host's kernel, mapped read-only. Not by os-brick: it maps for writing, and takes
  * whatever mapping there is of an image of that name, in any pool, which its detach then removes. Each map of ours is a
- * device of its own, which nobody else is given.
+ * device of its own, which no other host is given.
  */
 export class KrbdConnector implements Connector {
   readonly name = 'krbd';
@@ -144,7 +144,7 @@ export class KrbdConnector implements Connector {
     return { ...connected, host, lost: watched.lost, deviceName: name, object };
   }
 
-  /** Idempotent. Proves that it is gone: whoever has it open keeps it. */
+  /** Idempotent. Proves that it is gone; a process that has it open keeps it. */
   async #unmap(host: HostRecord): Promise<void> {
     for (let left = UNMAP_TRIES; ; left--) {
       const mapped = await this.#ours(host);
@@ -166,7 +166,7 @@ export class KrbdConnector implements Connector {
 
   /**
    * The mapping that a record names. One that was cut before it knew its device takes what is read-only and of that
-   * image: nobody else maps so (nova and os-brick map for writing), and the kernel keeps what is open.
+   * image: no other service maps so (nova and os-brick map for writing), and the kernel keeps what is open.
    */
   async #ours({ path, identity, image }: HostRecord): Promise<readonly MappedImage[]> {
     const all = await this.#images();

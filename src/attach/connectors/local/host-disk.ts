@@ -6,7 +6,7 @@ import { deviceNumber, sysfsOf } from '../../../sys/devices/block-device.js';
 import { kernelText } from '../../../sys/files/kernel-text.js';
 import { readMountTable } from '../../../sys/mounts/mount-table.js';
 
-/** Another one who asks as we do holds the claim for a moment. */
+/** Another process that asks as we do holds the claim for a moment. */
 const TRIES = 5;
 const PAUSE_MS = 20;
 
@@ -19,7 +19,7 @@ export async function requireFreeDisk(path: string): Promise<bigint> {
   const disk = await realpath(path).catch((cause: unknown) => {
     throw refused(path, reasonOf(cause), cause);
   });
-  // The links of udev stay in /dev; what is mounted inside of it (shm, mqueue, pts) belongs to everybody.
+  // The links of udev stay in /dev; what is mounted inside of it (shm, mqueue, pts) is shared by all services.
   if (!disk.startsWith('/dev/')) throw refused(path, 'it is not in /dev');
   const [found, dev] = await Promise.all([disk, '/dev'].map((each) => stat(each, { bigint: true })));
   if (found?.isBlockDevice() !== true || found.dev !== dev?.dev)

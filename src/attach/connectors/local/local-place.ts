@@ -11,7 +11,7 @@ export interface LocalPlace {
 
 /**
  * What an absolute path that Cinder names may be: a file below one of `directories`, which the configuration names, or a
- * disk that this host does not use itself. `connector_failed` otherwise. That a file is one, and no link, is for whoever
+ * disk that this host does not use itself. `connector_failed` otherwise. That a file is one, and no link, is checked by the code that
  * opens it (sys/files/beneath.ts).
  */
 export async function localPlaceOf(path: string, directories: readonly string[]): Promise<LocalPlace> {
@@ -26,7 +26,7 @@ export async function localPlaceOf(path: string, directories: readonly string[])
   throw new CinderfsError('connector_failed', `${path} is not below a directory of local_directories`, {
     path,
     remedy:
-      'If Cinder keeps volumes as files of this host there, name the directory in local_directories; else look for who changed what Cinder says.',
+      'If Cinder keeps volumes as files of this host there, name the directory in local_directories; else find out what changed the answer of Cinder.',
   });
 }
 

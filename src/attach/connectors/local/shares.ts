@@ -17,7 +17,7 @@ export function isShareProtocol(protocol: string): boolean {
 }
 
 /**
- * Where root mounted the share on this host, or where os-brick mounts it. The source of a mount is text that whoever
+ * Where root mounted the share on this host, or where os-brick mounts it. The source of a mount is text that the user that
  * mounts writes, and any user may mount a FUSE file system: so its type must be the protocol's, its user root.
  */
 export async function directoryOfShare(

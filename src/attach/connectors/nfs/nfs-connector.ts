@@ -10,7 +10,7 @@ import { formatOf } from '../../connection/volume-format.js';
 import type { NfsMounts } from './nfs-mounts.js';
 
 /**
- * Volumes on NFS through this host's kernel: our own read-only mount of the share, so that nobody else's unmount or
+ * Volumes on NFS through this host's kernel: our own read-only mount of the share, so that no other unmount or
  * remount concerns us. A raw volume is a file of it; one in qcow2 (Cinder keeps some so) is decoded by `decoder`, which
  * reads that file.
  */

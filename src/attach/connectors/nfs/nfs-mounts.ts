@@ -22,7 +22,7 @@ const OPTION =
 
 /**
  * Shares mounted on this host for us alone, read-only, one mount per share, for as long as a volume of it is in use.
- * Who uses a share stands in a directory next to the mount: a crash forgets neither.
+ * The users of a share are listed in a directory next to the mount: a crash forgets neither.
  */
 export class NfsMounts {
   readonly #options: NfsMountsOptions;
@@ -60,7 +60,7 @@ export class NfsMounts {
     });
   }
 
-  /** Idempotent. Unmounts after the last user; rejects while somebody has a file of it open. */
+  /** Idempotent. Unmounts after the last user; rejects while a process has a file of it open. */
   letGo(share: string, user: string): Promise<void> {
     return this.#inTurn(share, async () => {
       const path = this.pathOf(share);
@@ -100,10 +100,7 @@ function optionsIn(value: unknown): readonly string[] {
   const options = typeof value === 'string' ? value.replace(/^\s*-o\s+/, '').split(',') : [''];
   const strange = options.find((option) => !OPTION.test(option));
   if (strange === undefined) return options;
-  throw new CinderfsError(
-    'connector_failed',
-    `the mount option ${JSON.stringify(strange)} is not let through`,
-  );
+  throw new CinderfsError('connector_failed', `the mount option ${JSON.stringify(strange)} is not allowed`);
 }
 
 function unlessGone(error: unknown): void {

@@ -24,7 +24,7 @@ export interface Cell {
 type Level = 'full' | 'user' | 'none';
 
 const PROBE_MS = 10_000;
-/** Users that nobody else has: not `nobody`, whom other services share and who may trace one another. */
+/** Users of our own: not `nobody`, which other services share and whose processes may trace one another. */
 const FIRST_UID = 0x7e000000;
 const UIDS = 0x10000;
 

@@ -54,7 +54,7 @@ export async function startServer(
   }
 }
 
-/** It may not be qemu-nbd yet, but what makes its cell: nobody would know it again. Our child, so the pid is its own. */
+/** It may not be qemu-nbd yet, but what makes its cell: it could not be recognised again. Our child, so the pid is its own. */
 async function kill({ pid, ended }: Started, clock: Clock): Promise<void> {
   try {
     process.kill(-pid, 'SIGKILL');
@@ -129,7 +129,7 @@ async function failureOf(server: Started, log: string): Promise<never> {
   throw new CinderfsError('connector_failed', `qemu-nbd: ${last === '' ? how : last}`);
 }
 
-/** An event for "the file has a whole line"; to be created before whoever writes it starts. */
+/** An event for "the file has a whole line"; to be created before its writer starts. */
 function awaitFile(path: string): { readonly seen: Promise<void>; readonly stop: () => void } {
   const watcher = watch(dirname(path));
   const seen = new Promise<void>((resolve, reject) => {
@@ -141,7 +141,7 @@ function awaitFile(path: string): { readonly seen: Promise<void>; readonly stop:
   return { seen, stop: () => watcher.close() };
 }
 
-/** Before that, QEMU still looks whether it is the file that it made. Who makes it is not trusted: it may be a pipe. */
+/** Before that, QEMU still looks whether it is the file that it made. Its maker is not trusted: it may be a pipe. */
 async function isWritten(path: string): Promise<boolean> {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);

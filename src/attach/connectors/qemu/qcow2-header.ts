@@ -35,7 +35,7 @@ export interface Qcow2Head {
 
 /**
  * Reads `head`, the first bytes of a qcow2 file, before any format driver does. `volume_unsafe` where it keeps its data
- * in another file, where it needs a feature that nobody here knows, where it is encrypted, and where it is no qcow2 at
+ * in another file, where it needs a feature that we do not know, where it is encrypted, and where it is no qcow2 at
  * all.
  */
 export function readQcow2(head: Buffer): Qcow2Head {

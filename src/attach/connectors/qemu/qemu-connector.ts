@@ -41,7 +41,7 @@ interface Links {
 
 /**
  * One read-only qemu-nbd per volume, on a unix socket, with QEMU's own drivers in user space: no kernel initiator, no
- * root, nothing on the host that somebody else could take away. It hands out the bytes as they are; those of a volume in
+ * root, nothing on the host that another process could remove. It hands out the bytes as they are; those of a volume in
  * a format go on through a second process, that has no rights (decoder.ts).
  *
  * The servers outlive a daemon that is killed; they are found again by an argument that is named after the volume. So no

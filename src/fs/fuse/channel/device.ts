@@ -21,7 +21,7 @@ export function isGone(thrown: unknown): boolean {
 
 /**
  * The side of /dev/fuse that we write: replies and notifications. Any thread may write replies to the same
- * descriptor; whoever answers a request owns that it is answered once.
+ * descriptor; the answering side makes sure that a request is answered once.
  */
 export class FuseDevice {
   readonly fd: number;
@@ -98,7 +98,7 @@ export class FuseDevice {
       return true;
     } catch (error) {
       if (isGone(error)) return true;
-      this.#log.debug({ reason: reasonOf(error) }, 'the kernel does not send requests again');
+      this.#log.debug({ reason: reasonOf(error) }, 'the kernel lacks FUSE_NOTIFY_RESEND');
       return false;
     }
   }

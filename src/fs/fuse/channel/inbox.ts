@@ -33,7 +33,7 @@ export class Inbox {
   pass(give: (slot: number) => void): void {
     const slots = this.#slots;
     if (slots === undefined) return;
-    // Before: whoever gets the slot may free it, and another worker take it, while this one dies.
+    // Before: the side that gets the slot may free it, and another worker take it, while this one dies.
     slots.hold(this.#seat, undefined);
     give(this.#slot);
     this.#next(slots);

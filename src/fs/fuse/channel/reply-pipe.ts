@@ -7,7 +7,7 @@ import { MAX_PAGES, PAGE_SIZE } from '../protocol/opcodes.js';
 const SHORTEST = 64 * 1024;
 /** A pipe holds one page in each of its places, and there is a power of two of them. */
 const PLACES = 2 * MAX_PAGES;
-/** What everybody may have (fs.pipe-max-size); more takes CAP_SYS_RESOURCE. */
+/** What any user may have (fs.pipe-max-size); more needs CAP_SYS_RESOURCE. */
 const PLACES_WITHOUT_PRIVILEGE = MAX_PAGES;
 
 interface OpenedPipe {
@@ -53,7 +53,7 @@ export class ReplyPipe {
     writeSync(opened.pipe.write, this.#header);
     for (let filled = 0; filled < length;) {
       const moved = calls.spliceIn(fd, offset + filled, opened.pipe, length - filled);
-      // It ended early, or cannot be spliced: whoever reads it the other way learns which.
+      // It ended early, or cannot be spliced: the read by the other way finds out which.
       if (moved <= 0) {
         this.discard();
         return false;

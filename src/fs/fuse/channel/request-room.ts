@@ -2,7 +2,7 @@ import { alignedBuffer } from '../../../sys/aligned-buffer.js';
 import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 
 /**
- * Memory that the kernel can write a request to at any moment. Whoever is killed while a request is on its way
+ * Memory that the kernel can write a request to at any moment. A process that is killed while a request is on its way
  * to it may not wait for a page any more: the kernel then fails that request with EIO, and no engine that comes after
  * can answer it. So every page is there from the start, and stays writable when this process forks.
  */

@@ -67,7 +67,7 @@ export class Backings {
   #register(size: number, descriptor: Descriptor | undefined): number | undefined {
     if (this.#power === undefined || descriptor === undefined) return undefined;
     const { passthroughFd, size: bytes } = descriptor.published;
-    // The kernel reads a backing file to its own end: one byte more than the image would be somebody else's data.
+    // The kernel reads a backing file to its own end: one byte more than the image would be foreign data.
     if (passthroughFd === undefined || bytes !== size) return undefined;
     try {
       return this.#power.calls.openBacking(this.#power.fuseFd, passthroughFd);

@@ -52,7 +52,7 @@ export class Descriptors {
     return descriptor;
   }
 
-  /** One more hold on a descriptor that somebody holds. */
+  /** One more hold on a descriptor that is held. */
   hold(descriptor: Descriptor): void {
     const entry = this.#byDescriptor.get(descriptor);
     if (entry !== undefined) entry.holders += 1;

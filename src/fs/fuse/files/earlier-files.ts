@@ -19,7 +19,7 @@ interface Earlier {
 /**
  * Files that an earlier engine of this mount had open and that this one has not rebuilt yet. The kernel reads and
  * closes them by the numbers it was given then. One that cannot be rebuilt fails its reads, each of which tries again,
- * and nobody else's.
+ * and no other one's.
  */
 export class EarlierFiles {
   readonly #parts: EarlierFilesParts;
@@ -75,7 +75,7 @@ export class EarlierFiles {
     try {
       file = await this.#reopen(record);
       const opened = await files.rebuild(record, file);
-      // Closed meanwhile: nobody will close it again.
+      // Closed meanwhile: no other code will close it.
       if (!this.#files.delete(record.fh)) this.#release(record.fh);
       return opened;
     } catch (error) {

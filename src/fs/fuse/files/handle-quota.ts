@@ -3,7 +3,7 @@ import { CinderfsError } from '../../../errors.js';
 const ROOT_UID = 0;
 
 /**
- * How many files and directories each user has open: whoever may open one may otherwise open as many as its own
+ * How many files and directories each user has open: a user that may open one may otherwise open as many as its own
  * RLIMIT_NOFILE and number of processes allow, and each takes memory of this process. Root is not limited.
  */
 export class HandleQuota {

@@ -13,7 +13,7 @@ export interface Opened {
   readonly file: OpenFile;
   readonly descriptor: Descriptor | undefined;
   readonly backingId: number | undefined;
-  /** Who opened it. */
+  /** The uid that opened it. */
   readonly uid: number;
 }
 

@@ -6,12 +6,12 @@ export interface ListedEntry {
   readonly entry: DirectoryEntry;
 }
 
-/** Snapshots that are kept for those who read older ones: a list of images changes about once a minute at most. */
+/** Snapshots that are kept for readers of older ones: a list of images changes about once a minute at most. */
 const KEPT = 16;
 
 /**
- * Listings that are being read, each once for all who read it: thousands of open directories take the memory of one.
- * The file system gives the same array for as long as nothing changed. Who holds a listing that has been given up goes
+ * Listings that are being read, each once for all its readers: thousands of open directories take the memory of one.
+ * The file system gives the same array for as long as nothing changed. A holder of a listing that has been given up goes
  * on in the newest one, at the same place.
  */
 export class DirectorySnapshots {

@@ -16,7 +16,7 @@ export interface DirectoryPage {
  */
 export class DirectoryStream {
   readonly node: number;
-  /** Who opened it. */
+  /** The uid that opened it. */
   readonly uid: number;
   readonly #snapshots: DirectorySnapshots;
   #entries: WeakRef<readonly DirectoryEntry[]> | undefined;

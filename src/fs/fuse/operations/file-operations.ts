@@ -38,7 +38,7 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
     const job = { unique, pid, fh, offset, length, uncached };
     // The file system says why a fenced file is not read, to the reader and to the operator.
     if (opened.file.fenced.aborted) return answer(await readHere(context, opened, job, call));
-    // What is here already waits for nobody.
+    // What is here already is returned at once.
     const kept = context.routes.kept(opened, job);
     if (kept !== undefined) return answer(kept);
     if (context.routes.queue(opened, { job, since })) return UNANSWERED;

@@ -24,7 +24,7 @@ export class KnownNodes {
     return this.#counts.get(node) ?? 0;
   }
 
-  /** Whether the kernel may hold it. It shrugs at being told of a node that it does not. */
+  /** Whether the kernel may hold it. Invalidating an unknown node is harmless. */
   mayKnow(node: number): boolean {
     return this.#inherited || this.count(node) > 0;
   }

@@ -165,7 +165,7 @@ export class ReadLanes {
   }
 
   /**
-   * The lane of a source. It holds the descriptor: whoever closes and opens a dead source again must meet the same
+   * The queue of a source. It holds the descriptor: a close and a new open of a dead source must meet the same
    * lane, not cost one more worker.
    */
   #laneOf(descriptor: Descriptor | undefined): Lane {
@@ -188,7 +188,7 @@ export class ReadLanes {
       this.#hand(seat, lane, read);
     }
     if (lane.stalled.size > 0) return;
-    // Nobody is left to empty it.
+    // No worker is left to empty it.
     if (lane.waiting.size + lane.handed.size === 0)
       for (const read of lane.queue.splice(0)) this.#parts.onOrphan(read);
     if (lane.queue.length > 0) this.#recovered.add(lane);
@@ -228,7 +228,7 @@ export class ReadLanes {
     this.#guard();
   }
 
-  /** With no worker to spare, nobody reads optimistically any more: metadata must stay alive. */
+  /** Without a spare worker, no worker reads inline any more: metadata must be answered. */
   #guard(): void {
     this.#parts.files.setCautious(this.#parts.pool.exhausted);
   }

@@ -34,7 +34,7 @@ export interface WorkerPoolParts {
   readonly onRefused: (read: QueuedRead) => void;
   /** The worker half of a kind of source has something to say to its main half. */
   readonly onSource: (kind: number, message: number) => void;
-  /** A worker is gone; what it had open is to be closed, what it was handed is to be read by somebody else. */
+  /** A worker is gone; what it had open is to be closed, what it was handed is to be read by another worker. */
   readonly onLeft: (seat: Seat) => void;
   /** A worker died with this request unanswered. */
   readonly onAbandoned: (unique: bigint) => void;
@@ -207,7 +207,7 @@ export class WorkerPool {
     this.#closing = true;
     for (const seat of this.seats()) {
       if (seat.state === 'waiting') this.tell(seat, { kind: 'retire' });
-      // Nobody can end a thread that is inside a read; it must not keep the process.
+      // A thread inside a read cannot be ended; it must not keep the process.
       if (seat.state === 'stalled' || seat.state === 'handed') seat.worker.unref();
     }
   }

@@ -7,7 +7,7 @@ const LEAVING = [1, 2, 3, 9, 15].reduce((mask, signal) => mask | (1n << BigInt(s
 /**
  * Whether the thread that waits for us has a signal pending that means to end what it does. The kernel sends INTERRUPT
  * for any signal, also one that a program handles as a matter of course (a timer, SIGCHLD, the SIGUSR1 of qemu), and
- * an EINTR then would fail an open that nobody wanted to give up: qemu-img does not try again.
+ * an EINTR then would fail an open that its caller still wants: qemu-img does not try again.
  * A thread that is gone, or not visible from here, is taken as leaving.
  */
 async function wantsToLeave(pid: number): Promise<boolean> {

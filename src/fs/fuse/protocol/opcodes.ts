@@ -52,7 +52,7 @@ export const Opcode = {
   TMPFILE: 51,
 } as const;
 
-/** Nobody waits for an answer to these. */
+/** No caller waits for an answer to these. */
 export const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
   Opcode.FORGET,
   Opcode.BATCH_FORGET,
@@ -87,7 +87,7 @@ export const OpenFlag = {
 /** Codes of messages that we start: `error` of a fuse_out_header whose unique is 0. */
 export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3, RESEND: 7 } as const;
 
-/** Set in the `unique` of a request that the kernel sends again: whoever had read it first died with it. */
+/** Set in the `unique` of a request that the kernel sends again: its first reader died with it. */
 export const RESENT = 1n << 63n;
 
 /** Set in the `unique` of an INTERRUPT, and of its reply: the rest is that of the request it is about. */

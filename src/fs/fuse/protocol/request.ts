@@ -7,7 +7,7 @@ export interface Request {
   /** Names the request in replies and interrupts; bit 63 marks one that is sent again (FUSE_NOTIFY_RESEND). */
   readonly unique: bigint;
   readonly node: number;
-  /** The user who asks. */
+  /** The user of the caller. */
   readonly uid: number;
   /** Thread that waits for the answer; 0 when it is not visible from this pid namespace. */
   readonly pid: number;
@@ -25,7 +25,7 @@ export function decodeRequest(bytes: Buffer): Request | undefined {
 /** How the body of one opcode is read; undefined when the bytes are too few or a name has no end. */
 export type Shape<T> = (body: Buffer) => T | undefined;
 
-/** A body that nobody looks at. */
+/** A body that is ignored. */
 export const ignored: Shape<object> = (body) => body;
 
 /** One structure; what may follow it is ignored (later protocols append fields). */

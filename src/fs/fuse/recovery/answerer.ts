@@ -15,7 +15,7 @@ import { requestRoom } from '../channel/request-room.js';
 import { decodeRequest, type Request } from '../protocol/request.js';
 
 const readAsync = promisify(read);
-/** Nobody waits for these, and only an engine can do what they ask. */
+/** No caller waits for these, and only an engine can do what they ask. */
 const FOR_ENGINES = new Set<number>([Opcode.RELEASE, Opcode.RELEASEDIR]);
 
 export interface AnswererParts {
@@ -128,7 +128,7 @@ export class Answerer {
     this.#answer(unique, 'EIO');
   }
 
-  /** As an engine does: whoever means to leave may. */
+  /** As an engine does: it may leave. */
   #interrupt(unique: bigint): void {
     const held = this.#held.get(unique);
     if (held === undefined) return;

@@ -63,7 +63,7 @@ export function removeHeldSince(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** Nobody sets this clock, as somebody may the time of day. */
+/** This clock is never set, unlike the time of day. */
 function hostMs(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }

@@ -74,7 +74,7 @@ export class InFlight {
     if (this.#slots.there - this.#kept.size - this.#parts.seats < SPARE) this.#grow();
   }
 
-  /** A slot for whoever reads on this thread, in which the next request is to land; undefined when all are taken. */
+  /** A slot for a read on this thread, in which the next request is to land; undefined when all are taken. */
   reserve(): number | undefined {
     return this.#slots.takeNow();
   }
@@ -88,7 +88,7 @@ export class InFlight {
     this.#slots.free(slot);
   }
 
-  /** A request was answered, by whoever. */
+  /** A request was answered. */
   answered(unique: bigint): void {
     const slot = this.#kept.get(unique);
     if (slot === undefined) return;
@@ -125,7 +125,7 @@ export class InFlight {
       if (!this.#full)
         this.#parts.log.warn(
           { reason: reasonOf(error), path: this.#parts.path },
-          'no room to keep more requests; further ones wait in the kernel until some are answered',
+          'request journal full; new requests block in the kernel',
         );
       this.#full = true;
     }

@@ -32,7 +32,7 @@ export class OpenJournal {
    * was opened since: a number must never be given twice.
    */
   readonly last: number;
-  /** Lines that an earlier engine's death, or whoever wrote there, left unreadable; they were left out. */
+  /** Lines that the death of an earlier engine, or another writer, left unreadable; they were left out. */
   readonly damaged: number;
   readonly #path: string;
   #live = new Map<number, Line>();
@@ -117,7 +117,7 @@ export class OpenJournal {
     this.#lines = live.size;
   }
 
-  /** The mount has ended: nobody comes after. Idempotent. */
+  /** The mount has ended: there is no successor. Idempotent. */
   remove(): void {
     if (this.#fd < 0) return;
     closeQuietly(this.#fd);

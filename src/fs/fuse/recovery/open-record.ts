@@ -8,7 +8,7 @@ export interface OpenRecord {
   readonly node: number;
   /** The OPEN that made it, as a decimal: when it comes again, its answer was lost and is given again. */
   readonly unique: string;
-  /** Who opened it; root, where an earlier version did not note it. */
+  /** The uid that opened it; root, where an earlier version did not note it. */
   readonly uid?: number | undefined;
   /** The kernel reads it by itself through this backing file, which the mount keeps. */
   readonly backingId?: number | undefined;

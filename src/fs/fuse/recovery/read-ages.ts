@@ -5,7 +5,7 @@ import { Opcode } from '../protocol/opcodes.js';
 import { decodeRequest } from '../protocol/request.js';
 import type { Request } from '../protocol/request.js';
 
-/** A read as far as its age goes: who asks, and through which open file. */
+/** A read as far as its age goes: its caller and its open file. */
 export interface AgingRead {
   /** Thread that waits for it; 0 when it is not visible from here. */
   readonly pid: number;

@@ -36,7 +36,10 @@ export function openInFlight({ agreement, ...parts }: Keeping): InFlight | undef
   } catch (error) {
     const reason = `requests cannot be kept for the engine after this one: ${reasonOf(error)}`;
     if (!fresh) throw new CinderfsError('fuse_failed', reason, { path, cause: error });
-    log.warn({ path, reason: reasonOf(error) }, 'the mount will end with this process, should it crash');
+    log.warn(
+      { path, reason: reasonOf(error) },
+      'crash recovery is not available; the mount ends with this process',
+    );
     return undefined;
   }
 }

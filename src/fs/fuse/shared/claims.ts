@@ -1,9 +1,9 @@
 /**
- * Who answers a READ that a worker has in hand. Each worker publishes the request it is reading for; the worker
+ * Which side answers a READ that a worker has in hand. Each worker publishes the request it is reading for; the worker
  * answers it unless the main thread took it first (the deadline passed, its caller was interrupted). One
  * compare-and-swap decides, so that every request is answered exactly once.
  *
- * A claim is a number that grows: odd while the worker reads, even once somebody took it. Whoever took it settles it
+ * A claim is a number that grows: odd while the worker reads, even once it is taken. The side that took it settles it
  * when the request is answered, or is the main thread's: what is taken and not settled dies with its worker.
  */
 export interface ClaimedRead {
@@ -51,12 +51,12 @@ export class Claims {
     return claim;
   }
 
-  /** Either side: true for exactly one caller per claim, who answers the request. */
+  /** Either side: true for exactly one caller per claim, which answers the request. */
   take(seat: number, claim: number): boolean {
     return Atomics.compareExchange(this.#words, seat * WORDS + CLAIM, claim, claim + 1) === claim;
   }
 
-  /** Whoever took the last claim: its request is answered, or the main thread has it. */
+  /** The last claim was taken: its request is answered, or the main thread has it. */
   settle(seat: number): void {
     Atomics.store(this.#words, seat * WORDS + SETTLED, Atomics.load(this.#words, seat * WORDS + CLAIM));
   }

@@ -25,7 +25,7 @@ const UNIQUE = IN_HEADER.offsets.unique;
 /**
  * Slots of a file in memory, into which the kernel itself writes each request that is read: whatever kills this process,
  * a slot holds its request until it is answered. A slot is empty when its first word, the request's length, is 0; that,
- * the size of a slot and the request are all that the process after this one knows. Who has which slot is known in
+ * the size of a slot and the request are all that the process after this one knows. Which worker has which slot is known in
  * memory of this process that every thread sees.
  */
 export class InFlightSlots {
@@ -100,7 +100,7 @@ export class InFlightSlots {
     return { unique, bytes: Buffer.from(this.#memory.subarray(at, at + length)) };
   }
 
-  /** Notes which slot a worker reads into, for whoever outlives it; undefined: none. */
+  /** Notes which slot a worker reads into, for the process that survives it; undefined: none. */
   hold(seat: number, slot: number | undefined): void {
     Atomics.store(this.#words, HELD + seat, slot === undefined ? 0 : slot + 1);
   }

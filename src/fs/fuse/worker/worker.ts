@@ -105,7 +105,7 @@ function answer(length: number): boolean {
     case Opcode.LSEEK:
       return length >= IN_HEADER.size + LSEEK_IN.size && seeks.serve(seekRequest(unique));
     case Opcode.GETXATTR: {
-      // `ls -l` asks every file for security.* and system.*; nobody has any.
+      // `ls -l` asks every file for security.* and system.*; no file has any.
       const foreign = request.compare(OUR_XATTRS, 0, OUR_XATTRS.length, XATTR_NAME, XATTR_NAME + 5) !== 0;
       if (foreign) replies.fail(unique, 'ENODATA');
       return foreign;
