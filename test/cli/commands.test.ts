@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseVerb } from '../../src/cli/command-line/parse.js';
 import { VERBS } from '../../src/cli/verbs.js';
-import { CinderfsError, ERROR_KINDS, EXIT } from '../../src/errors.js';
-import { temporaryFolder } from '../support/temporary.js';
-import { Undo } from '../support/undo.js';
+import { CinderfsError } from '../../src/errors.js';
 import { cinderfs } from '../support/program.js';
 
 const verbCalled = (name: string): (typeof VERBS)[number] => {
@@ -32,16 +29,6 @@ const flagsOf = (line: string): Record<string, unknown> => {
 };
 
 describe('--help', () => {
-  const golden = readFileSync('docs/commands.md', 'utf8');
-
-  it('of every verb says what docs/commands.md shows, and ends with 0', async () => {
-    for (const args of [['--help'], ...VERBS.map(({ name }) => [name, '--help'])]) {
-      const { status, stdout, stderr } = await cinderfs(args);
-      assert.deepEqual([status, stderr], [0, ''], args.join(' '));
-      assert.ok(golden.includes(`\`\`\`text\n${stdout.trimEnd()}\n\`\`\``), `${args.join(' ')}:\n${stdout}`);
-    }
-  });
-
   it('names flags and values as the parser takes them', () => {
     for (const verb of VERBS) {
       for (const { name, value, bare } of verb.flags) {
@@ -109,54 +96,5 @@ describe('a command line', () => {
     const { stderr } = await cinderfs(['images', '-f', 'a\u001b[31m\u202eb\u2028c\ufeff\nd']);
     assert.match(stderr, /not 'a%1B\[31m%E2%80%AEb%E2%80%A8c%EF%BB%BF%0Ad'/);
     assert.equal(stderr.split('\n').length, 2, stderr);
-  });
-});
-
-describe('the exit status', () => {
-  it('of every kind is what it always was', () => {
-    assert.deepEqual(EXIT, {
-      ok: 0,
-      usage: 2,
-      config: 3,
-      auth: 4,
-      mountpoint: 5,
-      busy: 6,
-      fuse: 7,
-      connector: 8,
-      not_running: 9,
-      timeout: 11,
-      openstack: 12,
-      internal: 70,
-      output: 74,
-    });
-    const given = new Set<number>(Object.values(ERROR_KINDS).map(({ exit }) => exit));
-    for (const [name, status] of Object.entries(EXIT))
-      if (name !== 'ok') assert.ok(given.has(status), `no error ends with ${name}`);
-  });
-
-  it('shows on the command line', async (t) => {
-    // Port 1 refuses at once; nothing of this needs a cloud.
-    const cloud = {
-      OS_AUTH_URL: 'http://127.0.0.1:1/v3',
-      OS_USERNAME: 'u',
-      OS_PASSWORD: 'p',
-      OS_PROJECT_NAME: 'x',
-      OS_USER_DOMAIN_ID: 'default',
-      OS_PROJECT_DOMAIN_ID: 'default',
-      CINDERFS_HTTP_RETRIES: '0',
-      CINDERFS_RUN_DIR: `${await temporaryFolder(new Undo(t))}/run`,
-    };
-    const lines: [string[], number][] = [
-      [['--version'], 0],
-      [[], 2],
-      [['images', '--http-retries', 'many'], 3],
-      [['images'], 4],
-      [['mount', '/dev/null', '--no-supervise'], 5],
-      [['status', '/nonexistent'], 9],
-    ];
-    for (const [args, status] of lines) {
-      const outcome = await cinderfs(args, cloud);
-      assert.equal(outcome.status, status, `${args.join(' ')}: ${outcome.stderr}`);
-    }
   });
 });
