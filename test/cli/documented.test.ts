@@ -23,7 +23,6 @@ const FOREIGN: readonly { readonly starts: string; readonly why: string }[] = [
 const NO_COMMANDS: readonly { readonly document: string; readonly starts: string; readonly why: string }[] = [
   { document: 'README.md', starts: '   qemu-img, qemu-system', why: 'a diagram' },
   { document: 'ARCHITECTURE.md', starts: 'bin/ ', why: 'a list of folders' },
-  { document: 'ARCHITECTURE.md', starts: 'bin -> ', why: 'the import law' },
 ];
 
 const DOCUMENTS = [
