@@ -90,6 +90,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
   stopped?.throwIfAborted();
   const supervised = kept && { ...kept, onRestored: () => pool.settled() };
   const transport = await mountTransport(filesystem, { ...settings, sources }, supervised, clock);
+  gate.onClose(() => transport.askForOpens?.());
   const place = await placeOf(settings);
   const opened = (): number => filesystem.opened().length;
   const shutdown = shutdownOf(settings, ground, { transport, gate, place, opened });

@@ -1,5 +1,5 @@
+import { WORKERS } from '../fs/fuse/pool/worker-counts.js';
 import { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
-import { WORKERS } from '../fs/fuse/session.js';
 
 export type { WorkerThreads };
 

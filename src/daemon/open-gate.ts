@@ -14,6 +14,7 @@ type GatedPool = AttachmentPool & Pick<PoolService, 'openRefused'>;
 export class OpenGate implements AttachmentPool {
   readonly #pool: GatedPool;
   #closed = false;
+  #onClose: () => void = () => undefined;
   /** Settles when openers may go on. */
   #held: Promise<void> | undefined;
   #letGo: () => void = () => undefined;
@@ -28,6 +29,12 @@ export class OpenGate implements AttachmentPool {
 
   set closed(closed: boolean) {
     this.#closed = closed;
+    if (closed) this.#onClose();
+  }
+
+  /** Calls `listener` whenever the gate is closed. */
+  onClose(listener: () => void): void {
+    this.#onClose = listener;
   }
 
   /** Lets openers wait, until letGo(): their volumes must not begin to be attached now. */

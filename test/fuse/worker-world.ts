@@ -1,4 +1,5 @@
 import type { Worker } from 'node:worker_threads';
+import { SharedOpens } from '../../src/fs/fuse/shared/shared-opens.js';
 import type { Scheduler } from 'fast-check';
 import { CrashBudget } from '../../src/fs/fuse/pool/crash-budget.js';
 import type { Descriptor } from '../../src/fs/fuse/files/descriptors.js';
@@ -68,6 +69,8 @@ export class WorkerWorld {
       inFlight: undefined,
       log: silentLog,
       onRequest: (bytes, since) => this.#dispatch(bytes, since),
+      opens: new SharedOpens().memory,
+      onOpened: () => undefined,
       onWaiting: (seat) => this.lanes.waiting(seat),
       onRefused: (read) => void this.#readOnMain(read),
       onSource: () => undefined,

@@ -44,6 +44,8 @@ export interface MountedTransport {
    */
   readonly ended: Promise<void>;
   served(): readonly ServedFile[];
+  /** Opens that it could answer by itself, of files that are open already, are the file system's to answer from here on. */
+  askForOpens?(): void;
   /** Goes on after another process was about to take the mount over and did not. */
   resume?(): void;
   /**

@@ -15,7 +15,8 @@ import { agree, decodeOffer, encodeAgreement, hasResend } from './protocol/negot
 import { InitFlag, Opcode } from './protocol/opcodes.js';
 import { pagesPerReply } from './channel/reply-pipe.js';
 import { decodeRequest } from './protocol/request.js';
-import { Session, WORKER_SEATS } from './session.js';
+import { WORKER_SEATS } from './pool/worker-counts.js';
+import { Session } from './session.js';
 import { openInFlight, type Survival } from './recovery/survival.js';
 import type { WorkerThreads } from './pool/worker-threads.js';
 
@@ -101,6 +102,7 @@ export function prepare(
   const transport: MountedTransport = {
     ended,
     served: () => session.served(),
+    askForOpens: () => session.askForOpens(),
     resume: () => session.resume(),
     async unmount({ lazy = false, abort = false } = {}) {
       const mounted = (await findMount(options.mountpoint)) !== undefined;

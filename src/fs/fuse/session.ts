@@ -1,6 +1,6 @@
 import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
-import type { Filesystem, InvalidatedEntry } from '../contract/filesystem.js';
+import type { Filesystem, InvalidatedEntry, OpenFile } from '../contract/filesystem.js';
 import type { ServedFile, TransportOptions } from '../contract/transport.js';
 import { Backings } from './files/backings.js';
 import { Descriptors } from './files/descriptors.js';
@@ -8,6 +8,7 @@ import type { FuseDevice } from './channel/device.js';
 import { DirectorySnapshots } from './operations/directory-snapshots.js';
 import { Dispatcher } from './operations/dispatcher.js';
 import type { ReplyErrno } from './protocol/errno.js';
+import { openOut } from './files/open-answer.js';
 import { EarlierFiles } from './files/earlier-files.js';
 import type { InFlight } from './recovery/in-flight.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
@@ -30,17 +31,10 @@ import { sourceKinds } from '../../sources/registry.js';
 import { StallWatch } from './pool/stall-watch.js';
 import type { Survival } from './recovery/survival.js';
 import type { ReadJob } from './worker/messages.js';
+import { CRASH_FORGIVEN_MS, MOST_WORKERS, WORKERS, WORKER_SEATS } from './pool/worker-counts.js';
 import { WorkerPool } from './pool/worker-pool.js';
 import { WorkerThreads } from './pool/worker-threads.js';
 
-/** Workers at /dev/fuse: of an idle mount, and of one with much to do. */
-export const WORKERS = 2;
-const MOST_WORKERS = 4;
-/** How many more may be started for those that a dead source holds. */
-const SPARE_WORKERS = 28;
-export const WORKER_SEATS = MOST_WORKERS + SPARE_WORKERS;
-/** One crash of a worker in so many milliseconds is borne for ever; one per seat may come at once. */
-const CRASH_FORGIVEN_MS = 60_000;
 /** Numbers of open directories are not used again by the engine that comes after. */
 const DIRECTORIES_PER_ENGINE = 2 ** 32;
 
@@ -98,8 +92,7 @@ export class Session {
       descriptors: this.#descriptors,
       backings: new Backings(this.#passthrough(), log),
       onFenced: ({ node }) => this.#dropPages(node),
-      quota: this.#quota,
-      journal: survival?.journal,
+      ...{ quota: this.#quota, journal: survival?.journal, clock },
     });
     this.#earlier = new EarlierFiles({
       journal: survival?.journal,
@@ -163,6 +156,11 @@ export class Session {
     if (this.#parts.inFlight === undefined) this.#parts.device.resend();
   }
 
+  /** From here on every open is the file system's to allow, also of what is open. */
+  askForOpens(): void {
+    this.#files.expectNoMore();
+  }
+
   served(): readonly ServedFile[] {
     return this.#files.served();
   }
@@ -195,6 +193,7 @@ export class Session {
       crashes: new CrashBudget({ clock, limit: WORKER_SEATS, forgiveMs: CRASH_FORGIVEN_MS }),
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
+      opens: this.#files.opens,
       pieces: this.#pieces.memory,
       sources: this.#sources.workerHalves,
       count: WORKERS,
@@ -209,7 +208,10 @@ export class Session {
       onLeft: (seat) => {
         this.#sources.vacate(seat.index);
         this.#lanes.left(seat);
+        for (const { unique, opened } of this.#files.abandoned(seat.index))
+          device.reply(unique, [openOut(opened)]);
       },
+      onOpened: (slot, outcome) => this.#release(this.#files.told(slot, outcome)),
       onAbandoned: (unique) => device.fail(unique, 'EIO'),
       onSpent: (error) => this.#parts.onBroken(error),
     });
@@ -228,7 +230,11 @@ export class Session {
       snapshots: new DirectorySnapshots(),
       quota: this.#quota,
       nextDirectory: () => (this.#directories += 1),
-      onOpened: () => this.#watch.arm(),
+      onOpened: (opened) => {
+        this.#watch.arm();
+        // Its answer goes first.
+        setImmediate(() => this.#files.expectMore(opened));
+      },
       routes: new ReadRoutes(() => this.#lanes, this.#pieces),
     };
   }
@@ -252,10 +258,15 @@ export class Session {
 
   /** Takes an entry out of the kernel's caches. What it has not looked up it has not cached. */
   #invalidate({ parent, name, node }: InvalidatedEntry): void {
+    this.#files.expectNoMore();
     const text = Buffer.from(`${name}\0`);
     const entry = INVAL_ENTRY_OUT.encode({ parent, namelen: text.length - 1 });
     this.#parts.device.notify(NotifyCode.INVAL_ENTRY, [entry, text]);
     if (this.#nodes.mayKnow(node)) this.#dropPages(node);
+  }
+
+  #release(file: OpenFile | undefined): void {
+    if (file !== undefined) this.#parts.filesystem.release(file.handle);
   }
 
   #dropPages(node: number): void {
@@ -269,10 +280,7 @@ export class Session {
     this.#watch.close();
     this.#dispatcher.abandon();
     this.#earlier.abandon();
-    for (const fh of this.#files.numbers()) {
-      const file = this.#files.remove(fh);
-      if (file !== undefined) this.#parts.filesystem.release(file.handle);
-    }
+    for (const fh of this.#files.numbers()) this.#release(this.#files.remove(fh));
     await this.#parts.device.quiet();
     this.#parts.survival?.journal.remove();
     this.#parts.inFlight?.remove();

@@ -3,7 +3,7 @@ import { CinderfsError, reasonOf } from '../../../errors.js';
 import { isGone } from './device.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import { negated, systemCode } from '../protocol/errno.js';
-import { OUT_HEADER } from '../protocol/messages.js';
+import { OPEN_OUT, OUT_HEADER } from '../protocol/messages.js';
 import { DATA_AT } from '../../../sources/contract/read-room.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
 
@@ -33,20 +33,29 @@ export class WorkerReplies {
     this.#write(unique, 0, DATA_AT, 8);
   }
 
+  /** Answers OPEN. False when its caller is gone: nothing was opened. */
+  sendOpened(unique: bigint, fh: number, flags: number, backingId: number): boolean {
+    const answer = { fh, open_flags: flags, backing_id: backingId };
+    OPEN_OUT.encodeInto(this.#memory, DATA_AT, answer);
+    return this.#write(unique, 0, DATA_AT, OPEN_OUT.size);
+  }
+
   fail(unique: bigint, errno: ReplyErrno): void {
     this.#write(unique, negated(errno), DATA_AT, 0);
   }
 
-  #write(unique: bigint, error: number, start: number, length: number): void {
+  /** False when nobody waits for the answer. */
+  #write(unique: bigint, error: number, start: number, length: number): boolean {
     const at = start - OUT_HEADER.size;
     this.#view.setUint32(at + LEN, OUT_HEADER.size + length, LITTLE);
     this.#view.setInt32(at + ERROR, error, LITTLE);
     this.#view.setBigUint64(at + UNIQUE, unique, LITTLE);
     try {
       writeSync(this.#fuseFd, this.#memory, at, OUT_HEADER.size + length);
+      return true;
     } catch (thrown) {
       // ENOENT: the caller was killed. Gone: the next request is not coming, which ends the worker.
-      if (systemCode(thrown) === 'ENOENT' || isGone(thrown)) return;
+      if (systemCode(thrown) === 'ENOENT' || isGone(thrown)) return false;
       throw new CinderfsError('fuse_failed', `the kernel refused an answer: ${reasonOf(thrown)}`);
     }
   }

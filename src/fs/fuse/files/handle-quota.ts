@@ -20,12 +20,17 @@ export class HandleQuota {
    * @throws CinderfsError `too_many_handles`.
    */
   take(uid: number): void {
-    if (uid !== ROOT_UID && this.of(uid) >= this.#limit)
+    if (!this.allows(uid))
       throw new CinderfsError(
         'too_many_handles',
         `user ${uid} has ${this.#limit} files and directories open`,
       );
     this.adopt(uid);
+  }
+
+  /** Whether that user may open one more. */
+  allows(uid: number): boolean {
+    return uid === ROOT_UID || this.of(uid) < this.#limit;
   }
 
   /** Counts one that is open already, whatever the limit. */

@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import type { OpenFile } from '../../contract/filesystem.js';
-import { LSEEK_IN, LSEEK_OUT, OPEN_IN, OPEN_OUT, READ_IN, RELEASE_IN } from '../protocol/messages.js';
+import { LSEEK_IN, LSEEK_OUT, OPEN_IN, READ_IN, RELEASE_IN } from '../protocol/messages.js';
 import { giveBack } from '../files/give-back.js';
+import { openOut } from '../files/open-answer.js';
 import type { Opened } from '../files/open-files.js';
 import type { Operation, OperationContext, Waits } from './operation.js';
 import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
-import { MAX_READ, OpenFlag, Opcode } from '../protocol/opcodes.js';
+import { MAX_READ, Opcode } from '../protocol/opcodes.js';
 import type { Request } from '../protocol/request.js';
 import { structure } from '../protocol/request.js';
 import type { ReadJob } from '../worker/messages.js';
@@ -18,11 +19,9 @@ export const FILE_OPERATIONS: Readonly<Record<number, Operation>> = {
   [Opcode.OPEN]: operation(structure(OPEN_IN), async (context, { request, arguments: { flags }, signal }) => {
     const opened =
       (await context.earlier.openedBy(request.unique)) ?? (await openAnew(context, request, flags, signal));
-    context.onOpened();
+    context.onOpened(opened);
     return {
-      payload: [
-        OPEN_OUT.encode({ fh: opened.fh, open_flags: openFlags(opened), backing_id: opened.backingId ?? 0 }),
-      ],
+      payload: [openOut(opened)],
       undelivered: () => close(context, opened.fh),
     };
   }),
@@ -110,15 +109,6 @@ async function openAnew(
     if (file !== undefined) giveBack(filesystem, file, error);
     throw error;
   }
-}
-
-/**
- * Image bytes never change: what the page cache holds from an earlier open stays valid. A virtual file is made anew at
- * every open, so nothing of it may stay.
- */
-function openFlags({ backingId, file }: Opened): number {
-  if (file.source === undefined) return OpenFlag.DIRECT_IO;
-  return backingId === undefined ? OpenFlag.KEEP_CACHE : OpenFlag.PASSTHROUGH;
 }
 
 function close(context: OperationContext, fh: number): void {

@@ -5,7 +5,7 @@ import type { EarlierFiles } from '../files/earlier-files.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import type { HandleQuota } from '../files/handle-quota.js';
 import type { KnownNodes } from './known-nodes.js';
-import type { OpenFiles } from '../files/open-files.js';
+import type { Opened, OpenFiles } from '../files/open-files.js';
 import type { ReadRoutes } from '../pool/read-routes.js';
 import type { Request, Shape } from '../protocol/request.js';
 
@@ -25,7 +25,7 @@ export interface OperationContext {
   /** A number for an open directory. */
   readonly nextDirectory: () => number;
   /** A file was opened that workers may read. */
-  readonly onOpened: () => void;
+  readonly onOpened: (opened: Opened) => void;
   /** Which way a READ goes that no worker answered. */
   readonly routes: Pick<ReadRoutes, 'kept' | 'queue'>;
   /** The caller of `unique` gave up. False: no such request is known (yet). */

@@ -8,6 +8,7 @@ import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import { decodeRequest } from '../protocol/request.js';
 import type { QueuedRead, Seat } from './seat.js';
 import type { FromWorker, ReadJob, ToWorker } from '../worker/messages.js';
+import type { OpenOutcome } from '../worker/opens.js';
 import type { WorkerThreads } from './worker-threads.js';
 
 export interface WorkerPoolParts {
@@ -16,6 +17,7 @@ export interface WorkerPoolParts {
   readonly crashes: CrashBudget;
   readonly fuseFd: number;
   readonly handles: SharedArrayBuffer;
+  readonly opens: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
   /** What each worker loads to read sources. */
   readonly sources: readonly WorkerHalf[];
@@ -34,6 +36,8 @@ export interface WorkerPoolParts {
   readonly onRefused: (read: QueuedRead) => void;
   /** The worker half of a kind of source has something to say to its main half. */
   readonly onSource: (kind: number, message: number) => void;
+  /** A worker took an open that was prepared; what became of it. */
+  readonly onOpened: (slot: number, outcome: OpenOutcome) => void;
   /** A worker is gone; what it had open is to be closed, what it was handed is to be read by another worker. */
   readonly onLeft: (seat: Seat) => void;
   /** A worker died with this request unanswered. */
@@ -120,6 +124,7 @@ export class WorkerPool {
       seat: index,
       claims: this.claims.memory,
       handles: this.#parts.handles,
+      opens: this.#parts.opens,
       pieces: this.#parts.pieces,
       sources: this.#parts.sources,
       seats: this.#parts.limit,
@@ -144,6 +149,7 @@ export class WorkerPool {
     else if (message.kind === 'waiting') this.#waits(seat, message.answered);
     else if (message.kind === 'refused') this.#refuse(seat, message.job);
     else if (message.kind === 'source') this.#parts.onSource(message.source, message.message);
+    else if (message.kind === 'opened') this.#parts.onOpened(message.slot, message.outcome);
     else if (message.kind === 'failed')
       this.#parts.log.debug({ ...message }, 'worker read failed; retrying on main thread');
   }

@@ -16,6 +16,13 @@ interface Line {
   readonly at: number;
 }
 
+/** Room for the line of a file that may be opened soon, which another thread then writes. */
+export interface Reservation extends Line {
+  readonly fd: number;
+  /** Of which file it is room in: the journal is written anew at times. */
+  readonly edition: number;
+}
+
 /**
  * Which files the kernel has open, for the engine that comes after this one. Written before an OPEN or RELEASE is
  * answered, so that the kernel never holds a file that the journal does not know. In the page cache or a tmpfs: a dead
@@ -43,6 +50,9 @@ export class OpenJournal {
   #last: number;
   /** A close could not be noted: what the file says is open may not be. */
   #stale = false;
+  /** How often it was written anew. */
+  #edition = 0;
+  #onRewrite: () => boolean = () => true;
 
   private constructor(file: string, { records, last, damaged }: KeptRecords) {
     this.earlier = records;
@@ -63,21 +73,43 @@ export class OpenJournal {
   opened(record: OpenRecord): void {
     if (this.#fd < 0) return;
     this.#mend();
-    const line = { text: opening(record), at: this.#size };
-    this.#guard(() => {
-      try {
-        writeWholeSync(this.#fd, Buffer.from(line.text), line.at);
-      } catch (error) {
-        // Half a line would be read as one with what is written next.
-        ftruncateSync(this.#fd, line.at);
-        throw error;
-      }
-    });
-    this.#size += Buffer.byteLength(line.text);
-    this.#lines += 1;
-    this.#live.set(record.fh, line);
+    const text = opening(record);
+    this.#live.set(record.fh, { text, at: this.#append(text) });
     this.#last = Math.max(this.#last, record.fh);
     if (this.#lines > this.#live.size + SPARE_LINES) this.#compact();
+  }
+
+  /**
+   * Makes room for the line of a file that is not open yet: until its line is written there, the journal says that it is
+   * closed. Undefined where there is no journal any more, or one that has to be written anew.
+   */
+  reserve(record: OpenRecord): Reservation | undefined {
+    if (this.#fd < 0 || this.#stale) return undefined;
+    const text = opening(record);
+    const at = this.#append(blank(record.fh, text));
+    this.#last = Math.max(this.#last, record.fh);
+    return { fd: this.#fd, edition: this.#edition, text, at };
+  }
+
+  /**
+   * The line of a reservation was written; where it may not have been, or the journal was written anew since, all of the
+   * journal is written anew. Never throws.
+   */
+  filled(record: OpenRecord, reservation: Reservation | undefined): void {
+    if (this.#fd < 0) return;
+    const isHere = reservation?.edition === this.#edition;
+    this.#live.set(record.fh, { text: opening(record), at: isHere ? reservation.at : 0 });
+    if (isHere) return;
+    this.#stale = true;
+    this.#mend();
+  }
+
+  /**
+   * `listener` is called before the journal is written anew: reservations are void then. False: one of them is being
+   * written to.
+   */
+  onRewrite(listener: () => boolean): void {
+    this.#onRewrite = listener;
   }
 
   /** Never throws: what cannot be noted now is noted with the next open or close. */
@@ -89,11 +121,8 @@ export class OpenJournal {
       this.#mend();
       return;
     }
-    const text = closing(fh)
-      .trimEnd()
-      .padEnd(Buffer.byteLength(line.text) - 1);
     try {
-      writeWholeSync(this.#fd, Buffer.from(`${text}\n`), line.at);
+      writeWholeSync(this.#fd, Buffer.from(blank(fh, line.text)), line.at);
     } catch {
       this.#stale = true;
       this.#mend();
@@ -102,6 +131,7 @@ export class OpenJournal {
 
   /** Writes it anew with what is open now: aside, then renamed over the old one. */
   rewrite(): void {
+    const idle = this.#onRewrite();
     const live = new Map<number, Line>();
     let text = closing(this.#last);
     for (const [fh, line] of this.#live) {
@@ -109,7 +139,9 @@ export class OpenJournal {
       text += line.text;
     }
     const fd = this.#guard(() => replaceOpen(this.#path, text));
-    if (this.#fd >= 0) closeQuietly(this.#fd);
+    // A thread that is about to write to it must not write to another file of that number.
+    if (this.#fd >= 0 && idle) closeQuietly(this.#fd);
+    this.#edition += 1;
     this.#fd = fd;
     this.#stale = false;
     this.#live = live;
@@ -123,6 +155,24 @@ export class OpenJournal {
     closeQuietly(this.#fd);
     this.#fd = -1;
     rmSync(this.#path, { force: true });
+  }
+
+  /** Appends a line; where it stands. Throws `journal_failed`. */
+  #append(text: string): number {
+    const at = this.#size;
+    const bytes = Buffer.from(text);
+    this.#guard(() => {
+      try {
+        writeWholeSync(this.#fd, bytes, at);
+      } catch (error) {
+        // Half a line would be read as one with what is written next.
+        ftruncateSync(this.#fd, at);
+        throw error;
+      }
+    });
+    this.#size += bytes.length;
+    this.#lines += 1;
+    return at;
   }
 
   /** Without space for another one the old one serves on; it is tried again as many lines later. */
@@ -148,6 +198,13 @@ export class OpenJournal {
       throw new CinderfsError('journal_failed', why, { path: this.#path, remedy, cause });
     }
   }
+}
+
+/** What takes the place of `text` when its file is closed. */
+function blank(fh: number, text: string): string {
+  return `${closing(fh)
+    .trimEnd()
+    .padEnd(Buffer.byteLength(text) - 1)}\n`;
 }
 
 /** Replaces `path` by a file that stays open. */

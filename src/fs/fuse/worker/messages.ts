@@ -1,4 +1,5 @@
 /** What the main thread and its workers tell each other. Requests of the kernel travel as plain bytes. */
+import type { OpenOutcome } from './opens.js';
 import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import type { InFlightShare } from '../shared/in-flight-slots.js';
 
@@ -6,9 +7,10 @@ import type { InFlightShare } from '../shared/in-flight-slots.js';
 export interface WorkerStart {
   readonly fuseFd: number;
   readonly seat: number;
-  /** Memory of Claims, SharedHandles and SharedPieces. */
+  /** Memory of Claims, SharedHandles, SharedOpens and SharedPieces. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
+  readonly opens: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
   /** What it reads sources by, in the order of the kinds, and how many workers there may be. */
   readonly sources: readonly WorkerHalf[];
@@ -42,6 +44,8 @@ export type FromWorker =
   | { readonly kind: 'refused'; readonly job: ReadJob }
   /** From the worker half of that kind of source to its main half (WorkerContext.tell). */
   | { readonly kind: 'source'; readonly source: number; readonly message: number }
+  /** What became of an open that was prepared (shared-opens.ts) and that it took. */
+  | { readonly kind: 'opened'; readonly slot: number; readonly outcome: OpenOutcome }
   /** The source failed under a READ, which the main thread now tries. */
   | { readonly kind: 'failed'; readonly fh: number; readonly offset: number; readonly reason: string };
 

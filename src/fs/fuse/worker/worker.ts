@@ -4,20 +4,24 @@
  */
 import { constants, readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../../../async/clock.js';
 import { Claims } from '../shared/claims.js';
 import { isGone, TRY_AGAIN } from '../channel/device.js';
 import { systemCode } from '../protocol/errno.js';
 import { Inbox } from '../channel/inbox.js';
 import { systemCalls } from '../../../sys/calls/system-calls.js';
-import { GETXATTR_IN, IN_HEADER, LSEEK_IN, READ_IN } from '../protocol/messages.js';
+import { GETXATTR_IN, IN_HEADER, LSEEK_IN, OPEN_IN, READ_IN } from '../protocol/messages.js';
 import { Opcode, WITHOUT_ANSWER } from '../protocol/opcodes.js';
 import { ReplyPipe } from '../channel/reply-pipe.js';
 import { HandleState, SharedHandles } from '../shared/shared-handles.js';
+import type { Wanted } from '../shared/shared-opens.js';
+import { SharedOpens } from '../shared/shared-opens.js';
 import { PieceReader } from '../../../sources/cached/piece-reader.js';
 import { SharedPieces } from '../../../sources/cache/shared-pieces.js';
 import { LITTLE } from '../../../sys/calls/struct.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from './messages.js';
 import { loadModule, loadSources } from './sources.js';
+import { WorkerOpens } from './opens.js';
 import { WorkerReads } from './reads.js';
 import { WorkerReplies } from '../channel/replies.js';
 import type { Seek } from './seeks.js';
@@ -33,6 +37,10 @@ const FH = IN_HEADER.size + READ_IN.offsets.fh;
 const OFFSET = IN_HEADER.size + READ_IN.offsets.offset;
 const SIZE = IN_HEADER.size + READ_IN.offsets.size;
 const FLAGS = IN_HEADER.size + READ_IN.offsets.flags;
+const NODE = IN_HEADER.offsets.nodeid;
+const UID = IN_HEADER.offsets.uid;
+const OPEN_REQUEST_SIZE = IN_HEADER.size + OPEN_IN.size;
+const OPEN_FLAGS = IN_HEADER.size + OPEN_IN.offsets.flags;
 const XATTR_NAME = IN_HEADER.size + GETXATTR_IN.size;
 const OUR_XATTRS = Buffer.from('user.');
 
@@ -61,6 +69,13 @@ const reads = new WorkerReads({
   replies,
   pipe,
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
+});
+const opens = new WorkerOpens({
+  seat,
+  opens: new SharedOpens(shared.opens),
+  replies,
+  uptime: () => systemClock.uptime(),
+  tell: (slot, outcome) => tell({ kind: 'opened', slot, outcome }),
 });
 const inbox = new Inbox(seat, inFlight, systemCalls);
 
@@ -102,6 +117,10 @@ function answer(length: number): boolean {
   switch (view.getUint32(OPCODE, LITTLE)) {
     case Opcode.READ:
       return length >= READ_REQUEST_SIZE && reads.serve(readRequest(unique), HandleState.inline);
+    case Opcode.OPEN:
+      return (
+        length >= OPEN_REQUEST_SIZE && opens.serve(wantedOpen(unique), view.getUint32(OPEN_FLAGS, LITTLE))
+      );
     case Opcode.LSEEK:
       return length >= IN_HEADER.size + LSEEK_IN.size && seeks.serve(seekRequest(unique));
     case Opcode.GETXATTR: {
@@ -141,6 +160,11 @@ function readRequest(unique: bigint): ReadJob {
     length: view.getUint32(SIZE, LITTLE),
     uncached: (view.getUint32(FLAGS, LITTLE) & constants.O_DIRECT) !== 0,
   };
+}
+
+function wantedOpen(unique: bigint): Wanted {
+  const { view } = inbox;
+  return { unique, node: Number(view.getBigUint64(NODE, LITTLE)), uid: view.getUint32(UID, LITTLE) };
 }
 
 function seekRequest(unique: bigint): Seek {
