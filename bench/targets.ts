@@ -92,7 +92,7 @@ export const TARGETS: readonly Target[] = [
   most('device: sparse-convert, engine / the device', 1.5, (f) =>
     f.ratio('device', 'engine', 'sparse-convert', 'direct'),
   ),
-  most('rss-idle in MiB, the worst of the engine over files and devices', 160, (f) =>
+  most('rss-idle in MiB, the worst of the engine over files and devices', 130, (f) =>
     over(f.worst('rss-idle', isBounded), MiB),
   ),
   most('rss in MiB, the worst of the engine, with 256 MiB of cache', 256 + 160, (f) =>
