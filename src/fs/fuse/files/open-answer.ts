@@ -1,6 +1,6 @@
 import { OPEN_OUT } from '../protocol/messages.js';
 import { OpenFlag } from '../protocol/opcodes.js';
-import type { Opened } from './open-files.js';
+import type { Opened } from './opened.js';
 
 /**
  * Image bytes never change: what the page cache holds from an earlier open stays valid. A virtual file is made anew at

@@ -6,19 +6,12 @@ import type { Clock } from '../../../async/clock.js';
 import type { HandleQuota } from './handle-quota.js';
 import type { OpenJournal, OpenRecord } from '../recovery/open-journal.js';
 import type { OpenOutcome } from '../worker/opens.js';
+import type { Opened } from './opened.js';
 import { SpareOpens } from './spare-opens.js';
 import { RESENT } from '../protocol/opcodes.js';
 import { FH_ENTRIES, HandleState, SharedHandles, entryOf, handleNumber } from '../shared/shared-handles.js';
 
-/** One open file as the kernel knows it (`fh`), and what serves it. */
-export interface Opened {
-  readonly fh: number;
-  readonly file: OpenFile;
-  readonly descriptor: Descriptor | undefined;
-  readonly backingId: number | undefined;
-  /** The uid that opened it. */
-  readonly uid: number;
-}
+export type { Opened };
 
 export interface OpenFilesParts {
   readonly descriptors: Descriptors;

@@ -4,7 +4,7 @@ import type { OpenJournal, OpenRecord, Reservation } from '../recovery/open-jour
 import { FEW, LONGEST_LINE, OpenState, SharedOpens, SPARES, UNIQUE_DIGITS } from '../shared/shared-opens.js';
 import type { OpenOutcome } from '../worker/opens.js';
 import { openFlags } from './open-answer.js';
-import type { Opened } from './open-files.js';
+import type { Opened } from './opened.js';
 
 /** How long after an open that the main thread answered workers may answer others: that one proved the volume. */
 const SPARE_MS = 1000;
