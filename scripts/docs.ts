@@ -3,6 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { renderConfigurationReference } from '../src/config/help.js';
 import { generalHelp, verbHelp } from '../src/cli/command-line/help.js';
 import { VERBS } from '../src/cli/verbs.js';
+import { answerer } from '../src/cli/verbs/answerer.js';
+import { engine } from '../src/cli/verbs/engine.js';
 import { ERROR_KINDS, EXIT, type ErrorCode } from '../src/errors.js';
 
 const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
@@ -35,6 +37,11 @@ const documents: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': () => renderConfigurationReference(),
   'docs/errors.md': () => GENERATED + errorsReference(),
   'docs/exit-codes.md': () => GENERATED + exitCodesReference(),
+  // What a user reads, word for word (test/cli/help.test.ts).
+  'test/cli/help/cinderfs.txt': () => generalHelp(VERBS),
+  ...Object.fromEntries(
+    [...VERBS, engine, answerer].map((verb) => [`test/cli/help/${verb.name}.txt`, () => verbHelp(verb)]),
+  ),
 };
 
 function errorsReference(): string {
