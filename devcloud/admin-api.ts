@@ -5,7 +5,7 @@ import type { Faults, FaultSpec } from './faults.js';
 import type { ImageBytes, ImageShelf } from './image-shelf.js';
 import type { ImageSpec } from './image-spec.js';
 import { isObject, pick, pickText } from './json.js';
-import type { Mischief } from './mischief.js';
+import type { AdminFaults } from './admin-faults.js';
 import type { Cloud } from './model.js';
 import type { RequestLog } from './request-log.js';
 import { findRoute, type Params, type Route } from './router.js';
@@ -18,7 +18,7 @@ export interface AdminDeps {
   readonly tokens: Tokens;
   readonly faults: Faults;
   readonly shelf: ImageShelf;
-  readonly mischief: Mischief;
+  readonly adminFaults: AdminFaults;
   readonly log: RequestLog;
   readonly state: StateFile;
 }
@@ -105,13 +105,13 @@ async function addImage(call: AdminCall): Promise<Reply> {
 async function changeImage(call: AdminCall, { image = '', verb }: Params): Promise<Reply> {
   switch (verb) {
     case 'delete':
-      await call.mischief.deleteImage(image);
+      await call.adminFaults.deleteImage(image);
       return done;
     case 'replace':
-      return { status: 201, json: await call.mischief.replaceImage(image, specIn(call), bytesIn(call)) };
+      return { status: 201, json: await call.adminFaults.replaceImage(image, specIn(call), bytesIn(call)) };
     case 'deactivate':
     case 'reactivate':
-      call.mischief.setImageStatus(image, verb === 'deactivate' ? 'deactivated' : 'active');
+      call.adminFaults.setImageStatus(image, verb === 'deactivate' ? 'deactivated' : 'active');
       return done;
     default:
       throw new ApiError(
@@ -122,7 +122,7 @@ async function changeImage(call: AdminCall, { image = '', verb }: Params): Promi
 }
 
 async function detach(call: AdminCall, { id = '' }: Params): Promise<Reply> {
-  await call.mischief.detach(id);
+  await call.adminFaults.detach(id);
   return done;
 }
 
@@ -131,7 +131,7 @@ async function swap(call: AdminCall, { id = '' }: Params): Promise<Reply> {
   const other = call.cloud.volumes.get(pickText(call.body, 'volume') ?? '');
   const source = other?.path ?? pickText(call.body, 'file');
   if (source === undefined) throw new TypeError('volume or file must say whose bytes to serve');
-  await call.mischief.swapBytes(id, source, pick(call.body, 'inPlace') === true);
+  await call.adminFaults.swapBytes(id, source, pick(call.body, 'inPlace') === true);
   return done;
 }
 

@@ -14,7 +14,7 @@ import { environmentFor, USERS } from './identity.js';
 import { ImageShelf, type ImageBytes } from './image-shelf.js';
 import type { ImageSpec } from './image-spec.js';
 import { keystone } from './keystone.js';
-import { Mischief } from './mischief.js';
+import { AdminFaults } from './admin-faults.js';
 import { Cloud, type Image } from './model.js';
 import { RequestLog } from './request-log.js';
 import { createCloudServer } from './server.js';
@@ -60,7 +60,7 @@ export interface Devcloud {
   readonly faults: Faults;
   readonly requests: RequestLog;
   readonly tokens: Tokens;
-  readonly mischief: Mischief;
+  readonly adminFaults: AdminFaults;
   addImage(spec: ImageSpec, bytes?: ImageBytes): Promise<Image>;
   /** Cuts every connection and frees the port; idempotent. The directory stays. */
   close(): Promise<void>;
@@ -85,7 +85,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
 
   let url = '';
   const root = (): string => url;
-  const mischief = new Mischief(cloud, shelf);
+  const adminFaults = new AdminFaults(cloud, shelf);
   const shared = { cloud, tokens, faults, shelf };
   const services = [
     keystone(tokens, root),
@@ -96,7 +96,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
       serviceSeesHosts: options.serviceSeesHosts ?? true,
     }),
   ];
-  const admin = adminApi({ ...shared, mischief, log, state });
+  const admin = adminApi({ ...shared, adminFaults, log, state });
   const server = createCloudServer({ services, admin, faults, log, state, tokens, root });
   const port = await listen(server, options);
   url = `http://${urlHost(options.host ?? '127.0.0.1')}:${port}`;
@@ -115,7 +115,7 @@ export async function startDevcloud(options: DevcloudOptions): Promise<Devcloud>
     faults,
     requests: log,
     tokens,
-    mischief,
+    adminFaults,
     // Saved with the next reply or at close(): a test may add thousands.
     addImage: (spec, bytes) => shelf.add(spec, bytes),
     async close() {

@@ -31,7 +31,7 @@ Users (the password is the name): ${Object.entries(USERS)
   .map(([name, user]) => `${name} (${describeRoles(user.roles)})`)
   .join(', ')}.
 Application credential: id ${APPLICATION_CREDENTIAL.id}, secret ${APPLICATION_CREDENTIAL.secret}.
-Faults on demand, the request log and other mischief: /_devcloud/{faults,requests,state,images,...} on the same port.
+Faults on demand, the request log and administrative faults: /_devcloud/{faults,requests,state,images,...} on the same port.
 `;
 
 const OPTIONS = {

@@ -8,7 +8,7 @@ import { connectOpenstack, type Openstack } from '../cinder/openstack.js';
 import { requireVolumeAccess } from '../cinder/volume-access.js';
 import { CinderfsError } from '../errors.js';
 import { createImageFs, defaultSlotsPerSource } from '../fs/create-image-fs.js';
-import { removeHeldSince } from '../fs/fuse/recovery/held-since.js';
+import { removeRequestAges } from '../fs/fuse/recovery/request-ages.js';
 import { removeInFlight } from '../fs/fuse/recovery/in-flight.js';
 import { OpenJournal } from '../fs/fuse/recovery/open-journal.js';
 import { findMount } from '../sys/mounts/mount-table.js';
@@ -33,7 +33,7 @@ import type { Supervised } from './supervised-mount.js';
 import { mountTransport } from './transports.js';
 
 /** What there is before the layers. */
-export interface Ground {
+export interface DaemonContext {
   readonly cleanup: Cleanup;
   readonly status: StatusReporter;
   readonly control: Control;
@@ -63,7 +63,7 @@ const DETACH_MS = 30_000;
  * leaves in `cleanup` how it is undone. An engine that takes a mount over waits for nothing that is not on this host:
  * readers do.
  */
-export async function assemble(settings: DaemonSettings, ground: Ground): Promise<Assembled> {
+export async function assemble(settings: DaemonSettings, ground: DaemonContext): Promise<Assembled> {
   const { config, mountpoint, log, supervised: engine } = settings;
   const { cleanup, status, control, clock } = ground;
   const inPlace = engine?.turn.mount !== undefined;
@@ -113,7 +113,7 @@ export async function assemble(settings: DaemonSettings, ground: Ground): Promis
 }
 
 /** The RBD images of this process; closed before it goes. */
-function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: Ground): RbdImages {
+function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: DaemonContext): RbdImages {
   const timeoutMs = config.read_timeout * 1000;
   const images = new RbdImages({ library: cephLibrary, timeoutMs, slots: defaultSlotsPerSource() });
   // One whose cluster hangs is left to the end of the process.
@@ -124,7 +124,7 @@ function rbdImagesOf({ config }: DaemonSettings, { cleanup, clock }: Ground): Rb
 /** Logged in, with a list of images: OpenStack's, or in place the one that the mount has shown so far. */
 async function connect(
   { config, cloud, reread, mountpoint, log, supervised, stopped }: DaemonSettings,
-  { cleanup, clock }: Ground,
+  { cleanup, clock }: DaemonContext,
 ): Promise<Openstack> {
   const file =
     supervised === undefined ? undefined : new ImageFile(`${runDirOf(config, mountpoint)}/images.json`, log);
@@ -147,7 +147,7 @@ async function connect(
 /** Where a supervisor holds the mount: what later engines need to know, and what earlier ones left. */
 async function survival(
   { config, mountpoint, supervised }: DaemonSettings,
-  { cleanup }: Ground,
+  { cleanup }: DaemonContext,
 ): Promise<Omit<Supervised, 'onRestored'> | undefined> {
   if (supervised === undefined) return undefined;
   const { turn } = supervised;
@@ -158,8 +158,8 @@ async function survival(
   cleanup.defer('remove the journal of open files', () => journal.remove());
   cleanup.defer('remove what was in flight', () => removeInFlight(at('inFlight')));
   // Requests of another mount have other numbers.
-  if (turn.mount === undefined) removeHeldSince(at('heldSince'));
-  cleanup.defer('remove what was held', () => removeHeldSince(at('heldSince')));
+  if (turn.mount === undefined) removeRequestAges(at('heldSince'));
+  cleanup.defer('remove what was held', () => removeRequestAges(at('heldSince')));
   return {
     ...supervised,
     survival: { journal, generation, resend: config.resend, inFlight: at('inFlight') },
@@ -168,7 +168,7 @@ async function survival(
 
 function imageFs(
   { config, log }: DaemonSettings,
-  { status, clock }: Ground,
+  { status, clock }: DaemonContext,
   {
     openstack,
     pool,
@@ -213,7 +213,7 @@ interface ShutdownNeeds {
 
 function shutdownOf(
   { config, log, supervised }: DaemonSettings,
-  { cleanup, clock }: Ground,
+  { cleanup, clock }: DaemonContext,
   { transport, gate, place, opened }: ShutdownNeeds,
 ): Shutdown {
   let mounted = true;

@@ -4,17 +4,17 @@ import { CinderfsError } from '../errors.js';
 import type { Filesystem } from '../fs/contract/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
 import { raiseReadAhead } from '../fs/mount/kernel-tuning.js';
-import type { Survival } from '../fs/fuse/recovery/survival.js';
+import type { TakeoverState } from '../fs/fuse/recovery/takeover-state.js';
 import type { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import { unmount } from '../fs/mount/mountpoint.js';
 import type { MountedTransport, TransportOptions } from '../fs/contract/transport.js';
-import type { StandingMount, SupervisorLink, Turn } from '../supervisor/link.js';
+import type { ExistingMount, SupervisorLink, EngineAssignment } from '../supervisor/link.js';
 
 /** How this engine is supervised, and what was open before it. */
 export interface Supervised {
   readonly link: SupervisorLink;
-  readonly turn: Turn;
-  readonly survival: Survival;
+  readonly turn: EngineAssignment;
+  readonly survival: TakeoverState;
   readonly threads: WorkerThreads;
   /** Called when everything that an earlier engine had open is open again, or cannot be opened. */
   readonly onRestored: () => void;
@@ -62,7 +62,7 @@ async function takeOver(
   filesystem: Filesystem,
   options: TransportOptions,
   { link, survival, threads, onRestored }: Supervised,
-  { fuseFd, agreement }: StandingMount,
+  { fuseFd, agreement }: ExistingMount,
   clock: Clock,
 ): Promise<MountedTransport> {
   const prepared = prepare(filesystem, options, { fuseFd, agreement, survival, threads });

@@ -18,14 +18,14 @@ const INHERITED_FD = 3;
 const SETTINGS_MS = 15_000;
 
 /** What an engine is told to do. */
-export interface Turn {
+export interface EngineAssignment {
   /** Engines that served this mount before. */
   readonly generation: number;
   /** The mount that stands; undefined for the first engine, which asks for it when it is ready. */
-  readonly mount: StandingMount | undefined;
+  readonly mount: ExistingMount | undefined;
 }
 
-export interface StandingMount {
+export interface ExistingMount {
   readonly fuseFd: number;
   readonly mountpoint: string;
   readonly agreement: Agreement;
@@ -105,7 +105,7 @@ export class SupervisorLink {
   }
 
   /** Waits for this engine's turn; `loaded` settles when it can make the most of it. */
-  async begin(loaded: Promise<unknown> = Promise.resolve()): Promise<Turn> {
+  async begin(loaded: Promise<unknown> = Promise.resolve()): Promise<EngineAssignment> {
     void loaded.then(() => this.#tell({ kind: 'hot' }));
     const { generation, mount, predecessor } = await this.#answered(
       this.#ask({ kind: 'warm', ...SPEAKER }, 'begin'),
@@ -216,7 +216,7 @@ function noSettings(): CinderfsError {
   );
 }
 
-function standing({ mountpoint, agreement, place }: ServedMount): StandingMount {
+function standing({ mountpoint, agreement, place }: ServedMount): ExistingMount {
   return { fuseFd: INHERITED_FD, mountpoint, agreement: unpackAgreement(agreement), place };
 }
 

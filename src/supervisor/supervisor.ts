@@ -1,4 +1,4 @@
-import { awake } from '../async/awake.js';
+import { keepProcessAlive } from '../async/keep-process-alive.js';
 import { sleep, type Clock } from '../async/clock.js';
 import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, EXIT } from '../errors.js';
@@ -6,7 +6,7 @@ import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
-import { Interim } from './interim.js';
+import { FallbackProcess } from './fallback-process.js';
 import { LastResort } from './last-resort.js';
 import type { ServedMount, Supervision, ToEngine, ToSupervisor } from './messages.js';
 import { nameProcess, type ProcessName } from '../sys/processes/process-name.js';
@@ -55,7 +55,7 @@ export interface SupervisorParts {
 export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #policy: RestartPolicy;
-  readonly #interim: Interim;
+  readonly #interim: FallbackProcess;
   readonly #lastResort: LastResort;
   readonly #signals: NodeJS.Signals[] = [];
   #engine: EngineProcess;
@@ -73,7 +73,13 @@ export class Supervisor {
     this.#policy = new RestartPolicy(parts.clock);
     const { answerer: command, channel, clock } = parts;
     const told = { kind: 'settings', settings: parts.settings?.answerer, ...SPEAKER } as const;
-    this.#interim = new Interim({ command, told, fd: () => channel.fd, begin: () => this.#beginning, clock });
+    this.#interim = new FallbackProcess({
+      command,
+      told,
+      fd: () => channel.fd,
+      begin: () => this.#beginning,
+      clock,
+    });
     this.#lastResort = new LastResort({ ...parts, onEnd: (why) => this.#givesUp(why) });
     this.#engine = this.#start();
     this.#lastResort.in(FIRST_START_MS, 'the first engine did not serve in time');
@@ -82,7 +88,7 @@ export class Supervisor {
   /** Supervises until the mount has ended, or never came up; how the last engine ended. */
   async run(): Promise<Ending> {
     // Between two engines nothing else keeps this process.
-    return awake(async () => {
+    return keepProcessAlive(async () => {
       const ending = await Promise.race([this.#run(), this.#lastResort.used]);
       await this.#interim.end();
       if (!this.#ready) await this.#lastResort.undo();

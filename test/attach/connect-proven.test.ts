@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Connected, Connector } from '../../src/attach/connection/connector.js';
 import { connectProven } from '../../src/attach/lifecycle/connect-proven.js';
-import { hold } from '../../src/attach/lifecycle/held.js';
+import { hold } from '../../src/attach/lifecycle/live-attachment.js';
 import { CinderfsError } from '../../src/errors.js';
 import { AttachWorld } from '../fakes/attach-world.js';
 

@@ -159,7 +159,7 @@ describe('an image that Glance is still hashing', () => {
       ),
     );
     const value = createHash('sha512').update(data).digest('hex');
-    assert.equal(cloud.mischief.finishHash(id, value), true);
+    assert.equal(cloud.adminFaults.finishHash(id, value), true);
     (await opening).release();
     await pool.service.drain({ deadlineMs: 20_000 });
   });

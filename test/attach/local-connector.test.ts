@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { hold } from '../../src/attach/lifecycle/held.js';
+import { hold } from '../../src/attach/lifecycle/live-attachment.js';
 import { proveHeld } from '../../src/attach/lifecycle/proving.js';
 import { LocalConnector } from '../../src/attach/connectors/local/local-connector.js';
 import { AttachWorld } from '../fakes/attach-world.js';

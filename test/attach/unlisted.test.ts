@@ -123,7 +123,7 @@ describe('an open image that', { timeout: 120_000 }, () => {
     const { cloud, image, catalog, lease } = await scene(t);
     image.status = 'deactivated';
     await catalog.refresh();
-    await cloud.mischief.detach(lease.attachmentId);
+    await cloud.adminFaults.detach(lease.attachmentId);
     if (!lease.fenced.aborted) await once(lease.fenced, 'abort');
     assert.equal(CinderfsError.from(lease.fenced.reason).code, 'attachment_lost');
   });

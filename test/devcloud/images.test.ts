@@ -142,7 +142,7 @@ describe('an image', () => {
     const held = attachmentId(await client.reserve(volumeId, { connector: CONNECTOR }));
     assert.equal((await client.glance('GET', file)).status, 500);
     await client.delete(held);
-    devcloud.mischief.setImageStatus(id, 'deactivated');
+    devcloud.adminFaults.setImageStatus(id, 'deactivated');
     assert.equal((await client.glance('GET', file)).status, 403);
   });
 

@@ -20,7 +20,7 @@ describe('a restart', () => {
     const client = await Client.login(first);
     const id = attachmentId(await client.reserve(kept.volumeId));
     await client.complete(id);
-    await first.mischief.deleteImage(deleted.id);
+    await first.adminFaults.deleteImage(deleted.id);
     await first.close();
 
     const second = await cloudFor(t, { dir });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Demand } from '../../src/fs/fuse/pool/demand.js';
-import type { Seat } from '../../src/fs/fuse/pool/seat.js';
+import type { PoolWorker } from '../../src/fs/fuse/pool/pool-worker.js';
 
-type Look = Pick<Seat, 'state' | 'watch'>;
+type Look = Pick<PoolWorker, 'state' | 'watch'>;
 
 const reading = (seen: number): Look => ({
   state: 'serving',
@@ -11,9 +11,9 @@ const reading = (seen: number): Look => ({
 });
 const waiting: Look = { state: 'serving' };
 
-/** What each of the looks at `seats` says, 50 ms apart. */
-function looks(demand: Demand, times: number, seats: (now: number) => readonly Look[]): readonly boolean[] {
-  return Array.from({ length: times }, (_, at) => demand.look(seats(at * 50), at * 50));
+/** What each of the looks at `workers` says, 50 ms apart. */
+function looks(demand: Demand, times: number, workers: (now: number) => readonly Look[]): readonly boolean[] {
+  return Array.from({ length: times }, (_, at) => demand.look(workers(at * 50), at * 50));
 }
 
 describe('demand for more workers', () => {

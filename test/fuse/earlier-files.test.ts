@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import type { OpenFile } from '../../src/fs/contract/filesystem.js';
 import { Backings } from '../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../src/fs/fuse/files/descriptors.js';
-import { EarlierFiles } from '../../src/fs/fuse/files/earlier-files.js';
+import { RestoredFiles } from '../../src/fs/fuse/files/restored-files.js';
 import { OpenFiles } from '../../src/fs/fuse/files/open-files.js';
 import { OpenJournal } from '../../src/fs/fuse/recovery/open-journal.js';
 import { handleNumber } from '../../src/fs/fuse/shared/shared-handles.js';
@@ -37,7 +37,7 @@ it('files that are being rebuilt when the mount ends are given back when they ar
     readFailed: () => undefined,
     release: (handle: number) => void released.push(handle),
   };
-  const earlier = new EarlierFiles({ journal, filesystem, files });
+  const earlier = new RestoredFiles({ journal, filesystem, files });
   const rebuilt = earlier.rebuild();
   // As a session ends.
   earlier.abandon();

@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { HeldSince } from '../../src/fs/fuse/recovery/held-since.js';
+import { RequestAges } from '../../src/fs/fuse/recovery/request-ages.js';
 import { RESENT } from '../../src/fs/fuse/protocol/opcodes.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 async function world(t: TestContext) {
   const file = path.join(await temporaryFolder(t), 'held-since');
   let now = 1_000_000;
-  return { file, open: () => new HeldSince(file, () => now), pass: (ms: number) => (now += ms) };
+  return { file, open: () => new RequestAges(file, () => now), pass: (ms: number) => (now += ms) };
 }
 
 it('knows since when a request waits, also of those who died, and when it is sent again', async (t) => {

@@ -10,7 +10,7 @@ import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { IN_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { decodeRequest } from '../../src/fs/fuse/protocol/request.js';
-import { openInFlight } from '../../src/fs/fuse/recovery/survival.js';
+import { openInFlight } from '../../src/fs/fuse/recovery/takeover-state.js';
 import { silentLog } from '../../src/log.js';
 import { temporaryFolder } from '../support/temporary.js';
 
@@ -28,10 +28,10 @@ async function world(t: TestContext) {
   assert.ok(calls, 'koffi is installed');
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (_: object, text: string) => void warnings.push(text) };
-  const open = (fresh: boolean): InFlight => new InFlight({ path: file, fresh, seats: SEATS, calls, log });
+  const open = (fresh: boolean): InFlight => new InFlight({ path: file, fresh, workers: SEATS, calls, log });
   const first = open(true);
   /** What a worker does with a request, up to the point where it is the main thread's. */
-  const inbox = (seat = 0): Inbox => new Inbox(seat, first.share, systemCalls);
+  const inbox = (workerId = 0): Inbox => new Inbox(workerId, first.share, systemCalls);
   const pass = (from: Inbox, unique: bigint): void => {
     request(unique).copy(from.request);
     from.pass((slot) => first.took(unique, slot));
@@ -110,9 +110,9 @@ it('lets a mount start that cannot keep them, in one line, but no later engine',
   // Below a file there is room for nothing.
   const path = `${file}/in-flight`;
   const agreement = { minor: 37, flags: 0n };
-  assert.equal(openInFlight({ path, fresh: true, agreement, seats: SEATS, log }), undefined);
+  assert.equal(openInFlight({ path, fresh: true, agreement, workers: SEATS, log }), undefined);
   assert.deepEqual(warnings, ['crash recovery is not available; the mount ends with this process']);
-  assert.throws(() => openInFlight({ path, fresh: false, agreement, seats: SEATS, log }), {
+  assert.throws(() => openInFlight({ path, fresh: false, agreement, workers: SEATS, log }), {
     code: 'fuse_failed',
   });
 });

@@ -18,8 +18,8 @@ describe('RBD images that workers read', () => {
     assert.equal(images.enter(place, 2), 4711);
     images.withdraw(place, () => closed.push('closed'));
     assert.equal(images.enter(place, 1), undefined);
-    for (const seat of [1, 0]) {
-      assert.equal(images.leave(place, seat), false);
+    for (const workerId of [1, 0]) {
+      assert.equal(images.leave(place, workerId), false);
       images.settle(place);
       assert.deepEqual(closed, []);
     }
@@ -71,7 +71,7 @@ describe('RBD images that workers read', () => {
     };
     const worker = new WorkerImages({
       images,
-      seat: 0,
+      workerId: 0,
       library: () => ({ readSync }),
       left: (at) => left.push(at),
     });
@@ -106,8 +106,13 @@ describe('RBD images that workers read', () => {
       return place;
     };
     let place = publish(1);
-    const visitors = Array.from({ length: SEATS }, (_, seat) => {
-      const workerData: VisitorStart = { seats: SEATS, seat, images: images.memory, board: board.buffer };
+    const visitors = Array.from({ length: SEATS }, (_, workerId) => {
+      const workerData: VisitorStart = {
+        workers: SEATS,
+        workerId,
+        images: images.memory,
+        board: board.buffer,
+      };
       const worker = new Worker(new URL('./image-visitor.js', import.meta.url), { workerData });
       t.after(() => worker.terminate());
       return worker;

@@ -71,7 +71,7 @@ async function scene(t: TestContext): Promise<Scene> {
     if (file !== undefined) world.released.push(file.handle);
   };
   const worker = new WorkerOpens({
-    seat: 3,
+    workerId: 3,
     opens,
     uptime: () => world.now,
     replies: {

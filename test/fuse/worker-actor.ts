@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Claims } from '../../src/fs/fuse/shared/claims.js';
+import { ReplyOwnership } from '../../src/fs/fuse/shared/reply-ownership.js';
 import { IN_HEADER, READ_IN } from '../../src/fs/fuse/protocol/messages.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import type { FromWorker, ReadJob, ToWorker, WorkerStart } from '../../src/fs/fuse/worker/messages.js';
@@ -9,19 +9,19 @@ import type { WorkerWorld } from './worker-world.js';
 export class Actor extends EventEmitter {
   dead = false;
   readonly #world: WorkerWorld;
-  readonly #claims: Claims;
-  readonly #seat: number;
+  readonly #claims: ReplyOwnership;
+  readonly #workerId: number;
   readonly #inbox: ToWorker[] = [];
   #outbox: Promise<unknown> = Promise.resolve();
   #ring: () => void = () => undefined;
   #die: (reason: Error) => void = () => undefined;
   readonly #death: Promise<never>;
 
-  constructor(world: WorkerWorld, { seat, claims }: WorkerStart) {
+  constructor(world: WorkerWorld, { workerId, claims }: WorkerStart) {
     super();
     this.#world = world;
-    this.#seat = seat;
-    this.#claims = new Claims(claims);
+    this.#workerId = workerId;
+    this.#claims = new ReplyOwnership(claims);
     this.#death = new Promise((_, reject) => (this.#die = reject));
     this.#death.catch(() => undefined);
     this.#run().then(
@@ -52,18 +52,18 @@ export class Actor extends EventEmitter {
       const read = await this.#orDeath(this.#world.receive(this));
       const job = jobOf(read.unique, read.fh);
       if (!(await this.#serve(job, false))) this.#tell(bytesOf(job));
-      this.#claims.settle(this.#seat);
+      this.#claims.settle(this.#workerId);
       await this.#step('goes on');
-      if (this.#claims.recalled(this.#seat) && (await this.#serveWhileRecalled()) === 'retire') return;
+      if (this.#claims.recalled(this.#workerId) && (await this.#serveWhileRecalled()) === 'retire') return;
     }
   }
 
   async #serve(job: ReadJob, queued: boolean): Promise<boolean> {
     if (!queued && this.#world.isQueued(job.fh)) return false;
-    const claim = this.#claims.open(this.#seat, job);
+    const claim = this.#claims.begin(this.#workerId, job);
     await this.#orDeath(this.#world.storage(job.fh).read());
     await this.#step('has read');
-    if (!this.#claims.take(this.#seat, claim)) return true;
+    if (!this.#claims.win(this.#workerId, claim)) return true;
     await this.#step('answers');
     this.#world.answer(job.unique, 'worker');
     return true;
@@ -76,8 +76,8 @@ export class Actor extends EventEmitter {
       if (message.kind !== 'read') return message.kind;
       await this.#step('takes a job');
       if (!(await this.#serve(message.job, true))) this.#tell({ kind: 'refused', job: message.job });
-      this.#claims.settle(this.#seat);
-      this.#claims.recalled(this.#seat);
+      this.#claims.settle(this.#workerId);
+      this.#claims.recalled(this.#workerId);
     }
   }
 
@@ -101,12 +101,14 @@ export class Actor extends EventEmitter {
 
   #send(deliver: () => void): void {
     this.#outbox = this.#outbox
-      .then(() => this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#seat} says`))
+      .then(() => this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#workerId} says`))
       .then(deliver);
   }
 
   #step(what: string): Promise<unknown> {
-    return this.#orDeath(this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#seat} ${what}`));
+    return this.#orDeath(
+      this.#world.scheduler.schedule(Promise.resolve(), `worker ${this.#workerId} ${what}`),
+    );
   }
 
   #orDeath<T>(work: Promise<T>): Promise<T> {

@@ -6,9 +6,9 @@ import type { Descriptor } from '../../src/fs/fuse/files/descriptors.js';
 import { READ_IN } from '../../src/fs/fuse/protocol/messages.js';
 import type { Opened } from '../../src/fs/fuse/files/open-files.js';
 import { ReadAges } from '../../src/fs/fuse/recovery/read-ages.js';
-import { ReadLanes } from '../../src/fs/fuse/pool/read-lanes.js';
+import { StalledReads } from '../../src/fs/fuse/pool/stalled-reads.js';
 import { decodeRequest } from '../../src/fs/fuse/protocol/request.js';
-import type { QueuedRead } from '../../src/fs/fuse/pool/seat.js';
+import type { QueuedRead } from '../../src/fs/fuse/pool/pool-worker.js';
 import { StallWatch } from '../../src/fs/fuse/pool/stall-watch.js';
 import type { ReadJob, WorkerStart } from '../../src/fs/fuse/worker/messages.js';
 import { WorkerPool } from '../../src/fs/fuse/pool/worker-pool.js';
@@ -36,10 +36,10 @@ export class WorkerWorld {
   readonly actors: Actor[] = [];
   readonly stalled = new Set<Descriptor>();
   readonly pool: WorkerPool;
-  readonly lanes: ReadLanes;
+  readonly lanes: StalledReads;
   readonly watch: StallWatch;
   readonly scheduler: Scheduler;
-  cautious = false;
+  degraded = false;
   /** Why the pool gave up, if it did. */
   spent: Error | undefined;
   ended = false;
@@ -71,16 +71,16 @@ export class WorkerWorld {
       onRequest: (bytes, since) => this.#dispatch(bytes, since),
       opens: new SharedOpens().memory,
       onOpened: () => undefined,
-      onWaiting: (seat) => this.lanes.waiting(seat),
+      onWaiting: (workerId) => this.lanes.waiting(workerId),
       onRefused: (read) => void this.#readOnMain(read),
       onSource: () => undefined,
-      onLeft: (seat) => this.lanes.left(seat),
+      onLeft: (workerId) => this.lanes.left(workerId),
       onAbandoned: (unique) => this.answer(unique, 'EIO'),
       onSpent: (error) => this.#spend(error),
     });
     const ages = new ReadAges(clock);
     const answer = ({ unique }: { unique: bigint }, errno: string): void => this.answer(unique, errno);
-    this.lanes = new ReadLanes({
+    this.lanes = new StalledReads({
       pool: this.pool,
       files: {
         get: (fh) => this.#opened(fh),
@@ -88,7 +88,7 @@ export class WorkerWorld {
           if (stalled) this.stalled.add(descriptor);
           else this.stalled.delete(descriptor);
         },
-        setCautious: (cautious) => (this.cautious = cautious),
+        setDegraded: (degraded) => (this.degraded = degraded),
       },
       descriptors: {
         hold: (descriptor) => this.#hold(descriptor, 1),
@@ -104,8 +104,8 @@ export class WorkerWorld {
       pool: this.pool,
       clock,
       readTimeoutMs: READ_TIMEOUT_MS,
-      onStalled: (seat, fh) => this.lanes.stalled(seat, fh),
-      onBack: (seat) => this.lanes.back(seat),
+      onStalled: (workerId, fh) => this.lanes.stalled(workerId, fh),
+      onBack: (workerId) => this.lanes.back(workerId),
       answer,
       ages,
       release: () => undefined,
@@ -158,7 +158,7 @@ export class WorkerWorld {
 
   /** Those that have a read of a lane in hand. */
   handedTo(): readonly Actor[] {
-    const handed = [...this.pool.seats()].filter(({ state }) => state === 'handed');
+    const handed = [...this.pool.workers()].filter(({ state }) => state === 'handed');
     return this.actors.filter((actor) => !actor.dead && handed.some(({ worker }) => worker === actor));
   }
 
@@ -174,7 +174,7 @@ export class WorkerWorld {
   }
 
   isQueued(fh: number): boolean {
-    return this.cautious || this.stalled.has(this.storage(fh).descriptor);
+    return this.degraded || this.stalled.has(this.storage(fh).descriptor);
   }
 
   /** Runs up to `steps` of what is ready, in an order that the scheduler chooses. */

@@ -115,11 +115,11 @@ async function endsWell(world: WorkerWorld): Promise<void> {
     assert.equal(answers.length, 1, `request ${unique} was answered ${answers.map(({ by }) => by).join()}`);
   assert.equal(world.lanes.size, 0, 'no source counts as stalled');
   assert.equal(world.stalled.size, 0, 'no file is queued');
-  assert.equal(world.cautious, false);
+  assert.equal(world.degraded, false);
   for (const { holds, descriptor } of world.storages)
     assert.equal(holds, 0, `${descriptor.name} is let go of`);
   assert.deepEqual(
-    [...world.pool.seats()].map(({ state }) => state),
+    [...world.pool.workers()].map(({ state }) => state),
     Array.from({ length: WORKERS }, () => 'serving'),
   );
   const last = world.storages.map((storage) => world.ask(storage.fh));

@@ -104,10 +104,10 @@ async function mend(world: World, random: Random): Promise<void> {
     await world.stopCloud();
     await world.startCloud();
   }
-  const { mischief, cloud } = world.devcloud;
+  const { adminFaults: adminFaults, cloud } = world.devcloud;
   for (const { id, source, volumeId } of world.images.values()) {
-    if (cloud.images.get(id)?.status !== 'active') mischief.setImageStatus(id, 'active');
-    await mischief.swapBytes(volumeId, source, true);
+    if (cloud.images.get(id)?.status !== 'active') adminFaults.setImageStatus(id, 'active');
+    await adminFaults.swapBytes(volumeId, source, true);
   }
   if (!world.mortal.serves) await world.mortal.startUntilReady(drawArguments(random));
 }

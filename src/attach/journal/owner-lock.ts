@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { awake } from '../../async/awake.js';
+import { keepProcessAlive } from '../../async/keep-process-alive.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import { printableLine } from '../../printable.js';
@@ -44,7 +44,7 @@ export class OwnerLock {
     return usable(directory, async () => {
       const fd = openLock(join(directory, LOCK));
       try {
-        if (!(await awake(() => locked(fd)))) throw ownerExists(directory, readOwner(note));
+        if (!(await keepProcessAlive(() => locked(fd)))) throw ownerExists(directory, readOwner(note));
         const older = olderOwner(directory, readOwner(note));
         if (older !== undefined) throw ownerExists(directory, older);
         const startTime = nameProcess(process.pid)?.started ?? '';

@@ -2,7 +2,7 @@ import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context/context.js';
-import { type Held, hold } from './held.js';
+import { type LiveAttachment, hold } from './live-attachment.js';
 import { proveHeld } from './proving.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
@@ -18,7 +18,7 @@ export async function adopt(
   record: AttachmentRecord,
   context: AttachContext,
   signal: AbortSignal,
-): Promise<Held | undefined> {
+): Promise<LiveAttachment | undefined> {
   for (let attempt = 0; !signal.aborted; attempt++) {
     const outcome = await tryAdopt(record, context);
     if (outcome !== 'hangs') return outcome;
@@ -32,7 +32,7 @@ const AGAIN = { baseMs: 2_000, capMs: 30_000 };
 async function tryAdopt(
   record: AttachmentRecord,
   context: AttachContext,
-): Promise<Held | 'hangs' | undefined> {
+): Promise<LiveAttachment | 'hangs' | undefined> {
   const { volumeId: volume, attachmentId: attachment, host } = record;
   const connector = context.connectors.find(({ name }) => name === record.connector);
   if (record.step !== 'attached' || attachment === undefined || host === undefined || connector === undefined)

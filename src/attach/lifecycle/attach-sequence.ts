@@ -6,7 +6,7 @@ import { formatOf } from '../connection/volume-format.js';
 import type { Connected, Connector } from '../connection/connector.js';
 import type { AttachContext } from '../context/context.js';
 import { connectProven } from './connect-proven.js';
-import { type Held, hold } from './held.js';
+import { type LiveAttachment, hold } from './live-attachment.js';
 import { isEncrypted, judgeEncrypted } from '../proof/encryption.js';
 import { backendName, connectedByName, judgeConnection } from '../proof/identity.js';
 import type { AttachableImage } from '../contract/lease.js';
@@ -33,7 +33,7 @@ export async function attach(
   image: AttachableImage,
   impatient: AttachContext,
   signal: AbortSignal,
-): Promise<Held> {
+): Promise<LiveAttachment> {
   const budget = attachBudget(impatient, signal);
   const context = patientContext(impatient, budget);
   const source = await usableVolume(image.volumeId, context);
@@ -51,7 +51,7 @@ async function connectReserved(
   reserved: AttachmentRecord,
   context: AttachContext,
   signal: AbortSignal,
-): Promise<Held> {
+): Promise<LiveAttachment> {
   const { journal, log } = context;
   const { multiattach } = reserved;
   const volumeId = targetOf(reserved);

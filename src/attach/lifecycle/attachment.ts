@@ -6,7 +6,7 @@ import type { AttachmentOwner } from './attachment-owner.js';
 import { attachmentReport } from './attachment-report.js';
 import type { AttachContext } from '../context/context.js';
 import { Detaching } from './detaching.js';
-import { type Held, whenLost } from './held.js';
+import { type LiveAttachment, whenLost } from './live-attachment.js';
 import { Failures } from './failures.js';
 import { takenDown } from '../context/refusal.js';
 import { leaseOn } from './lease-on.js';
@@ -37,13 +37,13 @@ export class Attachment implements Claimable {
   readonly failures: Failures;
   /** Ends attach work that a drain does not want. */
   readonly #quit = new AbortController();
-  #state: State<Held> = DETACHED;
+  #state: State<LiveAttachment> = DETACHED;
   #image: AttachableImage;
   #since: number;
   /** acquire() calls under way. */
   #openers = 0;
   /** What was held last: its host work must end before its detach begins. */
-  #latest: Held | undefined;
+  #latest: LiveAttachment | undefined;
   /** Ends with the attach or the recovery that runs. Never rejects. */
   #attaching: Promise<void> = Promise.resolve();
   /** The detach that runs. */
@@ -68,7 +68,7 @@ export class Attachment implements Claimable {
     return this.#image.id;
   }
 
-  get state(): State<Held>['is'] {
+  get state(): State<LiveAttachment>['is'] {
     return this.#state.is;
   }
 
@@ -92,7 +92,7 @@ export class Attachment implements Claimable {
   }
 
   /** What may be read now. */
-  get held(): Held | undefined {
+  get held(): LiveAttachment | undefined {
     return 'held' in this.#state ? this.#state.held : undefined;
   }
 
@@ -121,7 +121,7 @@ export class Attachment implements Claimable {
   }
 
   /** A verdict on an attachment that was replaced meanwhile says nothing about the new one. */
-  distrust(held: Held, reason: CinderfsError): void {
+  distrust(held: LiveAttachment, reason: CinderfsError): void {
     if (this.held === held) this.fence(reason);
   }
 
@@ -192,13 +192,13 @@ export class Attachment implements Claimable {
     });
   }
 
-  #claimOf(held: Held): Claim {
+  #claimOf(held: LiveAttachment): Claim {
     const release = (evict: boolean): void => this.#dispatch({ type: 'release', evict });
     const prove = (): Promise<void> => proveReading(held, this.#context, this);
     return { held, lease: leaseOn(held, { release, prove, clock: this.#context.clock }) };
   }
 
-  #dispatch(event: Event<Held>, recovered?: AttachmentRecord): void {
+  #dispatch(event: Event<LiveAttachment>, recovered?: AttachmentRecord): void {
     const held = event.type === 'attached' ? event.held : this.held;
     const { state, effects } = next(this.#state, event, whenUnused(held, this.#keeping));
     if (this.#state.is !== state.is) this.#since = this.#context.clock.now();
@@ -212,7 +212,7 @@ export class Attachment implements Claimable {
     if (this.#state.is === 'detached' && this.#openers === 0) this.#owner.onIdle();
   }
 
-  #run(effect: Effect<Held>, recovered: AttachmentRecord | undefined): void {
+  #run(effect: Effect<LiveAttachment>, recovered: AttachmentRecord | undefined): void {
     switch (effect.do) {
       case 'attach':
         this.#attaching = this.#attach();
@@ -276,14 +276,14 @@ export class Attachment implements Claimable {
     else this.#arrived(held);
   }
 
-  #arrived(held: Held): void {
+  #arrived(held: LiveAttachment): void {
     this.#latest = held;
     this.#dispatch({ type: 'attached', held });
     whenLost(held, () => this.#onLost(held));
   }
 
   /** One without a reader is detached; a reader sees at most a delay. Once we are closed the journal is another's. */
-  #onLost(held: Held): void {
+  #onLost(held: LiveAttachment): void {
     if (this.held !== held || this.#owner.end.aborted) return;
     if (this.#state.is === 'lingering') {
       this.letGo();

@@ -1,11 +1,14 @@
 import type { AttachContext } from '../context/context.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import { isLost, proveHeld } from './proving.js';
 
 const CONNECT_TRIES = 3;
 
 /** Connects and proves; again, where a neighbour that detached the same volume took the device away in between. */
-export async function connectProven(connect: () => Promise<Held>, context: AttachContext): Promise<Held> {
+export async function connectProven(
+  connect: () => Promise<LiveAttachment>,
+  context: AttachContext,
+): Promise<LiveAttachment> {
   for (let left = CONNECT_TRIES - 1; ; left--) {
     const held = await connect();
     try {

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '../../async/clock.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import { isLost } from './proving.js';
 import type { Lease } from '../contract/lease.js';
 
@@ -16,7 +16,7 @@ export interface LeaseCalls {
  * One claim on what is held. Its release is told once, and not at all after a fence: that took all leases with it, and
  * what is held by then may be another attachment.
  */
-export function leaseOn(held: Held, calls: LeaseCalls): Lease {
+export function leaseOn(held: LiveAttachment, calls: LeaseCalls): Lease {
   let released = false;
   return {
     volumeId: held.record.volumeId,
@@ -44,6 +44,6 @@ export function leaseOn(held: Held, calls: LeaseCalls): Lease {
 }
 
 /** Resolves when the connection is lost, at the latest when it would have shown. */
-async function lossOf({ connected }: Held, clock: Clock): Promise<void> {
+async function lossOf({ connected }: LiveAttachment, clock: Clock): Promise<void> {
   if (!(await isLost(connected))) await sleep(clock, LOSS_SHOWS_MS, connected.lost).catch(() => undefined);
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../../async/clock.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import type { WhenUnused } from './state.js';
 
 /** While we hold a volume that is not multiattach no other host can use it: it never lingers, but a clone is ours alone. */
-function mayLinger(held: Held | undefined): boolean {
+function mayLinger(held: LiveAttachment | undefined): boolean {
   return held?.record.multiattach === true || held?.record.clone !== undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Keeping {
 
 /** What becomes of `held` without a lease. */
 export function whenUnused(
-  held: Held | undefined,
+  held: LiveAttachment | undefined,
   { draining, settled, listed, lingerMs }: Keeping,
 ): WhenUnused {
   if (draining) return 'detach';

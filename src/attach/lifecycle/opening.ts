@@ -2,14 +2,14 @@ import { CinderfsError } from '../../errors.js';
 import type { AttachContext } from '../context/context.js';
 import type { AttachableImage, Lease } from '../contract/lease.js';
 import type { HashWait } from '../proof/glance-hashes.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import { proveRead, renewHeld } from './proving.js';
 import type { State } from './state.js';
 import { type Patience, waitFor } from './waiters.js';
 
 /** What an opener is given, and what it is a lease of. */
 export interface Claim {
-  readonly held: Held;
+  readonly held: LiveAttachment;
   readonly lease: Lease;
 }
 
@@ -23,11 +23,11 @@ export interface Opener {
 
 /** An attachment as an opener sees it. */
 export interface Claimable {
-  readonly state: State<Held>['is'];
+  readonly state: State<LiveAttachment>['is'];
   /** A lease on what is held now, or on what arrives within the patience. */
   claim(image: AttachableImage, patience: Patience): Promise<Claim>;
   /** Told of what proved bad when it was about to be shared, also after the opener left. */
-  distrust(held: Held, reason: CinderfsError): void;
+  distrust(held: LiveAttachment, reason: CinderfsError): void;
 }
 
 /**
@@ -63,7 +63,11 @@ export async function openLease(
 }
 
 /** Proves what a reader of `attachment` has in hand: see proveRead. What proves bad is distrusted. */
-export async function proveReading(held: Held, context: AttachContext, attachment: Claimable): Promise<void> {
+export async function proveReading(
+  held: LiveAttachment,
+  context: AttachContext,
+  attachment: Claimable,
+): Promise<void> {
   await judged(proveRead(held, context), held, attachment);
 }
 
@@ -80,7 +84,7 @@ async function whenHashed(
 }
 
 /** `proof` of what `attachment` holds, which is told where that is not the volume any more. */
-async function judged(proof: Promise<void>, held: Held, attachment: Claimable): Promise<void> {
+async function judged(proof: Promise<void>, held: LiveAttachment, attachment: Claimable): Promise<void> {
   try {
     await proof;
   } catch (error) {

@@ -4,7 +4,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Connected } from '../connection/connector.js';
 import type { AttachContext } from '../context/context.js';
 import type { AttachmentRecord } from '../journal/record.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import { prove, samePin, type Subject } from '../proof/identity.js';
 import { checkHeld } from './standing.js';
 
@@ -15,7 +15,7 @@ const CHECK_MS = 5_000;
  * Makes sure that a held attachment is what it was, unless that was just done: openers that come together share one
  * proof. Rejects with `attachment_lost`, `identity_mismatch` or `connector_failed`.
  */
-export async function renewHeld(held: Held, context: AttachContext): Promise<void> {
+export async function renewHeld(held: LiveAttachment, context: AttachContext): Promise<void> {
   const { clock, times } = context;
   const stale = clock.now() - times.proofMs;
   await sharedProof(
@@ -30,7 +30,7 @@ export async function renewHeld(held: Held, context: AttachContext): Promise<voi
  * Proves what a reader has in hand: that a moment after it was read the source was still the volume. Readers that come
  * together share one proof; Cinder is not asked. Rejects with `identity_mismatch` or `connector_failed`.
  */
-export async function proveRead(held: Held, context: AttachContext): Promise<void> {
+export async function proveRead(held: LiveAttachment, context: AttachContext): Promise<void> {
   const read = context.clock.now();
   await sharedProof(
     held,
@@ -44,7 +44,7 @@ export async function proveRead(held: Held, context: AttachContext): Promise<voi
  * Proves that the source is the image's volume (identity.ts), now; keeps what it learnt pinned. Rejects with
  * `identity_mismatch`, or with `connector_failed` when the volume cannot be read.
  */
-export async function proveHeld(held: Held, context: AttachContext): Promise<void> {
+export async function proveHeld(held: LiveAttachment, context: AttachContext): Promise<void> {
   const { clock, pins, times, log } = context;
   const { volumeId, imageId } = held.record;
   const begun = clock.now();
@@ -81,7 +81,7 @@ function subjectOf(record: AttachmentRecord, { verifyLimit }: AttachContext): Su
 
 /** Joins a proof that is fresh, by when it began, or begins one: an earlier one may have looked before the volume was swapped. */
 async function sharedProof(
-  held: Held,
+  held: LiveAttachment,
   { clock }: AttachContext,
   fresh: (since: number) => boolean,
   prove: () => Promise<void>,
@@ -96,14 +96,14 @@ async function sharedProof(
   await held.proving.done;
 }
 
-async function checkAndProve(held: Held, context: AttachContext): Promise<void> {
+async function checkAndProve(held: LiveAttachment, context: AttachContext): Promise<void> {
   if (context.clock.now() - held.checkedAt >= context.times.recheckMs)
     await checkHeld(held, context, CHECK_MS);
   await proveConnected(held, context);
 }
 
 /** Proves it through the connection there is; where that is lost meanwhile, through the one that takes its place. */
-async function proveConnected(held: Held, context: AttachContext): Promise<void> {
+async function proveConnected(held: LiveAttachment, context: AttachContext): Promise<void> {
   for (;;) {
     await held.reconnecting;
     const { connected } = held;
@@ -125,7 +125,7 @@ export async function isLost({ object, lost }: Connected): Promise<boolean> {
 }
 
 /** The path may have been given to something else since: a new file, a new disk under an old name. */
-async function judgeObject(held: Held): Promise<void> {
+async function judgeObject(held: LiveAttachment): Promise<void> {
   const seen = await held.connected.object();
   held.object ??= seen;
   if (seen === held.object) return;

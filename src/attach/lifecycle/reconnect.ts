@@ -4,7 +4,7 @@ import type { ConnectRequest } from '../connection/connector.js';
 import { formatOf } from '../connection/volume-format.js';
 import type { AttachContext } from '../context/context.js';
 import { connectProven } from './connect-proven.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import { vouchedFor } from './vouched.js';
 
 /**
@@ -18,7 +18,11 @@ const QUICK_LOSSES = 10;
  * Connects a volume again whose connection vanished under us: same attachment, same plan and so the same source, proven
  * before it is read. Rejects when it cannot, or when that happened a moment ago; the caller fences then.
  */
-export async function reconnect(held: Held, context: AttachContext, signal: AbortSignal): Promise<void> {
+export async function reconnect(
+  held: LiveAttachment,
+  context: AttachContext,
+  signal: AbortSignal,
+): Promise<void> {
   const { attachments, clock, journal, log } = context;
   const { attachmentId, clone } = held.record;
   const volumeId = targetOf(held.record);
@@ -46,7 +50,7 @@ export async function reconnect(held: Held, context: AttachContext, signal: Abor
 }
 
 /** The same volume by another connection. */
-async function connectAgain(held: Held, request: ConnectRequest): Promise<Held> {
+async function connectAgain(held: LiveAttachment, request: ConnectRequest): Promise<LiveAttachment> {
   const { connector, connected: before } = held;
   // What there is by now may be the device of another service, that just attached the same volume.
   if (connector.sharesDevices !== true) await connector.disconnect(before.host);

@@ -3,7 +3,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
 import type { AttachContext } from '../context/context.js';
 import { targetOf } from '../journal/record.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 
 /**
  * Asks Cinder whether the attachment is still there and in one of `statuses`. `attachment_lost` when it is not. Silence
@@ -11,7 +11,7 @@ import type { Held } from './held.js';
  * believed.
  */
 export async function checkHeld(
-  held: Held,
+  held: LiveAttachment,
   context: AttachContext,
   deadlineMs: number,
   statuses: readonly string[] = ['attached'],
@@ -35,7 +35,11 @@ export async function checkHeld(
  * Asks Cinder whether the volume still holds the image. `image_changed` when it says that it holds another one or is
  * being deleted, `attachment_lost` when the volume is gone. An error status says nothing about bytes that are there.
  */
-export async function checkVolume(held: Held, context: AttachContext, deadlineMs: number): Promise<void> {
+export async function checkVolume(
+  held: LiveAttachment,
+  context: AttachContext,
+  deadlineMs: number,
+): Promise<void> {
   const { imageId, volumeId } = held.record;
   const volume = await shownVolume(volumeId, held, context, deadlineMs);
   if (volume === 'silent') return;
@@ -52,12 +56,16 @@ export async function checkVolume(held: Held, context: AttachContext, deadlineMs
 }
 
 /** The image is, or is in, something else now: `why`, a sentence. */
-export function changed({ record: { imageId, volumeId } }: Held, why: string): CinderfsError {
+export function changed({ record: { imageId, volumeId } }: LiveAttachment, why: string): CinderfsError {
   return new CinderfsError('image_changed', why, { image: imageId, volume: volumeId });
 }
 
 /** True where Cinder answers about the volume, and the answer does not have the attachment. */
-async function confirmsLoss(held: Held, context: AttachContext, deadlineMs: number): Promise<boolean> {
+async function confirmsLoss(
+  held: LiveAttachment,
+  context: AttachContext,
+  deadlineMs: number,
+): Promise<boolean> {
   const volume = await shownVolume(targetOf(held.record), held, context, deadlineMs);
   if (volume === 'silent') return false;
   return !(volume?.attachments ?? []).some(({ attachmentId }) => attachmentId === held.record.attachmentId);
@@ -66,7 +74,7 @@ async function confirmsLoss(held: Held, context: AttachContext, deadlineMs: numb
 /** The volume; undefined when Cinder is alive and does not have it. */
 async function shownVolume(
   id: string,
-  held: Held,
+  held: LiveAttachment,
   context: AttachContext,
   deadlineMs: number,
 ): Promise<Volume | undefined | 'silent'> {
@@ -85,13 +93,17 @@ async function shownVolume(
   }
 }
 
-function tellSilence({ record }: Held, { log }: Pick<AttachContext, 'log'>, error: CinderfsError): 'silent' {
+function tellSilence(
+  { record }: LiveAttachment,
+  { log }: Pick<AttachContext, 'log'>,
+  error: CinderfsError,
+): 'silent' {
   const { volumeId: volume, attachmentId: attachment } = record;
   log.debug({ volume, attachment, err: error }, 'cannot ask Cinder about an attachment; it is kept');
   return 'silent';
 }
 
-function lost({ record }: Held, why: string, cause?: CinderfsError): CinderfsError {
+function lost({ record }: LiveAttachment, why: string, cause?: CinderfsError): CinderfsError {
   const { volumeId: volume, attachmentId: attachment } = record;
   return new CinderfsError('attachment_lost', `the attachment of volume ${volume} ${why}`, {
     volume,

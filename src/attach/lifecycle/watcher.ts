@@ -2,7 +2,7 @@ import { CinderfsError } from '../../errors.js';
 import type { CatalogImage, CatalogSnapshot } from '../../cinder/contract/catalog.js';
 import type { AttachContext } from '../context/context.js';
 import type { Attachment } from './attachment.js';
-import type { Held } from './held.js';
+import type { LiveAttachment } from './live-attachment.js';
 import type { Pool } from './pool.js';
 import { checkHeld, checkVolume } from './standing.js';
 
@@ -84,7 +84,7 @@ export class Watcher {
     }
   }
 
-  #fence(attachment: Attachment, held: Held, reason: CinderfsError): void {
+  #fence(attachment: Attachment, held: LiveAttachment, reason: CinderfsError): void {
     if (attachment.held === held) attachment.fence(reason);
   }
 }

@@ -4,7 +4,7 @@ import { CinderfsError, EXIT } from '../../errors.js';
 import { engineThreads, type WorkerThreads } from '../../daemon/engine-threads.js';
 import type { Log } from '../../log.js';
 import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
-import type { SupervisorLink, Turn } from '../../supervisor/link.js';
+import type { SupervisorLink, EngineAssignment } from '../../supervisor/link.js';
 import { reportToParent } from './background.js';
 import { closeInherited } from '../process/detach-from-shell.js';
 import { hideMemory } from '../process/drop-privileges.js';
@@ -20,7 +20,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
   const reloads = new Reloads();
   const parent = link ?? reportToParent();
   if (link === undefined) closeInherited();
-  else dieOfBugs(invocation);
+  else crashOnUncaught(invocation);
   // First of all: they load while this thread reads the settings.
   const threads = engineThreads(link !== undefined);
   try {
@@ -71,7 +71,7 @@ async function turnOf(
   link: SupervisorLink,
   threads: WorkerThreads,
   log: Log,
-): Promise<{ readonly link: SupervisorLink; readonly turn: Turn }> {
+): Promise<{ readonly link: SupervisorLink; readonly turn: EngineAssignment }> {
   const turn = await link.begin(threads.loaded);
   link.onGone(() =>
     log.warn(
@@ -86,7 +86,7 @@ async function turnOf(
  * An engine with an uncaught error ends by a signal: its exit would wait for threads that wait for requests, and its
  * supervisor would not know.
  */
-function dieOfBugs({ stderr }: Invocation): void {
+function crashOnUncaught({ stderr }: Invocation): void {
   process.once('uncaughtException', (error) => {
     stderr(`cinderfs: ${error.stack ?? error.message}\n`);
     process.kill(process.pid, 'SIGKILL');

@@ -9,7 +9,7 @@ export const answerer: Verb = {
   summary: 'Answer for a mount that no engine serves',
   examples: [],
   async run() {
-    const { standIn } = await import('../serving/stand-in.js');
-    return standIn(SupervisorLink.connect());
+    const { runFallback } = await import('../serving/stand-in.js');
+    return runFallback(SupervisorLink.connect());
   },
 };

@@ -1,7 +1,7 @@
 import { CinderfsError, EXIT } from '../../errors.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { healMountpoint, isServed } from '../../fs/mount/mountpoint.js';
-import { awake } from '../../async/awake.js';
+import { keepProcessAlive } from '../../async/keep-process-alive.js';
 import { refuseLeftBehind } from '../../daemon/left-behind.js';
 import type { Config } from '../../config/options.js';
 import { type ControlClient, isTimeout, waitsOf } from '../control/control-client.js';
@@ -31,7 +31,7 @@ export const umount: Verb = {
   async run(invocation) {
     const { config } = settingsOf(invocation);
     const { client, mountpoint } = await wholeMount(invocation, invocation.words[0]);
-    const work = awake(() => end(client, mountpoint, config, invocation));
+    const work = keepProcessAlive(() => end(client, mountpoint, config, invocation));
     await tellingWhy(invocation, () => waitsOf(client), work);
     return EXIT.ok;
   },

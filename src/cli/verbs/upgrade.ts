@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sleep, systemClock } from '../../async/clock.js';
 import { CinderfsError, EXIT } from '../../errors.js';
 import type { DaemonStatus, UpgradeReport } from '../../ops/status.js';
-import { awake } from '../../async/awake.js';
+import { keepProcessAlive } from '../../async/keep-process-alive.js';
 import type { ControlClient } from '../control/control-client.js';
 import { wholeMount } from '../control/mount-word.js';
 import { tellingWhy } from '../control/waiting.js';
@@ -27,7 +27,7 @@ export const upgrade: Verb = {
     const before = await client.get<DaemonStatus>('/status');
     const id = randomUUID();
     await client.post(`/upgrade?id=${id}`);
-    const work = awake(() => resultOf(client, id));
+    const work = keepProcessAlive(() => resultOf(client, id));
     const { failed, pause_ms: pause } = await tellingWhy(invocation, () => Promise.resolve([NEXT]), work);
     if (failed !== null)
       throw new CinderfsError('upgrade_failed', `${failed}; version ${before.version} goes on`, {

@@ -15,9 +15,9 @@ import { agree, decodeOffer, encodeAgreement, hasResend } from './protocol/negot
 import { InitFlag, Opcode } from './protocol/opcodes.js';
 import { pagesPerReply } from './channel/reply-pipe.js';
 import { decodeRequest } from './protocol/request.js';
-import { WORKER_SEATS } from './pool/worker-counts.js';
+import { WORKER_LIMIT } from './pool/worker-counts.js';
 import { Session } from './session.js';
-import { openInFlight, type Survival } from './recovery/survival.js';
+import { openInFlight, type TakeoverState } from './recovery/takeover-state.js';
 import type { WorkerThreads } from './pool/worker-threads.js';
 
 /**
@@ -52,7 +52,7 @@ export interface FuseConnection {
   readonly agreement?: Agreement | undefined;
   /** Closes the descriptor when the mount has ended. */
   readonly close?: () => Promise<void>;
-  readonly survival?: Survival | undefined;
+  readonly survival?: TakeoverState | undefined;
   readonly threads?: Pick<WorkerThreads, 'take'> | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface PreparedMount {
   readonly agreement: Agreement;
   /** Whether another engine can take over from this one. */
   readonly outlives: boolean;
-  /** See EarlierFiles.rebuild. */
+  /** See RestoredFiles.rebuild. */
   rebuild(): Promise<void>;
   start(): MountedTransport;
 }
@@ -88,7 +88,7 @@ export function prepare(
   const inFlight =
     survival === undefined
       ? undefined
-      : openInFlight({ ...kept(survival), agreement, seats: WORKER_SEATS, log });
+      : openInFlight({ ...kept(survival), agreement, workers: WORKER_LIMIT, log });
   const device = new FuseDevice(fuseFd, log, (unique) => inFlight?.answered(unique));
   const parts = { filesystem, options, device, agreement, survival, inFlight, threads };
   let breaks: (error: CinderfsError) => void = () => undefined;
@@ -126,12 +126,12 @@ function raise(error: CinderfsError): never {
   throw error;
 }
 
-function kept({ inFlight: path, generation }: Survival): { path: string; fresh: boolean } {
+function kept({ inFlight: path, generation }: TakeoverState): { path: string; fresh: boolean } {
   return { path, fresh: generation === 0 };
 }
 
 /** Flags of INIT that are not asked for. */
-function without({ passthrough }: TransportOptions, survival: Survival | undefined): bigint {
+function without({ passthrough }: TransportOptions, survival: TakeoverState | undefined): bigint {
   // BACKING_OPEN wants CAP_SYS_ADMIN.
   const mayPassthrough = passthrough && process.getuid?.() === 0 && systemCalls() !== undefined;
   const mayResend = survival?.resend ?? true;

@@ -9,7 +9,7 @@ import { DirectorySnapshots } from './operations/directory-snapshots.js';
 import { Dispatcher } from './operations/dispatcher.js';
 import type { ReplyErrno } from './protocol/errno.js';
 import { openOut } from './files/open-answer.js';
-import { EarlierFiles } from './files/earlier-files.js';
+import { RestoredFiles } from './files/restored-files.js';
 import type { InFlight } from './recovery/in-flight.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { HandleQuota } from './files/handle-quota.js';
@@ -23,15 +23,15 @@ import { Demand } from './pool/demand.js';
 import { NotifyCode } from './protocol/opcodes.js';
 import type { AgingRead } from './recovery/read-ages.js';
 import { ReadAges } from './recovery/read-ages.js';
-import { ReadLanes } from './pool/read-lanes.js';
+import { StalledReads } from './pool/stalled-reads.js';
 import { ReadRoutes } from './pool/read-routes.js';
 import { SharedPieces } from '../../sources/cache/shared-pieces.js';
 import { MountSources } from '../../sources/mount-sources.js';
 import { sourceKinds } from '../../sources/registry.js';
 import { StallWatch } from './pool/stall-watch.js';
-import type { Survival } from './recovery/survival.js';
+import type { TakeoverState } from './recovery/takeover-state.js';
 import type { ReadJob } from './worker/messages.js';
-import { CRASH_FORGIVEN_MS, MOST_WORKERS, WORKERS, WORKER_SEATS } from './pool/worker-counts.js';
+import { CRASH_FORGIVEN_MS, MOST_WORKERS, WORKERS, WORKER_LIMIT } from './pool/worker-counts.js';
 import { WorkerPool } from './pool/worker-pool.js';
 import { WorkerThreads } from './pool/worker-threads.js';
 
@@ -44,7 +44,7 @@ export interface SessionParts {
   readonly device: FuseDevice;
   readonly agreement: Agreement;
   readonly clock: Clock;
-  readonly survival?: Survival | undefined;
+  readonly survival?: TakeoverState | undefined;
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight?: InFlight | undefined;
   /** Some for WORKERS may be loaded already. */
@@ -69,11 +69,11 @@ export class Session {
   readonly #descriptors: Descriptors;
   readonly #files: OpenFiles;
   readonly #pool: WorkerPool;
-  readonly #lanes: ReadLanes;
+  readonly #stalledReads: StalledReads;
   readonly #watch: StallWatch;
   readonly #demand = new Demand();
   readonly #dispatcher: Dispatcher;
-  readonly #earlier: EarlierFiles;
+  readonly #earlier: RestoredFiles;
   #directories: number;
 
   constructor(parts: SessionParts) {
@@ -84,9 +84,9 @@ export class Session {
     this.#ages = new ReadAges(clock);
     this.#quota = new HandleQuota(options.handlesPerUser ?? Infinity);
     this.#pieces = new SharedPieces(options.pieceBytes ?? 0);
-    this.#nodes = new KnownNodes(this.#inherited);
+    this.#nodes = new KnownNodes(this.#tookOver);
     this.#directories = (survival?.generation ?? 0) * DIRECTORIES_PER_ENGINE;
-    this.#sources = new MountSources(options.sources ?? sourceKinds(), WORKER_SEATS);
+    this.#sources = new MountSources(options.sources ?? sourceKinds(), WORKER_LIMIT);
     this.#descriptors = new Descriptors(this.#sources);
     this.#files = new OpenFiles({
       descriptors: this.#descriptors,
@@ -94,13 +94,13 @@ export class Session {
       onFenced: ({ node }) => this.#dropPages(node),
       ...{ quota: this.#quota, journal: survival?.journal, clock },
     });
-    this.#earlier = new EarlierFiles({
+    this.#earlier = new RestoredFiles({
       journal: survival?.journal,
       filesystem: parts.filesystem,
       files: this.#files,
     });
     this.#pool = this.#workers();
-    this.#lanes = new ReadLanes({
+    this.#stalledReads = new StalledReads({
       pool: this.#pool,
       files: this.#files,
       descriptors: this.#descriptors,
@@ -114,13 +114,13 @@ export class Session {
       pool: this.#pool,
       clock,
       readTimeoutMs,
-      onStalled: (seat, fh) => this.#lanes.stalled(seat, fh),
-      onBack: (seat) => this.#lanes.back(seat),
+      onStalled: (workerId, fh) => this.#stalledReads.stalled(workerId, fh),
+      onBack: (workerId) => this.#stalledReads.back(workerId),
       answer,
       ages: this.#ages,
       release: ({ index }, fh) => this.#interrupt(index, fh),
       onTick: (now) => this.#tick(now),
-      needed: () => this.#files.watched || this.#lanes.size > 0,
+      needed: () => this.#files.watched || this.#stalledReads.size > 0,
     });
     this.#dispatcher = new Dispatcher({
       context: this.#context(),
@@ -130,13 +130,13 @@ export class Session {
       openTimeoutMs,
       log,
       onExpired: (read, since) => this.#ages.expired(read, since),
-      onInterrupt: (unique) => this.#lanes.interrupt(unique) || this.#watch.interrupt(unique),
+      onInterrupt: (unique) => this.#stalledReads.interrupt(unique) || this.#watch.interrupt(unique),
     });
     const unsubscribe = parts.filesystem.onInvalidate((entry) => this.#invalidate(entry));
     this.ended = this.#pool.ended.then(() => this.#end(unsubscribe));
   }
 
-  /** Opens again what earlier engines had open; see EarlierFiles. */
+  /** Opens again what earlier engines had open; see RestoredFiles. */
   rebuild(): Promise<void> {
     return this.#earlier.rebuild();
   }
@@ -144,9 +144,9 @@ export class Session {
   /** Begins to answer: first what an earlier engine had read and not answered. */
   start(): void {
     const { device, inFlight } = this.#parts;
-    const left = this.#inherited ? (inFlight?.left((unique) => device.waits(unique)) ?? []) : [];
+    const left = this.#tookOver ? (inFlight?.left((unique) => device.waits(unique)) ?? []) : [];
     for (const request of left) this.#dispatcher.dispatch(request, this.#parts.clock.now());
-    if (this.#inherited && inFlight === undefined) device.resend();
+    if (this.#tookOver && inFlight === undefined) device.resend();
     this.#pool.refill();
   }
 
@@ -166,14 +166,14 @@ export class Session {
   }
 
   #tick(now: number): void {
-    this.#lanes.expire(now);
-    if (this.#demand.look(this.#pool.seats(), now)) this.#pool.widen();
+    this.#stalledReads.expire(now);
+    if (this.#demand.look(this.#pool.workers(), now)) this.#pool.widen();
   }
 
   /** A worker need not wait any longer for a source that does not answer. */
-  #interrupt(seat: number, fh: number): void {
+  #interrupt(workerId: number, fh: number): void {
     const descriptor = this.#files.get(fh)?.descriptor;
-    if (descriptor !== undefined) this.#sources.interrupt(descriptor, seat);
+    if (descriptor !== undefined) this.#sources.interrupt(descriptor, workerId);
   }
 
   #passthrough(): { fuseFd: number; calls: NonNullable<ReturnType<typeof systemCalls>> } | undefined {
@@ -181,7 +181,7 @@ export class Session {
     return calls === undefined ? undefined : { fuseFd: this.#parts.device.fd, calls };
   }
 
-  get #inherited(): boolean {
+  get #tookOver(): boolean {
     return (this.#parts.survival?.generation ?? 0) > 0;
   }
 
@@ -190,7 +190,7 @@ export class Session {
     return new WorkerPool({
       threads,
       clock,
-      crashes: new CrashBudget({ clock, limit: WORKER_SEATS, forgiveMs: CRASH_FORGIVEN_MS }),
+      crashes: new CrashBudget({ clock, limit: WORKER_LIMIT, forgiveMs: CRASH_FORGIVEN_MS }),
       fuseFd: device.fd,
       handles: this.#files.shared.memory,
       opens: this.#files.opens,
@@ -198,17 +198,17 @@ export class Session {
       sources: this.#sources.workerHalves,
       count: WORKERS,
       most: MOST_WORKERS,
-      limit: WORKER_SEATS,
+      limit: WORKER_LIMIT,
       inFlight,
       log: options.log,
       onRequest: (bytes, came) => this.#dispatcher.dispatch(bytes, this.#ages.sinceAsked(bytes, came)),
-      onWaiting: (seat) => this.#lanes.waiting(seat),
+      onWaiting: (workerId) => this.#stalledReads.waiting(workerId),
       onRefused: (read) => this.#dispatcher.read(read),
       onSource: (kind, message) => this.#sources.heard(kind, message),
-      onLeft: (seat) => {
-        this.#sources.vacate(seat.index);
-        this.#lanes.left(seat);
-        for (const { unique, opened } of this.#files.abandoned(seat.index))
+      onLeft: (workerId) => {
+        this.#sources.vacate(workerId.index);
+        this.#stalledReads.left(workerId);
+        for (const { unique, opened } of this.#files.abandoned(workerId.index))
           device.reply(unique, [openOut(opened)]);
       },
       onOpened: (slot, outcome) => this.#release(this.#files.told(slot, outcome)),
@@ -225,7 +225,7 @@ export class Session {
       nodes: this.#nodes,
       files: this.#files,
       earlier: this.#earlier,
-      inherited: this.#inherited,
+      tookOver: this.#tookOver,
       directories: new Map(),
       snapshots: new DirectorySnapshots(),
       quota: this.#quota,
@@ -235,7 +235,7 @@ export class Session {
         // Its answer goes first.
         setImmediate(() => this.#files.expectMore(opened));
       },
-      routes: new ReadRoutes(() => this.#lanes, this.#pieces),
+      routes: new ReadRoutes(() => this.#stalledReads, this.#pieces),
     };
   }
 

@@ -1,4 +1,4 @@
-import { awake } from '../../async/awake.js';
+import { keepProcessAlive } from '../../async/keep-process-alive.js';
 import { sleep, systemClock } from '../../async/clock.js';
 import { probeMount } from './mount-probe.js';
 
@@ -15,7 +15,7 @@ export async function stateOfMount(mountpoint: string, answerMs = ANSWER_MS): Pr
   try {
     const late = sleep(systemClock, answerMs, giveUp.signal).then(() => 'late' as const);
     late.catch(() => undefined);
-    const complaint = await awake(() => Promise.race([probe.complaint, late]));
+    const complaint = await keepProcessAlive(() => Promise.race([probe.complaint, late]));
     if (complaint === undefined) return 'serving';
     // ECONNABORTED: it died while it was asked.
     return /not connected|connection abort/i.test(complaint) ? 'dead' : 'silent';

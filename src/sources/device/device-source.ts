@@ -77,7 +77,7 @@ class DevicePublisher implements SourcePublisher<DeviceSource> {
     }
     return {
       slot,
-      fence: () => files.forEach(({ fd }) => systemCalls()?.pointAtNothing(fd)),
+      fence: () => files.forEach(({ fd }) => systemCalls()?.replaceWithDevNull(fd)),
       close: () => {
         this.#devices.withdraw(slot);
         files.forEach(closeQuietly);

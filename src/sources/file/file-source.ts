@@ -77,7 +77,7 @@ function published(file: FileHandle, size: number | undefined): PublishedSource 
     size,
     passthroughFd: size === undefined ? undefined : fd,
     seek: async (offset, whence) => systemCalls()?.seek(fd, offset, whence),
-    fence: () => systemCalls()?.pointAtNothing(fd),
+    fence: () => systemCalls()?.replaceWithDevNull(fd),
     close: () => closeQuietly(file),
   };
 }

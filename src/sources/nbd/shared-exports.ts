@@ -13,20 +13,20 @@ const ADDRESS_BYTES = 256;
 
 export class SharedExports {
   readonly memory: SharedArrayBuffer;
-  readonly #seats: number;
+  readonly #workers: number;
   readonly #sockets: Int32Array;
   readonly #addresses: Buffer;
   readonly #free: number[] = [];
   #next = 1;
 
-  /** For `seats` workers; `memory` joins the exports of another thread. */
+  /** For `workers` workers; `memory` joins the exports of another thread. */
   constructor(
-    seats: number,
-    memory = new SharedArrayBuffer(PLACES * (seats * Int32Array.BYTES_PER_ELEMENT + ADDRESS_BYTES)),
+    workers: number,
+    memory = new SharedArrayBuffer(PLACES * (workers * Int32Array.BYTES_PER_ELEMENT + ADDRESS_BYTES)),
   ) {
     this.memory = memory;
-    this.#seats = seats;
-    this.#sockets = new Int32Array(memory, 0, PLACES * seats);
+    this.#workers = workers;
+    this.#sockets = new Int32Array(memory, 0, PLACES * workers);
     this.#addresses = Buffer.from(memory, this.#sockets.byteLength);
   }
 
@@ -44,7 +44,7 @@ export class SharedExports {
   /** Main: that export has no reader any more; its sockets, to be closed. */
   withdraw(place: number): readonly number[] {
     this.#free.push(place);
-    return Array.from({ length: this.#seats }, (_, seat) => this.takeSocket(place, seat)).filter(
+    return Array.from({ length: this.#workers }, (_, workerId) => this.takeSocket(place, workerId)).filter(
       (socket) => socket !== undefined,
     );
   }
@@ -58,24 +58,24 @@ export class SharedExports {
   }
 
   /** The socket of that worker to that export. */
-  socket(place: number, seat: number): number | undefined {
-    const socket = Atomics.load(this.#sockets, place * this.#seats + seat);
+  socket(place: number, workerId: number): number | undefined {
+    const socket = Atomics.load(this.#sockets, place * this.#workers + workerId);
     return socket === NO_SOCKET ? undefined : socket;
   }
 
-  setSocket(place: number, seat: number, socket: number): void {
-    Atomics.store(this.#sockets, place * this.#seats + seat, socket);
+  setSocket(place: number, workerId: number, socket: number): void {
+    Atomics.store(this.#sockets, place * this.#workers + workerId, socket);
   }
 
   /** Takes the socket out: the caller closes it. */
-  takeSocket(place: number, seat: number): number | undefined {
-    const socket = Atomics.exchange(this.#sockets, place * this.#seats + seat, NO_SOCKET);
+  takeSocket(place: number, workerId: number): number | undefined {
+    const socket = Atomics.exchange(this.#sockets, place * this.#workers + workerId, NO_SOCKET);
     return socket === NO_SOCKET ? undefined : socket;
   }
 
   /** Main: every socket of a worker that died, to be closed: it may have died in the middle of a reply. */
-  vacate(seat: number): readonly number[] {
-    return Array.from({ length: this.#next }, (_, place) => this.takeSocket(place, seat)).filter(
+  vacate(workerId: number): readonly number[] {
+    return Array.from({ length: this.#next }, (_, place) => this.takeSocket(place, workerId)).filter(
       (socket) => socket !== undefined,
     );
   }

@@ -8,13 +8,13 @@ import type { SharedExports } from './shared-exports.js';
 /** The NBD exports that one worker reads, each over a connection of the worker's own, made at the first read. */
 export class WorkerExports {
   readonly #exports: SharedExports;
-  readonly #seat: number;
+  readonly #workerId: number;
   readonly #calls: () => SystemCalls | undefined;
   readonly #connections = new Map<number, BlockingConnection>();
 
-  constructor(exports: SharedExports, seat: number, calls: () => SystemCalls | undefined) {
+  constructor(exports: SharedExports, workerId: number, calls: () => SystemCalls | undefined) {
     this.#exports = exports;
-    this.#seat = seat;
+    this.#workerId = workerId;
     this.#calls = calls;
   }
 
@@ -29,14 +29,14 @@ export class WorkerExports {
     }
   }
 
-  /** Only we set the socket at this place and seat: while there is one, it is the connection's. */
+  /** Only we set the socket at this place and workerId: while there is one, it is the connection's. */
   #connection(place: number): BlockingConnection {
     const known = this.#connections.get(place);
-    if (known !== undefined && this.#exports.socket(place, this.#seat) !== undefined) return known;
+    if (known !== undefined && this.#exports.socket(place, this.#workerId) !== undefined) return known;
     const { socket: path, exportName } = this.#exports.address(place);
     const socket = this.#calls()?.connectUnix(path);
     if (socket === undefined) throw new ConnectionLost('koffi is not installed');
-    this.#exports.setSocket(place, this.#seat, socket);
+    this.#exports.setSocket(place, this.#workerId, socket);
     try {
       const connection = new BlockingConnection(socket, exportName);
       if (connection.alignment > PAGE_SIZE)
@@ -51,7 +51,7 @@ export class WorkerExports {
 
   #disconnect(place: number): void {
     this.#connections.delete(place);
-    const socket = this.#exports.takeSocket(place, this.#seat);
+    const socket = this.#exports.takeSocket(place, this.#workerId);
     if (socket !== undefined) this.#calls()?.closeSocket(socket);
   }
 }

@@ -7,7 +7,7 @@ import { WorkerImages } from './worker-images.js';
 export const onWorker: OpenOnWorker = ({ shared, worker, workers, memory, tell }) => {
   const images = new WorkerImages({
     images: new SharedImages(workers, shared),
-    seat: worker,
+    workerId: worker,
     library: cephLibrary,
     left: tell,
   });

@@ -17,7 +17,7 @@ const SOMEBODY = 1;
 
 export class SharedImages {
   readonly memory: SharedArrayBuffer;
-  readonly #seats: number;
+  readonly #workers: number;
   readonly #handles: Float64Array;
   /** The place that is in use at each index; 0 for none. */
   readonly #places: Int32Array;
@@ -28,10 +28,10 @@ export class SharedImages {
   readonly #withdrawn = new Map<number, () => void>();
   #next = 1;
 
-  /** For `seats` workers; `memory` joins the images of another thread. */
-  constructor(seats: number, memory = new SharedArrayBuffer(PLACES * (8 + 4 + 4 * seats))) {
+  /** For `workers` workers; `memory` joins the images of another thread. */
+  constructor(workers: number, memory = new SharedArrayBuffer(PLACES * (8 + 4 + 4 * workers))) {
     this.memory = memory;
-    this.#seats = seats;
+    this.#workers = workers;
     this.#handles = new Float64Array(memory, 0, PLACES);
     this.#places = new Int32Array(memory, this.#handles.byteLength, PLACES);
     this.#inside = new Int32Array(memory, this.#handles.byteLength + this.#places.byteLength);
@@ -74,30 +74,30 @@ export class SharedImages {
   }
 
   /** Main: the thread of that worker has ended, so it is inside of nothing. */
-  vacate(seat: number): void {
+  vacate(workerId: number): void {
     for (let index = 0; index < this.#next; index += 1)
-      Atomics.store(this.#inside, index * this.#seats + seat, NOBODY);
+      Atomics.store(this.#inside, index * this.#workers + workerId, NOBODY);
     for (const index of [...this.#withdrawn.keys()]) this.#settle(index);
   }
 
   /** Worker: the handle, to be used until leave(); undefined when it was withdrawn. Every call is followed by leave(). */
-  enter(place: number, seat: number): number | undefined {
+  enter(place: number, workerId: number): number | undefined {
     const index = place % PLACES;
-    Atomics.store(this.#inside, index * this.#seats + seat, SOMEBODY);
+    Atomics.store(this.#inside, index * this.#workers + workerId, SOMEBODY);
     return Atomics.load(this.#places, index) === place ? this.#handles[index] : undefined;
   }
 
   /** Worker: false when the image was withdrawn meanwhile, which the main thread is to be told. */
-  leave(place: number, seat: number): boolean {
+  leave(place: number, workerId: number): boolean {
     const index = place % PLACES;
-    Atomics.store(this.#inside, index * this.#seats + seat, NOBODY);
+    Atomics.store(this.#inside, index * this.#workers + workerId, NOBODY);
     return Atomics.load(this.#places, index) === place;
   }
 
   #occupied(index: number): boolean {
-    const at = index * this.#seats;
-    for (let seat = 0; seat < this.#seats; seat += 1)
-      if (Atomics.load(this.#inside, at + seat) !== NOBODY) return true;
+    const at = index * this.#workers;
+    for (let workerId = 0; workerId < this.#workers; workerId += 1)
+      if (Atomics.load(this.#inside, at + workerId) !== NOBODY) return true;
     return false;
   }
 }

@@ -4,7 +4,7 @@ import type { SharedImages } from './shared-images.js';
 
 export interface WorkerImagesParts {
   readonly images: SharedImages;
-  readonly seat: number;
+  readonly workerId: number;
   readonly library: () => Pick<CephLibrary, 'readSync'> | undefined;
   /** We were inside of an image that is to be closed; now we are not. */
   readonly left: (place: number) => void;
@@ -24,16 +24,16 @@ export class WorkerImages {
    * @throws CinderfsError `read_failed`.
    */
   read(place: number, memory: Buffer, at: number, offset: number, length: number): number {
-    const { images, seat, library, left } = this.#parts;
+    const { images, workerId, library, left } = this.#parts;
     const reader = library();
     if (reader === undefined) throw new CinderfsError('read_failed', 'librbd is not installed');
     try {
-      const handle = images.enter(place, seat);
+      const handle = images.enter(place, workerId);
       if (handle === undefined) throw new CinderfsError('read_failed', 'the RBD image was closed');
       reader.readSync(handle, offset, memory.subarray(at, at + length));
       return at;
     } finally {
-      if (!images.leave(place, seat)) left(place);
+      if (!images.leave(place, workerId)) left(place);
     }
   }
 }

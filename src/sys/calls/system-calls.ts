@@ -21,7 +21,7 @@ export interface SystemCalls extends DatagramCalls, DeviceCalls, PageCacheCalls 
   /** Drops what the page cache holds of a block device (BLKFLSBUF), as far as this process may. */
   dropCache(fd: number): void;
   /** Makes a descriptor one of /dev/null: what it was open on is let go of as soon as no read of it is under way. */
-  pointAtNothing(fd: number): void;
+  replaceWithDevNull(fd: number): void;
   /**
    * lseek(2) SEEK_DATA / SEEK_HOLE, on a pool thread: Infinity when there is none, undefined where the file cannot
    * tell (block devices).
@@ -107,7 +107,7 @@ function load(): SystemCalls | null {
       const id = BACKING_ID.encode({ backing_id: backingId });
       call('FUSE_DEV_IOC_BACKING_CLOSE', fuseFd, FUSE_DEV_IOC_BACKING_CLOSE, id);
     },
-    pointAtNothing: (fd) => {
+    replaceWithDevNull: (fd) => {
       const nothing = openSync('/dev/null', 'r');
       dup3(nothing, fd, O_CLOEXEC);
       closeSync(nothing);

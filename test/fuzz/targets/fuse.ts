@@ -9,7 +9,7 @@ import { Descriptors } from '../../../src/fs/fuse/files/descriptors.js';
 import { DirectorySnapshots } from '../../../src/fs/fuse/operations/directory-snapshots.js';
 import type { DirectoryStream } from '../../../src/fs/fuse/operations/directory-stream.js';
 import { Dispatcher } from '../../../src/fs/fuse/operations/dispatcher.js';
-import { EarlierFiles } from '../../../src/fs/fuse/files/earlier-files.js';
+import { RestoredFiles } from '../../../src/fs/fuse/files/restored-files.js';
 import { HandleQuota } from '../../../src/fs/fuse/files/handle-quota.js';
 import { KnownNodes } from '../../../src/fs/fuse/operations/known-nodes.js';
 import * as wire from '../../../src/fs/fuse/protocol/messages.js';
@@ -180,8 +180,8 @@ function engine(file: string) {
       attributeTtlSeconds: 60,
       nodes: new KnownNodes(),
       files,
-      earlier: new EarlierFiles({ journal: undefined, filesystem, files }),
-      inherited: false,
+      earlier: new RestoredFiles({ journal: undefined, filesystem, files }),
+      tookOver: false,
       directories,
       snapshots: new DirectorySnapshots(),
       quota: new HandleQuota(100),

@@ -32,11 +32,11 @@ export const inFlight: Target = {
     let opened = 0;
     return (input) => {
       if (opened === 0)
-        wholeFile(file, input, () => new InFlight({ path: file, fresh: false, seats: 1, calls, log }));
+        wholeFile(file, input, () => new InFlight({ path: file, fresh: false, workers: 1, calls, log }));
       opened += 1;
       memory.fill(0);
       input.copy(memory);
-      const share = { state: InFlightSlots.state(1), seats: 1 };
+      const share = { state: InFlightSlots.state(1), workers: 1 };
       const kept = new InFlightSlots(share, memory);
       kept.there = Math.floor(Math.min(input.length, memory.length) / SLOT_BYTES);
       for (let slot = 0; slot < kept.there; slot += 1) {

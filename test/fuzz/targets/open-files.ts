@@ -4,7 +4,7 @@ import { createImageFs } from '../../../src/fs/create-image-fs.js';
 import { memoOf } from '../../../src/fs/file-memo.js';
 import { Backings } from '../../../src/fs/fuse/files/backings.js';
 import { Descriptors } from '../../../src/fs/fuse/files/descriptors.js';
-import { EarlierFiles } from '../../../src/fs/fuse/files/earlier-files.js';
+import { RestoredFiles } from '../../../src/fs/fuse/files/restored-files.js';
 import { OpenFiles } from '../../../src/fs/fuse/files/open-files.js';
 import { OpenJournal } from '../../../src/fs/fuse/recovery/open-journal.js';
 import { closing, opening } from '../../../src/fs/fuse/recovery/open-record.js';
@@ -74,7 +74,7 @@ async function open(undo: Undo): Promise<Run> {
       backings: new Backings(undefined, log),
       onFenced: () => undefined,
     });
-    const earlier = new EarlierFiles({ journal, filesystem, files });
+    const earlier = new RestoredFiles({ journal, filesystem, files });
     for (const { fh, unique } of journal.earlier) {
       if (fh > journal.last) throw new Error(`number ${fh} may be given again`);
       const opened = await attemptLater(() => earlier.get(fh));

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readOwner } from '../../../src/attach/journal/owner.js';
-import { HeldSince } from '../../../src/fs/fuse/recovery/held-since.js';
+import { RequestAges } from '../../../src/fs/fuse/recovery/request-ages.js';
 import { nameProcess } from '../../../src/sys/processes/process-name.js';
 import { SupervisorFile } from '../../../src/supervisor/supervisor-file.js';
 import { temporaryFolder } from '../../support/temporary.js';
@@ -31,7 +31,7 @@ export const smallFiles: Target = {
       const process = new SupervisorFile(path.dirname(supervisor)).read();
       if (process !== undefined && process.pid < 2)
         throw new Error(`process ${process.pid} would be signalled`);
-      const age = new HeldSince(held, () => 1_000_000).age(2n);
+      const age = new RequestAges(held, () => 1_000_000).age(2n);
       if (!Number.isFinite(age) || age < 0) throw new Error(`an age of ${age}`);
     };
   },

@@ -20,15 +20,15 @@ async function forceDetach(world: World, random: Random): Promise<void> {
   const ours = [...world.devcloud.cloud.attachments.keys()].filter((id) => !world.foreign.has(id));
   if (ours.length === 0) return;
   world.tally.hurt('force-detach');
-  await world.devcloud.mischief.detach(random.pick(ours));
+  await world.devcloud.adminFaults.detach(random.pick(ours));
 }
 
 async function deactivate(world: World, random: Random): Promise<void> {
   const { id } = random.pick([...world.images.values()]);
   world.tally.hurt('deactivated image');
-  world.devcloud.mischief.setImageStatus(id, 'deactivated');
+  world.devcloud.adminFaults.setImageStatus(id, 'deactivated');
   await moment(random.whole(500, 5_000));
-  if (world.cloudRuns) world.devcloud.mischief.setImageStatus(id, 'active');
+  if (world.cloudRuns) world.devcloud.adminFaults.setImageStatus(id, 'active');
 }
 
 /** Deleted, and another image of the same name in its place, with other bytes. */
@@ -38,7 +38,7 @@ async function replace(world: World, random: Random): Promise<void> {
   if (old === undefined) return;
   const file = await world.sample(recipe);
   world.tally.hurt('replaced image');
-  const made = await world.devcloud.mischief.replaceImage(old.id, recipe.spec, { file });
+  const made = await world.devcloud.adminFaults.replaceImage(old.id, recipe.spec, { file });
   world.adopt(made, old.multiattach, file);
 }
 
@@ -53,7 +53,7 @@ async function reuseLun(world: World, random: Random): Promise<void> {
   const other = await world.sample(recipe);
   const inPlace = random.chance(0.6);
   const serve = (bytes: string, into: boolean): Promise<void> =>
-    world.devcloud.mischief.swapBytes(image.volumeId, bytes, into);
+    world.devcloud.adminFaults.swapBytes(image.volumeId, bytes, into);
   try {
     await world.alone(image, async () => {
       if (!isStill(world, image)) return;

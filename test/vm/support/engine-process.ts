@@ -7,7 +7,7 @@ import { systemClock } from '../../../src/async/clock.js';
 import { SURVIVAL_FILES } from '../../../src/daemon/run-dir.js';
 import { mountSupervised } from '../../../src/daemon/supervised-mount.js';
 import type { FileMemo, OpenFile } from '../../../src/fs/contract/filesystem.js';
-import { removeHeldSince } from '../../../src/fs/fuse/recovery/held-since.js';
+import { removeRequestAges } from '../../../src/fs/fuse/recovery/request-ages.js';
 import { OpenJournal } from '../../../src/fs/fuse/recovery/open-journal.js';
 import { WorkerThreads } from '../../../src/fs/fuse/pool/worker-threads.js';
 import { silentLog } from '../../../src/log.js';
@@ -53,6 +53,6 @@ const transport = await mountSupervised(
 );
 link.serving({ yield: () => Promise.resolve(), resume: () => Promise.resolve() });
 await transport.ended;
-removeHeldSince(at('heldSince'));
+removeRequestAges(at('heldSince'));
 link.ending();
 process.disconnect();

@@ -10,11 +10,11 @@ export class Inbox {
   request: Buffer;
   view: DataView;
   readonly #slots: InFlightSlots | undefined;
-  readonly #seat: number;
+  readonly #workerId: number;
   #slot = -1;
 
-  constructor(seat: number, share: InFlightShare | undefined, calls: () => SystemCalls | undefined) {
-    this.#seat = seat;
+  constructor(workerId: number, share: InFlightShare | undefined, calls: () => SystemCalls | undefined) {
+    this.#workerId = workerId;
     this.request = share === undefined ? requestRoom(REQUEST_ROOM, calls()) : Buffer.from(new ArrayBuffer(0));
     this.view = new DataView(this.request.buffer);
     if (share === undefined) return;
@@ -34,14 +34,14 @@ export class Inbox {
     const slots = this.#slots;
     if (slots === undefined) return;
     // Before: the side that gets the slot may free it, and another worker take it, while this one dies.
-    slots.hold(this.#seat, undefined);
+    slots.hold(this.#workerId, undefined);
     give(this.#slot);
     this.#next(slots);
   }
 
   #next(slots: InFlightSlots): void {
     this.#slot = slots.take();
-    slots.hold(this.#seat, this.#slot);
+    slots.hold(this.#workerId, this.#slot);
     this.request = slots.bytes(this.#slot);
     this.view = new DataView(this.request.buffer, this.request.byteOffset, this.request.length);
   }

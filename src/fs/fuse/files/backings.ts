@@ -4,7 +4,7 @@ import type { Descriptor } from './descriptors.js';
 import type { SystemCalls } from '../../../sys/calls/system-calls.js';
 
 /** What BACKING_OPEN needs; undefined where kernel or host do not offer passthrough. */
-export interface PassthroughPower {
+export interface PassthroughSupport {
   readonly fuseFd: number;
   readonly calls: SystemCalls;
 }
@@ -19,11 +19,11 @@ interface NodeOpens {
  * way, with one backing id: the kernel answers EIO when cached and passthrough opens meet.
  */
 export class Backings {
-  readonly #power: PassthroughPower | undefined;
+  readonly #power: PassthroughSupport | undefined;
   readonly #log: Log;
   readonly #nodes = new Map<number, NodeOpens>();
 
-  constructor(power: PassthroughPower | undefined, log: Log) {
+  constructor(power: PassthroughSupport | undefined, log: Log) {
     this.#power = power;
     this.#log = log;
   }

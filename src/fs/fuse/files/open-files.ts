@@ -41,7 +41,7 @@ export class OpenFiles {
   readonly #stalled = new Set<Descriptor>();
   readonly #freeEntries: number[] = [];
   #readable = 0;
-  #cautious = false;
+  #degraded = false;
   #nextEntry = 1;
   #generation = 0;
 
@@ -113,8 +113,8 @@ export class OpenFiles {
   }
 
   /** A worker died; the opens that it may have left unanswered. */
-  abandoned(seat: number): ReturnType<SpareOpens['abandoned']> {
-    return this.#spares.abandoned(seat);
+  abandoned(workerId: number): ReturnType<SpareOpens['abandoned']> {
+    return this.#spares.abandoned(workerId);
   }
 
   /** Forgets a file of an earlier engine that was closed before it was rebuilt. */
@@ -209,9 +209,9 @@ export class OpenFiles {
   }
 
   /** Sends all reads to the main thread, or back. */
-  setCautious(cautious: boolean): void {
-    if (cautious === this.#cautious) return;
-    this.#cautious = cautious;
+  setDegraded(degraded: boolean): void {
+    if (degraded === this.#degraded) return;
+    this.#degraded = degraded;
     this.#restate();
   }
 
@@ -287,7 +287,7 @@ export class OpenFiles {
   }
 
   #stateOf(descriptor: Descriptor): HandleState {
-    return this.#cautious || this.#stalled.has(descriptor) ? HandleState.queued : HandleState.inline;
+    return this.#degraded || this.#stalled.has(descriptor) ? HandleState.queued : HandleState.inline;
   }
 
   #fence(opened: Opened): void {

@@ -119,9 +119,9 @@ export class SpareOpens {
    * What a worker that died had in hand, now open: whether the kernel was told is not known. The caller answers those
    * requests.
    */
-  abandoned(seat: number): readonly { readonly unique: bigint; readonly opened: Opened }[] {
+  abandoned(workerId: number): readonly { readonly unique: bigint; readonly opened: Opened }[] {
     const left = [...this.#spares.entries()].filter(
-      ([slot]) => this.#isInHand(slot) && this.shared.seat(slot) === seat,
+      ([slot]) => this.#isInHand(slot) && this.shared.workerId(slot) === workerId,
     );
     return left.flatMap(([slot, spare]) => {
       if (spare === undefined) return [];

@@ -62,7 +62,7 @@ function openedBefore(
   fh: number,
   { node, uid }: Request,
 ): DirectoryStream | undefined {
-  if (!context.inherited) return undefined;
+  if (!context.tookOver) return undefined;
   context.quota.adopt(uid);
   const stream = new DirectoryStream(node, uid, context.snapshots);
   context.directories.set(fh, stream);

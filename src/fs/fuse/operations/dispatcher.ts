@@ -18,7 +18,7 @@ import type { AgingRead } from '../recovery/read-ages.js';
 import { agingRead } from '../recovery/read-ages.js';
 import type { Request } from '../protocol/request.js';
 import { decodeRequest } from '../protocol/request.js';
-import type { QueuedRead } from '../pool/seat.js';
+import type { QueuedRead } from '../pool/pool-worker.js';
 
 const OPERATIONS: Readonly<Record<number, Operation | undefined>> = {
   ...NODE_OPERATIONS,

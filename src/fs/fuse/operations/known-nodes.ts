@@ -3,11 +3,11 @@ import { ROOT_NODE } from '../../contract/filesystem.js';
 /** How many references the kernel holds to each node: one per LOOKUP and READDIRPLUS entry, until it FORGETs them. */
 export class KnownNodes {
   readonly #counts = new Map<number, number>();
-  readonly #inherited: boolean;
+  readonly #tookOver: boolean;
 
-  /** `inherited`: an earlier engine served this mount, and what it counted died with it. */
-  constructor(inherited = false) {
-    this.#inherited = inherited;
+  /** `tookOver`: an earlier engine served this mount, and what it counted died with it. */
+  constructor(tookOver = false) {
+    this.#tookOver = tookOver;
   }
 
   add(node: number): void {
@@ -26,7 +26,7 @@ export class KnownNodes {
 
   /** Whether the kernel may hold it. Invalidating an unknown node is harmless. */
   mayKnow(node: number): boolean {
-    return this.#inherited || this.count(node) > 0;
+    return this.#tookOver || this.count(node) > 0;
   }
 
   get size(): number {

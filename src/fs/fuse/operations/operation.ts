@@ -1,7 +1,7 @@
 import type { Filesystem } from '../../contract/filesystem.js';
 import type { DirectorySnapshots } from './directory-snapshots.js';
 import type { DirectoryStream } from './directory-stream.js';
-import type { EarlierFiles } from '../files/earlier-files.js';
+import type { RestoredFiles } from '../files/restored-files.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import type { HandleQuota } from '../files/handle-quota.js';
 import type { KnownNodes } from './known-nodes.js';
@@ -16,9 +16,9 @@ export interface OperationContext {
   readonly nodes: KnownNodes;
   readonly files: OpenFiles;
   /** Files that an earlier engine of this mount had open. */
-  readonly earlier: EarlierFiles;
+  readonly earlier: RestoredFiles;
   /** Whether there was an earlier engine: directories it had open are opened again when they are read. */
-  readonly inherited: boolean;
+  readonly tookOver: boolean;
   readonly directories: Map<number, DirectoryStream>;
   readonly snapshots: DirectorySnapshots;
   readonly quota: HandleQuota;

@@ -1,4 +1,4 @@
-import type { Seat } from './seat.js';
+import type { PoolWorker } from './pool-worker.js';
 
 /** Looks (StallWatch ticks) in a row at which every worker was in a read before another worker is worth its memory. */
 const LOOKS = 4;
@@ -10,9 +10,9 @@ const LOOKS = 4;
 export class Demand {
   #looks = 0;
 
-  /** One look, at `now`, after every seat was inspected. True when one more worker is to be started. */
-  look(seats: Iterable<Pick<Seat, 'state' | 'watch'>>, now: number): boolean {
-    const serving = [...seats].filter(({ state }) => state === 'serving');
+  /** One look, at `now`, after every poolWorker was inspected. True when one more worker is to be started. */
+  look(workers: Iterable<Pick<PoolWorker, 'state' | 'watch'>>, now: number): boolean {
+    const serving = [...workers].filter(({ state }) => state === 'serving');
     const busy = serving.length > 0 && serving.every(({ watch }) => watch?.seen === now);
     this.#looks = busy ? this.#looks + 1 : 0;
     return this.#looks >= LOOKS;

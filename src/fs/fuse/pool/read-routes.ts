@@ -1,15 +1,15 @@
 import type { Opened } from '../files/open-files.js';
-import type { ReadLanes } from './read-lanes.js';
-import type { QueuedRead } from './seat.js';
+import type { StalledReads } from './stalled-reads.js';
+import type { QueuedRead } from './pool-worker.js';
 import type { SharedPieces } from '../../../sources/cache/shared-pieces.js';
 import type { ReadJob } from '../worker/messages.js';
 
 /** Which way a READ goes that no worker answered: from memory, into the queue of its source, or to the file system. */
 export class ReadRoutes {
-  readonly #lanes: () => ReadLanes;
+  readonly #lanes: () => StalledReads;
   readonly #pieces: SharedPieces;
 
-  constructor(lanes: () => ReadLanes, pieces: SharedPieces) {
+  constructor(lanes: () => StalledReads, pieces: SharedPieces) {
     this.#lanes = lanes;
     this.#pieces = pieces;
   }

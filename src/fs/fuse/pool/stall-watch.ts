@@ -1,9 +1,9 @@
 import type { Clock } from '../../../async/clock.js';
 import { followCaller } from '../protocol/caller-signals.js';
-import type { ClaimedRead } from '../shared/claims.js';
+import type { ClaimedRead } from '../shared/reply-ownership.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import type { ReadAges } from '../recovery/read-ages.js';
-import type { Seat, Watch } from './seat.js';
+import type { PoolWorker, Watch } from './pool-worker.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** Milliseconds in one read after which a worker counts as stalled. */
@@ -15,14 +15,14 @@ export interface StallWatchParts {
   readonly clock: Clock;
   readonly readTimeoutMs: number;
   /** A worker does not come back from a read of `fh`. */
-  readonly onStalled: (seat: Seat, fh: number) => void;
+  readonly onStalled: (poolWorker: PoolWorker, fh: number) => void;
   /** A stalled worker answered its read after all and went on. */
-  readonly onBack: (seat: Seat) => void;
+  readonly onBack: (poolWorker: PoolWorker) => void;
   /** A stalled read, which has waited since then, was taken from its worker; this answers it. */
   readonly answer: (read: ClaimedRead, errno: ReplyErrno, since: number) => void;
   readonly ages: ReadAges;
   /** ... and the worker is still inside: frees it, where something can. */
-  readonly release: (seat: Seat, fh: number) => void;
+  readonly release: (poolWorker: PoolWorker, fh: number) => void;
   /** After each round, with the time. */
   readonly onTick: (now: number) => void;
   /** Whether there is anything to watch; arm() starts it again. */
@@ -70,7 +70,7 @@ export class StallWatch {
 
   #reading(unique: bigint): ClaimedRead | undefined {
     const { claims } = this.#parts.pool;
-    return [...this.#parts.pool.seats()]
+    return [...this.#parts.pool.workers()]
       .filter(({ index }) => claims.current(index) !== undefined)
       .map(({ index }) => claims.read(index))
       .find((read) => read.unique === unique);
@@ -78,23 +78,24 @@ export class StallWatch {
 
   #tick(now: number): void {
     const reading = new Set<bigint>();
-    for (const seat of this.#parts.pool.seats()) {
-      this.#inspect(seat, now);
-      reading.add(this.#parts.pool.claims.read(seat.index).unique);
+    for (const poolWorker of this.#parts.pool.workers()) {
+      this.#inspect(poolWorker, now);
+      reading.add(this.#parts.pool.claims.read(poolWorker.index).unique);
     }
     for (const unique of this.#leaving) if (!reading.has(unique)) this.#leaving.delete(unique);
     this.#parts.onTick(now);
   }
 
-  #inspect(seat: Seat, now: number): void {
-    const claim = this.#parts.pool.claims.current(seat.index);
-    if (seat.state === 'stalled') this.#inspectStalled(seat, claim, now);
-    else if (claim === undefined) seat.watch = undefined;
-    else if (seat.watch?.claim !== claim) seat.watch = this.#watchOf(seat, claim, now);
-    else if (now - seat.watch.seen >= Math.min(STALL_MS, this.#parts.readTimeoutMs)) this.#stalled(seat);
+  #inspect(poolWorker: PoolWorker, now: number): void {
+    const claim = this.#parts.pool.claims.current(poolWorker.index);
+    if (poolWorker.state === 'stalled') this.#inspectStalled(poolWorker, claim, now);
+    else if (claim === undefined) poolWorker.watch = undefined;
+    else if (poolWorker.watch?.claim !== claim) poolWorker.watch = this.#watchOf(poolWorker, claim, now);
+    else if (now - poolWorker.watch.seen >= Math.min(STALL_MS, this.#parts.readTimeoutMs))
+      this.#stalled(poolWorker);
   }
 
-  #watchOf({ index, handed }: Seat, claim: number, now: number): Watch {
+  #watchOf({ index, handed }: PoolWorker, claim: number, now: number): Watch {
     const { pool, ages } = this.#parts;
     const read = pool.claims.read(index);
     const { unique } = read;
@@ -102,30 +103,30 @@ export class StallWatch {
     return { claim, unique, seen: now, since, taken: false };
   }
 
-  #stalled(seat: Seat): void {
+  #stalled(poolWorker: PoolWorker): void {
     const { claims } = this.#parts.pool;
     // One that was handed its read reports by itself when done.
-    if (seat.state === 'serving') claims.recall(seat.index);
-    this.#parts.pool.writeOff(seat);
-    this.#parts.onStalled(seat, claims.read(seat.index).fh);
+    if (poolWorker.state === 'serving') claims.recall(poolWorker.index);
+    this.#parts.pool.writeOff(poolWorker);
+    this.#parts.onStalled(poolWorker, claims.read(poolWorker.index).fh);
   }
 
-  #inspectStalled(seat: Seat, claim: number | undefined, now: number): void {
+  #inspectStalled(poolWorker: PoolWorker, claim: number | undefined, now: number): void {
     const { claims } = this.#parts.pool;
-    const { watch } = seat;
+    const { watch } = poolWorker;
     if (watch === undefined || watch.taken) return;
     if (claim !== watch.claim) {
-      this.#parts.onBack(seat);
+      this.#parts.onBack(poolWorker);
       return;
     }
-    const read = claims.read(seat.index);
+    const read = claims.read(poolWorker.index);
     const { unique, fh } = read;
     const errno = now - watch.since >= this.#parts.readTimeoutMs ? 'ETIMEDOUT' : 'EINTR';
     if (errno === 'EINTR' && !this.#leaving.has(unique)) return;
-    if (!claims.take(seat.index, claim)) return;
+    if (!claims.win(poolWorker.index, claim)) return;
     watch.taken = true;
-    claims.settle(seat.index);
+    claims.settle(poolWorker.index);
     this.#parts.answer(read, errno, watch.since);
-    this.#parts.release(seat, fh);
+    this.#parts.release(poolWorker, fh);
   }
 }

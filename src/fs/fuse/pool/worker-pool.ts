@@ -1,12 +1,12 @@
 import type { Clock } from '../../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
-import { Claims } from '../shared/claims.js';
+import { ReplyOwnership } from '../shared/reply-ownership.js';
 import type { CrashBudget } from './crash-budget.js';
 import type { InFlight } from '../recovery/in-flight.js';
 import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import { decodeRequest } from '../protocol/request.js';
-import type { QueuedRead, Seat } from './seat.js';
+import type { QueuedRead, PoolWorker } from './pool-worker.js';
 import type { FromWorker, ReadJob, ToWorker } from '../worker/messages.js';
 import type { OpenOutcome } from '../worker/opens.js';
 import type { WorkerThreads } from './worker-threads.js';
@@ -32,14 +32,14 @@ export interface WorkerPoolParts {
   readonly log: Log;
   /** A request that its worker does not answer; it came at `since`. */
   readonly onRequest: (bytes: Buffer, since: number) => void;
-  readonly onWaiting: (seat: Seat) => void;
+  readonly onWaiting: (poolWorker: PoolWorker) => void;
   readonly onRefused: (read: QueuedRead) => void;
   /** The worker half of a kind of source has something to say to its main half. */
   readonly onSource: (kind: number, message: number) => void;
   /** A worker took an open that was prepared; what became of it. */
   readonly onOpened: (slot: number, outcome: OpenOutcome) => void;
   /** A worker is gone; what it had open is to be closed, what it was handed is to be read by another worker. */
-  readonly onLeft: (seat: Seat) => void;
+  readonly onLeft: (poolWorker: PoolWorker) => void;
   /** A worker died with this request unanswered. */
   readonly onAbandoned: (unique: bigint) => void;
   /** Workers die again and again: this process cannot serve the mount any more. Called once. */
@@ -48,10 +48,10 @@ export interface WorkerPoolParts {
 
 /** The worker threads of a mount. Ended when the kernel has let go and every thread that can end has. */
 export class WorkerPool {
-  readonly claims: Claims;
+  readonly claims: ReplyOwnership;
   readonly ended: Promise<void>;
   readonly #parts: WorkerPoolParts;
-  readonly #seats = new Map<number, Seat>();
+  readonly #workers = new Map<number, PoolWorker>();
   #count: number;
   #closing = false;
   #resolveEnded: () => void = () => undefined;
@@ -59,30 +59,30 @@ export class WorkerPool {
   constructor(parts: WorkerPoolParts) {
     this.#parts = parts;
     this.#count = parts.count;
-    this.claims = new Claims(parts.limit);
+    this.claims = new ReplyOwnership(parts.limit);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
-  seats(): IterableIterator<Seat> {
-    return this.#seats.values();
+  workers(): IterableIterator<PoolWorker> {
+    return this.#workers.values();
   }
 
   /** Workers at /dev/fuse. */
   get serving(): number {
-    return [...this.seats()].filter(({ state }) => state === 'serving').length;
+    return [...this.workers()].filter(({ state }) => state === 'serving').length;
   }
 
   /**
-   * True when at most the last seat is free: a worker that begins a read now may be the last that receives requests. The
-   * one that fills the last seat must not read by itself.
+   * True when at most the last worker is free: a worker that begins a read now may be the last that receives requests. The
+   * one that fills the last worker must not read by itself.
    */
   get exhausted(): boolean {
-    return this.#seats.size >= this.#parts.limit - 1;
+    return this.#workers.size >= this.#parts.limit - 1;
   }
 
   /** Starts workers until enough are serving or the limit is reached. */
   refill(): void {
-    while (!this.#closing && this.serving < this.#count && this.#seats.size < this.#parts.limit)
+    while (!this.#closing && this.serving < this.#count && this.#workers.size < this.#parts.limit)
       this.#start();
   }
 
@@ -95,25 +95,25 @@ export class WorkerPool {
   }
 
   /** A worker does not come back from its read: it no longer counts, and the end of the mount does not wait for it. */
-  writeOff(seat: Seat): void {
-    seat.state = 'stalled';
+  writeOff(poolWorker: PoolWorker): void {
+    poolWorker.state = 'stalled';
     if (!this.#closing) return;
-    seat.worker.unref();
+    poolWorker.worker.unref();
     this.#settle();
   }
 
   /** Speaks to a worker that waits. */
-  tell(seat: Seat, message: ToWorker): void {
-    seat.worker.postMessage(message);
-    this.claims.ring(seat.index);
+  tell(poolWorker: PoolWorker, message: ToWorker): void {
+    poolWorker.worker.postMessage(message);
+    this.claims.ring(poolWorker.index);
   }
 
   /** Sends a worker that waits back to /dev/fuse, or home when others have taken its place. */
-  dismiss(seat: Seat): void {
-    if (this.#closing || this.serving >= this.#count) this.tell(seat, { kind: 'retire' });
+  dismiss(poolWorker: PoolWorker): void {
+    if (this.#closing || this.serving >= this.#count) this.tell(poolWorker, { kind: 'retire' });
     else {
-      seat.state = 'serving';
-      this.tell(seat, { kind: 'rejoin' });
+      poolWorker.state = 'serving';
+      this.tell(poolWorker, { kind: 'rejoin' });
     }
   }
 
@@ -121,74 +121,74 @@ export class WorkerPool {
     const index = this.#freeIndex();
     const worker = this.#parts.threads.take({
       fuseFd: this.#parts.fuseFd,
-      seat: index,
+      workerId: index,
       claims: this.claims.memory,
       handles: this.#parts.handles,
       opens: this.#parts.opens,
       pieces: this.#parts.pieces,
       sources: this.#parts.sources,
-      seats: this.#parts.limit,
+      workers: this.#parts.limit,
       inFlight: this.#parts.inFlight?.share,
     });
-    const seat: Seat = { index, worker, state: 'serving' };
-    this.#seats.set(index, seat);
-    worker.on('message', (message: FromWorker) => this.#hear(seat, message));
+    const poolWorker: PoolWorker = { index, worker, state: 'serving' };
+    this.#workers.set(index, poolWorker);
+    worker.on('message', (message: FromWorker) => this.#hear(poolWorker, message));
     worker.on('error', (error) =>
       this.#parts.log.error({ worker: index, reason: reasonOf(error) }, 'a worker failed'),
     );
-    worker.on('exit', (code) => this.#left(seat, code));
+    worker.on('exit', (code) => this.#left(poolWorker, code));
   }
 
   #freeIndex(): number {
-    for (let index = 0; ; index += 1) if (!this.#seats.has(index)) return index;
+    for (let index = 0; ; index += 1) if (!this.#workers.has(index)) return index;
   }
 
-  #hear(seat: Seat, message: FromWorker): void {
-    if (message instanceof Uint8Array) this.#pass(seat, bufferOf(message));
-    else if (message.kind === 'kept') this.#take(seat, bufferOf(message.bytes), message.slot);
-    else if (message.kind === 'waiting') this.#waits(seat, message.answered);
-    else if (message.kind === 'refused') this.#refuse(seat, message.job);
+  #hear(poolWorker: PoolWorker, message: FromWorker): void {
+    if (message instanceof Uint8Array) this.#pass(poolWorker, bufferOf(message));
+    else if (message.kind === 'kept') this.#take(poolWorker, bufferOf(message.bytes), message.slot);
+    else if (message.kind === 'waiting') this.#waits(poolWorker, message.answered);
+    else if (message.kind === 'refused') this.#refuse(poolWorker, message.job);
     else if (message.kind === 'source') this.#parts.onSource(message.source, message.message);
     else if (message.kind === 'opened') this.#parts.onOpened(message.slot, message.outcome);
     else if (message.kind === 'failed')
       this.#parts.log.debug({ ...message }, 'worker read failed; retrying on main thread');
   }
 
-  #take(seat: Seat, request: Buffer, slot: number): void {
+  #take(poolWorker: PoolWorker, request: Buffer, slot: number): void {
     const unique = decodeRequest(request)?.unique;
     if (unique !== undefined) this.#parts.inFlight?.took(unique, slot);
-    this.#pass(seat, request);
+    this.#pass(poolWorker, request);
   }
 
   /** One that its worker tried first has waited since then. */
-  #pass({ watch }: Seat, request: Buffer): void {
+  #pass({ watch }: PoolWorker, request: Buffer): void {
     const tried = watch !== undefined && watch.unique === decodeRequest(request)?.unique;
     this.#parts.onRequest(request, tried ? watch.since : this.#parts.clock.now());
   }
 
-  #refuse(seat: Seat, job: ReadJob): void {
-    const since = seat.handed?.since ?? this.#parts.clock.now();
-    seat.handed = undefined;
+  #refuse(poolWorker: PoolWorker, job: ReadJob): void {
+    const since = poolWorker.handed?.since ?? this.#parts.clock.now();
+    poolWorker.handed = undefined;
     this.#parts.onRefused({ job, since });
   }
 
-  #waits(seat: Seat, answered: bigint | undefined): void {
+  #waits(poolWorker: PoolWorker, answered: bigint | undefined): void {
     if (answered !== undefined) this.#parts.inFlight?.answered(answered);
-    this.#parts.onWaiting(seat);
+    this.#parts.onWaiting(poolWorker);
   }
 
-  #left(seat: Seat, code: number): void {
-    this.#seats.delete(seat.index);
-    this.#answerFor(seat);
-    if (code === 0 && seat.state === 'serving') this.#close();
+  #left(poolWorker: PoolWorker, code: number): void {
+    this.#workers.delete(poolWorker.index);
+    this.#answerFor(poolWorker);
+    if (code === 0 && poolWorker.state === 'serving') this.#close();
     else if (code !== 0 && !this.#parts.crashes.spend()) this.#giveUp();
-    this.#parts.onLeft(seat);
+    this.#parts.onLeft(poolWorker);
     this.refill();
     this.#settle();
   }
 
   /** What a worker had read and left unanswered when it died. */
-  #answerFor({ index }: Seat): void {
+  #answerFor({ index }: PoolWorker): void {
     const { inFlight, onAbandoned, onRequest, clock } = this.#parts;
     const unique = this.claims.abandoned(index);
     const left = inFlight?.vacate(index);
@@ -211,15 +211,15 @@ export class WorkerPool {
   #close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    for (const seat of this.seats()) {
-      if (seat.state === 'waiting') this.tell(seat, { kind: 'retire' });
+    for (const poolWorker of this.workers()) {
+      if (poolWorker.state === 'waiting') this.tell(poolWorker, { kind: 'retire' });
       // A thread inside a read cannot be ended; it must not keep the process.
-      if (seat.state === 'stalled' || seat.state === 'handed') seat.worker.unref();
+      if (poolWorker.state === 'stalled' || poolWorker.state === 'handed') poolWorker.worker.unref();
     }
   }
 
   #settle(): void {
-    const bound = [...this.seats()].some(({ state }) => state === 'serving' || state === 'waiting');
+    const bound = [...this.workers()].some(({ state }) => state === 'serving' || state === 'waiting');
     if (this.#closing && !bound) this.#resolveEnded();
   }
 }

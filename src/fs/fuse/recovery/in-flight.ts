@@ -13,7 +13,7 @@ export interface InFlightParts {
   /** Forgets what an earlier mount left there. */
   readonly fresh: boolean;
   /** Threads that read requests. */
-  readonly seats: number;
+  readonly workers: number;
   readonly calls: SystemCalls;
   readonly log: Log;
 }
@@ -37,12 +37,12 @@ export class InFlight {
 
   /** Throws where there is no room for it. */
   constructor(parts: InFlightParts) {
-    const { path, fresh, seats, calls } = parts;
+    const { path, fresh, workers, calls } = parts;
     this.#parts = parts;
     if (fresh) removeInFlight(path);
     this.#fd = fresh ? createKeptSync(path) : openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
     const address = calls.mapShared(this.#fd, IN_FLIGHT_BYTES);
-    this.share = { address, seats, state: InFlightSlots.state(seats) };
+    this.share = { address, workers, state: InFlightSlots.state(workers) };
     this.#slots = new InFlightSlots(this.share, calls.memoryAt(address, IN_FLIGHT_BYTES));
     this.#slots.there = Math.min(MAX_SLOTS, Math.floor(fstatSync(this.#fd).size / SLOT_BYTES));
     if (fresh) this.#grow();
@@ -71,7 +71,7 @@ export class InFlight {
   /** A request is the main thread's from now on, and so is its slot. */
   took(unique: bigint, slot: number): void {
     this.#kept.set(unique, slot);
-    if (this.#slots.there - this.#kept.size - this.#parts.seats < SPARE) this.#grow();
+    if (this.#slots.there - this.#kept.size - this.#parts.workers < SPARE) this.#grow();
   }
 
   /** A slot for a read on this thread, in which the next request is to land; undefined when all are taken. */
@@ -98,9 +98,9 @@ export class InFlight {
   }
 
   /** A worker is gone; the request that it had read and left unanswered. */
-  vacate(seat: number): Buffer | undefined {
-    const slot = this.#slots.held(seat);
-    this.#slots.hold(seat, undefined);
+  vacate(workerId: number): Buffer | undefined {
+    const slot = this.#slots.held(workerId);
+    this.#slots.hold(workerId, undefined);
     const request = slot === undefined ? undefined : this.#slots.request(slot);
     if (slot !== undefined && request === undefined) this.#slots.free(slot);
     if (slot !== undefined && request !== undefined) this.took(request.unique, slot);

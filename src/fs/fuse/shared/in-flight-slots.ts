@@ -7,7 +7,7 @@ export interface InFlightShare {
   /** Where the file is mapped, in every thread of this process. */
   readonly address: bigint;
   readonly state: SharedArrayBuffer;
-  readonly seats: number;
+  readonly workers: number;
 }
 
 /** The kernel refuses to hand a request to a reader with less room, and sends none longer that wants an answer. */
@@ -35,16 +35,16 @@ export class InFlightSlots {
   readonly #taken: number;
 
   /** `memory`: the file, IN_FLIGHT_BYTES of it. */
-  constructor({ state, seats }: Pick<InFlightShare, 'state' | 'seats'>, memory: Buffer) {
+  constructor({ state, workers }: Pick<InFlightShare, 'state' | 'workers'>, memory: Buffer) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer, memory.byteOffset, memory.length);
     this.#words = new Int32Array(state);
-    this.#taken = HELD + seats;
+    this.#taken = HELD + workers;
   }
 
   /** The state of a file that has no slot yet. */
-  static state(seats: number): SharedArrayBuffer {
-    return new SharedArrayBuffer((HELD + seats + MAX_SLOTS) * Int32Array.BYTES_PER_ELEMENT);
+  static state(workers: number): SharedArrayBuffer {
+    return new SharedArrayBuffer((HELD + workers + MAX_SLOTS) * Int32Array.BYTES_PER_ELEMENT);
   }
 
   /** Slots that the file has room for; beyond lies memory that must not be touched. */
@@ -101,12 +101,12 @@ export class InFlightSlots {
   }
 
   /** Notes which slot a worker reads into, for the process that survives it; undefined: none. */
-  hold(seat: number, slot: number | undefined): void {
-    Atomics.store(this.#words, HELD + seat, slot === undefined ? 0 : slot + 1);
+  hold(workerId: number, slot: number | undefined): void {
+    Atomics.store(this.#words, HELD + workerId, slot === undefined ? 0 : slot + 1);
   }
 
-  held(seat: number): number | undefined {
-    const held = Atomics.load(this.#words, HELD + seat);
+  held(workerId: number): number | undefined {
+    const held = Atomics.load(this.#words, HELD + workerId);
     return held === 0 ? undefined : held - 1;
   }
 

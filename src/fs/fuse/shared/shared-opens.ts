@@ -120,7 +120,7 @@ export class SharedOpens {
   }
 
   /** The worker that took the slot last. */
-  seat(slot: number): number {
+  workerId(slot: number): number {
     return this.#words[slot * WORDS + SEAT] ?? 0;
   }
 
@@ -130,13 +130,13 @@ export class SharedOpens {
   }
 
   /** Worker: a slot for that request, now its own; undefined when none is offered at `now` of the system's uptime. */
-  take(seat: number, wanted: Wanted, now: number): number | undefined {
+  take(workerId: number, wanted: Wanted, now: number): number | undefined {
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const word = this.#word(slot);
       if (kindOf(word) !== OpenState.ready || !this.#fits(slot, wanted, now)) continue;
       // Fails as well where the main thread has offered another file there since the look.
       if (!this.#swap(slot, word, OpenState.taken)) continue;
-      this.#words[slot * WORDS + SEAT] = seat;
+      this.#words[slot * WORDS + SEAT] = workerId;
       this.#uniques[slot * WIDE + UNIQUE] = wanted.unique;
       return slot;
     }

@@ -6,15 +6,15 @@ import type { InFlightShare } from '../shared/in-flight-slots.js';
 /** The first message to a worker: what it is to serve. Descriptors are the process's: every thread has them. */
 export interface WorkerStart {
   readonly fuseFd: number;
-  readonly seat: number;
-  /** Memory of Claims, SharedHandles, SharedOpens and SharedPieces. */
+  readonly workerId: number;
+  /** Memory of ReplyOwnership, SharedHandles, SharedOpens and SharedPieces. */
   readonly claims: SharedArrayBuffer;
   readonly handles: SharedArrayBuffer;
   readonly opens: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
   /** What it reads sources by, in the order of the kinds, and how many workers there may be. */
   readonly sources: readonly WorkerHalf[];
-  readonly seats: number;
+  readonly workers: number;
   /** Where requests are kept for the engine after this one, where the kernel does not do that. */
   readonly inFlight: InFlightShare | undefined;
 }

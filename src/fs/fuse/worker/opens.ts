@@ -6,7 +6,7 @@ import type { SharedOpens, Wanted } from '../shared/shared-opens.js';
 import { writeWholeSync } from '../../../sys/files/kept-file.js';
 
 export interface WorkerOpensParts {
-  readonly seat: number;
+  readonly workerId: number;
   readonly opens: SharedOpens;
   readonly replies: Pick<WorkerReplies, 'sendOpened'>;
   /** Milliseconds of the system's uptime. */
@@ -34,11 +34,11 @@ export class WorkerOpens {
 
   /** False: not answered, the main thread must. */
   serve(wanted: Wanted, flags: number): boolean {
-    const { seat, opens, replies, uptime, tell } = this.#parts;
+    const { workerId, opens, replies, uptime, tell } = this.#parts;
     // One that comes again may have been answered by an engine that is dead.
     if ((flags & CHANGES) !== 0 || (wanted.unique & RESENT) !== 0n) return false;
     const now = uptime();
-    const slot = opens.take(seat, wanted, now);
+    const slot = opens.take(workerId, wanted, now);
     if (slot === undefined) return false;
     try {
       const line = opens.line(slot);

@@ -5,14 +5,14 @@ import type { WorkerSource } from '../../../sources/contract/source.js';
 import type { ReplyPipe } from '../channel/reply-pipe.js';
 import type { WorkerReplies } from '../channel/replies.js';
 import { MAX_READ } from '../protocol/opcodes.js';
-import type { Claims } from '../shared/claims.js';
+import type { ReplyOwnership } from '../shared/reply-ownership.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
 import type { ReadJob } from './messages.js';
 
 export interface WorkerReadsParts {
-  readonly seat: number;
-  readonly claims: Claims;
+  readonly workerId: number;
+  readonly claims: ReplyOwnership;
   readonly handles: SharedHandles;
   /** The worker half of each kind of source. */
   readonly readers: readonly WorkerSource[];
@@ -40,15 +40,15 @@ export class WorkerReads {
    * main thread answered while we were reading.
    */
   serve(read: ReadJob, worst: typeof HandleState.inline | typeof HandleState.queued): boolean {
-    const { seat, claims, handles, replies, pipe } = this.#parts;
+    const { workerId, claims, handles, replies, pipe } = this.#parts;
     const state = handles.state(read.fh);
     if (state === HandleState.free || state > worst || read.length > MAX_READ) return false;
     // O_DIRECT readers of a source that no page cache keeps share nothing here; the main thread's block cache serves them all.
     if (read.uncached && handles.number(read.fh) !== 0) return false;
     const length = Math.max(0, Math.min(read.length, handles.size(read.fh) - read.offset));
-    const claim = claims.open(seat, read);
+    const claim = claims.begin(workerId, read);
     const start = this.#fill(read, length);
-    const mine = claims.take(seat, claim);
+    const mine = claims.win(workerId, claim);
     // Fenced while we read: not one byte leaves. The main thread knows the reason to answer with.
     const served = mine && start !== undefined && handles.state(read.fh) !== HandleState.fenced;
     if (!served && start === PIPED) pipe.discard();

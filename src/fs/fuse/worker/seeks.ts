@@ -1,12 +1,12 @@
-import type { Claims } from '../shared/claims.js';
+import type { ReplyOwnership } from '../shared/reply-ownership.js';
 import type { WorkerSource } from '../../../sources/contract/source.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
 import type { WorkerReplies } from '../channel/replies.js';
 
 export interface WorkerSeeksParts {
-  readonly seat: number;
-  readonly claims: Claims;
+  readonly workerId: number;
+  readonly claims: ReplyOwnership;
   readonly handles: SharedHandles;
   readonly replies: WorkerReplies;
   /** The worker half of each kind of source. */
@@ -37,15 +37,15 @@ export class WorkerSeeks {
 
   /** False: not answered, the main thread must. A claim stands for it, so a source that hangs is noticed. */
   serve({ unique, fh, pid, offset, whence }: Seek): boolean {
-    const { seat, claims, handles, replies, readers } = this.#parts;
+    const { workerId, claims, handles, replies, readers } = this.#parts;
     const size = handles.size(fh);
     if (handles.state(fh) !== HandleState.inline || offset >= size) return false;
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return false;
     const reader = readers[handles.kind(fh)];
     if (reader?.seek === undefined) return false;
-    const claim = claims.open(seat, { unique, fh, pid, uncached: true });
+    const claim = claims.begin(workerId, { unique, fh, pid, uncached: true });
     const found = reader.seek(handles.slot(fh), offset, whence === SEEK_DATA ? 'data' : 'hole');
-    if (!claims.take(seat, claim)) return true;
+    if (!claims.win(workerId, claim)) return true;
     if (found === undefined || handles.state(fh) === HandleState.fenced) return false;
     // Beyond the image there is neither data nor a hole of it, whatever the source holds there.
     if (whence === SEEK_DATA && found >= size) replies.fail(unique, 'ENXIO');

@@ -11,14 +11,14 @@ export interface WorkerSources {
 }
 
 export interface WorkerSeat {
-  readonly seat: number;
-  readonly seats: number;
+  readonly workerId: number;
+  readonly workers: number;
   readonly sources: readonly WorkerHalf[];
 }
 
 /** Loads the worker half of every kind of source. `tell` reaches the main half of a kind. */
 export async function loadSources(
-  { seat: worker, seats: workers, sources }: WorkerSeat,
+  { workerId: worker, workers: workers, sources }: WorkerSeat,
   tell: (source: number, message: number) => void,
 ): Promise<WorkerSources> {
   const memory = readRoom(MAX_READ);

@@ -5,7 +5,7 @@
 import { constants, readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../async/clock.js';
-import { Claims } from '../shared/claims.js';
+import { ReplyOwnership } from '../shared/reply-ownership.js';
 import { isGone, TRY_AGAIN } from '../channel/device.js';
 import { systemCode } from '../protocol/errno.js';
 import { Inbox } from '../channel/inbox.js';
@@ -51,17 +51,17 @@ const tell = (message: FromWorker): void => port.postMessage(message);
 systemCalls();
 // What is known of the kinds of source ahead: a worker that begins has them loaded.
 await Promise.all((workerData as readonly string[]).map(loadModule));
-const { fuseFd, seat, seats, inFlight, sources, ...shared } = await begin();
-const claims = new Claims(shared.claims);
+const { fuseFd, workerId, workers, inFlight, sources, ...shared } = await begin();
+const claims = new ReplyOwnership(shared.claims);
 const handles = new SharedHandles(shared.handles);
-const { memory, readers } = await loadSources({ seat, seats, sources }, (source, message) =>
+const { memory, readers } = await loadSources({ workerId, workers, sources }, (source, message) =>
   tell({ kind: 'source', source, message }),
 );
 const replies = new WorkerReplies(fuseFd, memory);
 const pipe = new ReplyPipe(fuseFd, systemCalls());
-const seeks = new WorkerSeeks({ seat, claims, handles, readers, replies });
+const seeks = new WorkerSeeks({ workerId, claims, handles, readers, replies });
 const reads = new WorkerReads({
-  seat,
+  workerId,
   claims,
   handles,
   readers,
@@ -71,21 +71,21 @@ const reads = new WorkerReads({
   failed: (read, reason) => tell({ kind: 'failed', fh: read.fh, offset: read.offset, reason }),
 });
 const opens = new WorkerOpens({
-  seat,
+  workerId,
   opens: new SharedOpens(shared.opens),
   replies,
   uptime: () => systemClock.uptime(),
   tell: (slot, outcome) => tell({ kind: 'opened', slot, outcome }),
 });
-const inbox = new Inbox(seat, inFlight, systemCalls);
+const inbox = new Inbox(workerId, inFlight, systemCalls);
 
 for (;;) {
   const length = receive();
   if (length === undefined) break;
   if (answer(length)) inbox.done();
   else forward(length);
-  claims.settle(seat);
-  if (claims.recalled(seat) && serveWhileRecalled() === 'retire') break;
+  claims.settle(workerId);
+  if (claims.recalled(workerId) && serveWhileRecalled() === 'retire') break;
 }
 pipe.discard();
 
@@ -184,17 +184,17 @@ function serveWhileRecalled(): 'rejoin' | 'retire' {
       tell({ kind: 'refused', job: message.job });
       waiting = { kind: 'waiting' };
     }
-    claims.settle(seat);
+    claims.settle(workerId);
     // A job can stall and be recalled as well: the next 'waiting' answers that, too.
-    claims.recalled(seat);
+    claims.recalled(workerId);
   }
 }
 
 function nextMessage(): ToWorker {
   for (;;) {
-    const seen = claims.rung(seat);
+    const seen = claims.rung(workerId);
     const received = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
     if (received !== undefined) return received.message;
-    claims.awaitRing(seat, seen);
+    claims.awaitRing(workerId, seen);
   }
 }

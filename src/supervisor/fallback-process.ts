@@ -2,8 +2,8 @@ import type { Clock } from '../async/clock.js';
 import { EngineProcess } from './engine-process.js';
 import type { ToEngine } from './messages.js';
 
-export interface InterimParts {
-  /** Arguments to Node that start an answerer (fs/fuse/recovery/answerer.ts). */
+export interface FallbackParts {
+  /** Arguments to Node that start an answerer (fs/fuse/recovery/fallback-responder.ts). */
   readonly command: readonly string[];
   /** Told first of all. */
   readonly told: ToEngine;
@@ -15,12 +15,12 @@ export interface InterimParts {
 }
 
 /** The time in which no engine serves: requests that wait longer than a moment are answered by a process of its own. */
-export class Interim {
-  readonly #parts: InterimParts;
+export class FallbackProcess {
+  readonly #parts: FallbackParts;
   #answerer: EngineProcess | undefined;
   #stop: (() => void) | undefined;
 
-  constructor(parts: InterimParts) {
+  constructor(parts: FallbackParts) {
     this.#parts = parts;
   }
 

@@ -6,7 +6,7 @@ import { hasResend } from '../protocol/negotiation.js';
 import type { OpenJournal } from './open-journal.js';
 
 /** What makes a mount outlive the process that serves it. */
-export interface Survival {
+export interface TakeoverState {
   readonly journal: OpenJournal;
   /** How many engines served this mount before. */
   readonly generation: number;
@@ -16,7 +16,7 @@ export interface Survival {
   readonly inFlight: string;
 }
 
-export interface Keeping extends Omit<InFlightParts, 'calls'> {
+export interface TakeoverParts extends Omit<InFlightParts, 'calls'> {
   readonly agreement: Agreement;
 }
 
@@ -26,7 +26,7 @@ export interface Keeping extends Omit<InFlightParts, 'calls'> {
  *
  * @throws CinderfsError `fuse_failed` when an earlier engine kept requests that this one cannot get at.
  */
-export function openInFlight({ agreement, ...parts }: Keeping): InFlight | undefined {
+export function openInFlight({ agreement, ...parts }: TakeoverParts): InFlight | undefined {
   if (hasResend(agreement)) return undefined;
   const { path, fresh, log } = parts;
   try {

@@ -21,7 +21,7 @@ interface Earlier {
  * closes them by the numbers it was given then. One that cannot be rebuilt fails its reads, each of which tries again,
  * and no other one's.
  */
-export class EarlierFiles {
+export class RestoredFiles {
   readonly #parts: EarlierFilesParts;
   readonly #files = new Map<number, Earlier>();
   /** The `fh` that each OPEN was, or would have been, answered with. */

@@ -11,7 +11,7 @@ export interface QueuedRead {
 }
 
 /** One worker thread and what it is doing, as the main thread sees it. */
-export interface Seat {
+export interface PoolWorker {
   readonly index: number;
   readonly worker: Pick<Worker, 'postMessage' | 'unref'>;
   /** serving: at /dev/fuse. stalled: in a read that does not return. waiting, handed: read-lanes.ts has it. */
@@ -20,7 +20,7 @@ export interface Seat {
   watch?: Watch | undefined;
   /** The read that its lane handed it and that it has not reported done. */
   handed?: QueuedRead | undefined;
-  lane?: Lane | undefined;
+  lane?: StalledQueue | undefined;
 }
 
 /** A read that a worker is in. */
@@ -38,10 +38,10 @@ export interface Watch {
  * One stalled source: the workers inside its reads, those that came back, those that it handed a read, and the reads
  * that wait for one.
  */
-export interface Lane {
+export interface StalledQueue {
   readonly descriptor: Descriptor | undefined;
-  readonly stalled: Set<Seat>;
-  readonly waiting: Set<Seat>;
-  readonly handed: Set<Seat>;
+  readonly stalled: Set<PoolWorker>;
+  readonly waiting: Set<PoolWorker>;
+  readonly handed: Set<PoolWorker>;
   readonly queue: QueuedRead[];
 }

@@ -13,7 +13,7 @@ const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
  * Since when requests have been held by those that stand in for an engine, in words that outlive each of them. A file
  * that cannot be read or written costs no more than longer waits.
  */
-export class HeldSince {
+export class RequestAges {
   readonly #path: string;
   readonly #now: () => number;
   readonly #since = new Map<bigint, number>();
@@ -59,7 +59,7 @@ export class HeldSince {
 }
 
 /** The mount has ended, or is served. */
-export function removeHeldSince(path: string): void {
+export function removeRequestAges(path: string): void {
   rmSync(path, { force: true });
 }
 

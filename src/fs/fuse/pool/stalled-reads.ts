@@ -4,13 +4,13 @@ import { followCaller } from '../protocol/caller-signals.js';
 import type { Descriptor, Descriptors } from '../files/descriptors.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import type { OpenFiles } from '../files/open-files.js';
-import type { Lane, QueuedRead, Seat } from './seat.js';
+import type { StalledQueue, QueuedRead, PoolWorker } from './pool-worker.js';
 import type { ReadJob } from '../worker/messages.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface ReadLanesParts {
   readonly pool: WorkerPool;
-  readonly files: Pick<OpenFiles, 'get' | 'setStalled' | 'setCautious'>;
+  readonly files: Pick<OpenFiles, 'get' | 'setStalled' | 'setDegraded'>;
   readonly descriptors: Pick<Descriptors, 'hold' | 'release'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -25,11 +25,11 @@ export interface ReadLanesParts {
  * further reads queue here, where they cost no thread, and replacements are started for the workers inside. A worker
  * that comes back serves the queue, one read at a time; when none is missing any more, the source is normal again.
  */
-export class ReadLanes {
+export class StalledReads {
   readonly #parts: ReadLanesParts;
-  readonly #lanes = new Map<Descriptor, Lane>();
+  readonly #lanes = new Map<Descriptor, StalledQueue>();
   /** Lanes of sources that answer again, whose queue is not empty yet. */
-  readonly #recovered = new Set<Lane>();
+  readonly #recovered = new Set<StalledQueue>();
 
   constructor(parts: ReadLanesParts) {
     this.#parts = parts;
@@ -41,26 +41,26 @@ export class ReadLanes {
   }
 
   /** A worker does not come back from a read of `fh`. */
-  stalled(seat: Seat, fh: number): void {
+  stalled(poolWorker: PoolWorker, fh: number): void {
     const { files, log } = this.#parts;
     const descriptor = files.get(fh)?.descriptor;
-    const lane = this.#laneFor(seat, descriptor);
-    lane.stalled.add(seat);
+    const lane = this.#laneFor(poolWorker, descriptor);
+    lane.stalled.add(poolWorker);
     if (descriptor !== undefined) files.setStalled(descriptor, true);
     log.warn(
-      { source: descriptor?.name, worker: seat.index },
+      { source: descriptor?.name, worker: poolWorker.index },
       'storage not responding; queueing reads of this volume',
     );
     this.#refill();
   }
 
   /** A worker is gone. What it was handed and had not begun is read by others, and nothing waits for it any more. */
-  left(seat: Seat): void {
-    const { lane, handed } = seat;
-    const begun = this.#parts.pool.claims.read(seat.index).unique === handed?.job.unique;
+  left(poolWorker: PoolWorker): void {
+    const { lane, handed } = poolWorker;
+    const begun = this.#parts.pool.claims.read(poolWorker.index).unique === handed?.job.unique;
     if (handed !== undefined && !begun) this.#parts.onOrphan(handed);
     if (lane !== undefined) {
-      this.#leave(seat, lane);
+      this.#leave(poolWorker, lane);
       this.#pump(lane);
     }
     this.#refill();
@@ -70,42 +70,42 @@ export class ReadLanes {
    * A worker may stall in a read it was handed by a lane that has recovered since: then what is left of that lane joins
    * the one that reads of the source are queued in now.
    */
-  #laneFor(seat: Seat, descriptor: Descriptor | undefined): Lane {
-    const before = seat.lane;
+  #laneFor(poolWorker: PoolWorker, descriptor: Descriptor | undefined): StalledQueue {
+    const before = poolWorker.lane;
     const lane = descriptor === undefined && before !== undefined ? before : this.#laneOf(descriptor);
     if (before !== undefined && before !== lane) {
-      this.#leave(seat, before);
+      this.#leave(poolWorker, before);
       lane.queue.push(...before.queue.splice(0));
       this.#pump(before);
     }
-    lane.handed.delete(seat);
-    seat.lane = lane;
+    lane.handed.delete(poolWorker);
+    poolWorker.lane = lane;
     return lane;
   }
 
   /** A stalled worker answered by itself and is at /dev/fuse again. */
-  back(seat: Seat): void {
-    const { lane } = seat;
-    seat.state = 'serving';
-    seat.lane = undefined;
-    seat.watch = undefined;
+  back(poolWorker: PoolWorker): void {
+    const { lane } = poolWorker;
+    poolWorker.state = 'serving';
+    poolWorker.lane = undefined;
+    poolWorker.watch = undefined;
     if (lane === undefined) return;
-    this.#leave(seat, lane);
+    this.#leave(poolWorker, lane);
     this.#pump(lane);
   }
 
   /** A worker is back from a stalled read, or done with one it was handed, and waits for a message. */
-  waiting(seat: Seat): void {
-    const { lane } = seat;
-    seat.watch = undefined;
-    seat.handed = undefined;
-    seat.state = 'waiting';
+  waiting(poolWorker: PoolWorker): void {
+    const { lane } = poolWorker;
+    poolWorker.watch = undefined;
+    poolWorker.handed = undefined;
+    poolWorker.state = 'waiting';
     if (lane === undefined) {
-      this.#parts.pool.dismiss(seat);
+      this.#parts.pool.dismiss(poolWorker);
       return;
     }
-    this.#leave(seat, lane);
-    lane.waiting.add(seat);
+    this.#leave(poolWorker, lane);
+    lane.waiting.add(poolWorker);
     this.#pump(lane);
   }
 
@@ -154,25 +154,29 @@ export class ReadLanes {
     for (const lane of this.#recovered) if (lane.queue.length === 0) this.#recovered.delete(lane);
   }
 
-  #all(): Lane[] {
+  #all(): StalledQueue[] {
     return [...this.#lanes.values(), ...this.#recovered];
   }
 
-  #leave(seat: Seat, lane: Lane): void {
-    lane.stalled.delete(seat);
-    lane.waiting.delete(seat);
-    lane.handed.delete(seat);
+  #leave(poolWorker: PoolWorker, lane: StalledQueue): void {
+    lane.stalled.delete(poolWorker);
+    lane.waiting.delete(poolWorker);
+    lane.handed.delete(poolWorker);
   }
 
   /**
    * The queue of a source. It holds the descriptor: a close and a new open of a dead source must meet the same
    * lane, not cost one more worker.
    */
-  #laneOf(descriptor: Descriptor | undefined): Lane {
+  #laneOf(descriptor: Descriptor | undefined): StalledQueue {
     const known = descriptor === undefined ? undefined : this.#lanes.get(descriptor);
     if (known !== undefined) return known;
-    const seats = { stalled: new Set<Seat>(), waiting: new Set<Seat>(), handed: new Set<Seat>() };
-    const lane = { descriptor, ...seats, queue: [] };
+    const workers = {
+      stalled: new Set<PoolWorker>(),
+      waiting: new Set<PoolWorker>(),
+      handed: new Set<PoolWorker>(),
+    };
+    const lane = { descriptor, ...workers, queue: [] };
     if (descriptor !== undefined) {
       this.#lanes.set(descriptor, lane);
       this.#parts.descriptors.hold(descriptor);
@@ -180,12 +184,12 @@ export class ReadLanes {
     return lane;
   }
 
-  #pump(lane: Lane): void {
+  #pump(lane: StalledQueue): void {
     if (lane.stalled.size === 0) this.#recover(lane);
-    for (const seat of lane.waiting) {
+    for (const poolWorker of lane.waiting) {
       const read = lane.queue.shift();
       if (read === undefined) break;
-      this.#hand(seat, lane, read);
+      this.#hand(poolWorker, lane, read);
     }
     if (lane.stalled.size > 0) return;
     // No worker is left to empty it.
@@ -193,25 +197,25 @@ export class ReadLanes {
       for (const read of lane.queue.splice(0)) this.#parts.onOrphan(read);
     if (lane.queue.length > 0) this.#recovered.add(lane);
     else this.#recovered.delete(lane);
-    for (const seat of lane.waiting) this.#dismiss(seat, lane);
+    for (const poolWorker of lane.waiting) this.#dismiss(poolWorker, lane);
   }
 
-  #hand(seat: Seat, lane: Lane, read: QueuedRead): void {
-    lane.waiting.delete(seat);
-    lane.handed.add(seat);
-    seat.state = 'handed';
-    seat.handed = read;
-    this.#parts.pool.tell(seat, { kind: 'read', job: read.job });
+  #hand(poolWorker: PoolWorker, lane: StalledQueue, read: QueuedRead): void {
+    lane.waiting.delete(poolWorker);
+    lane.handed.add(poolWorker);
+    poolWorker.state = 'handed';
+    poolWorker.handed = read;
+    this.#parts.pool.tell(poolWorker, { kind: 'read', job: read.job });
   }
 
-  #dismiss(seat: Seat, lane: Lane): void {
-    lane.waiting.delete(seat);
-    seat.lane = undefined;
-    this.#parts.pool.dismiss(seat);
+  #dismiss(poolWorker: PoolWorker, lane: StalledQueue): void {
+    lane.waiting.delete(poolWorker);
+    poolWorker.lane = undefined;
+    this.#parts.pool.dismiss(poolWorker);
   }
 
   /** No worker is missing: new reads of the source go to the workers again. */
-  #recover(lane: Lane): void {
+  #recover(lane: StalledQueue): void {
     const { descriptor } = lane;
     // The source may have stalled again since: then its lane is another one.
     if (descriptor === undefined || this.#lanes.get(descriptor) !== lane) return;
@@ -222,7 +226,7 @@ export class ReadLanes {
     this.#guard();
   }
 
-  /** In one turn of the event loop: the worker in the last seat must find that none reads optimistically. */
+  /** In one turn of the event loop: the worker in the last place must find that none reads optimistically. */
   #refill(): void {
     this.#parts.pool.refill();
     this.#guard();
@@ -230,6 +234,6 @@ export class ReadLanes {
 
   /** Without a spare worker, no worker reads inline any more: metadata must be answered. */
   #guard(): void {
-    this.#parts.files.setCautious(this.#parts.pool.exhausted);
+    this.#parts.files.setDegraded(this.#parts.pool.exhausted);
   }
 }

@@ -7,7 +7,7 @@ import { ApiError } from './service.js';
 import { copySparse, overwrite } from './volume-file.js';
 
 /** What an admin, an attacker or a fault does behind a reader's back. Throws ApiError 404 for unknown ids. */
-export class Mischief {
+export class AdminFaults {
   readonly #cloud: Cloud;
   readonly #shelf: ImageShelf;
 

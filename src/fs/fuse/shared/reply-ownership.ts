@@ -25,23 +25,23 @@ const PID = 7;
 const SETTLED = 8;
 const UNCACHED = 9;
 
-export class Claims {
+export class ReplyOwnership {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #uniques: BigUint64Array;
   readonly #doubles: Float64Array;
 
-  /** One seat per worker; `memory` joins the claims of another thread. */
-  constructor(seats: number | SharedArrayBuffer) {
-    this.memory = typeof seats === 'number' ? new SharedArrayBuffer(seats * WORDS * 4) : seats;
+  /** One entry per worker; `memory` joins the claims of another thread. */
+  constructor(workers: number | SharedArrayBuffer) {
+    this.memory = typeof workers === 'number' ? new SharedArrayBuffer(workers * WORDS * 4) : workers;
     this.#words = new Int32Array(this.memory);
     this.#uniques = new BigUint64Array(this.memory);
     this.#doubles = new Float64Array(this.memory);
   }
 
   /** Worker: says which request it is about to read for. */
-  open(seat: number, read: ClaimedRead): number {
-    const at = seat * WORDS;
+  begin(workerId: number, read: ClaimedRead): number {
+    const at = workerId * WORDS;
     this.#uniques[(at + UNIQUE) / 2] = read.unique;
     this.#doubles[(at + FH) / 2] = read.fh;
     this.#words[at + PID] = read.pid;
@@ -52,34 +52,38 @@ export class Claims {
   }
 
   /** Either side: true for exactly one caller per claim, which answers the request. */
-  take(seat: number, claim: number): boolean {
-    return Atomics.compareExchange(this.#words, seat * WORDS + CLAIM, claim, claim + 1) === claim;
+  win(workerId: number, claim: number): boolean {
+    return Atomics.compareExchange(this.#words, workerId * WORDS + CLAIM, claim, claim + 1) === claim;
   }
 
   /** The last claim was taken: its request is answered, or the main thread has it. */
-  settle(seat: number): void {
-    Atomics.store(this.#words, seat * WORDS + SETTLED, Atomics.load(this.#words, seat * WORDS + CLAIM));
+  settle(workerId: number): void {
+    Atomics.store(
+      this.#words,
+      workerId * WORDS + SETTLED,
+      Atomics.load(this.#words, workerId * WORDS + CLAIM),
+    );
   }
 
   /** Main: the request that a worker left unanswered when it died; the caller's to answer. */
-  abandoned(seat: number): bigint | undefined {
-    const claim = this.current(seat);
-    if (claim !== undefined) this.take(seat, claim);
-    const at = seat * WORDS;
+  abandoned(workerId: number): bigint | undefined {
+    const claim = this.current(workerId);
+    if (claim !== undefined) this.win(workerId, claim);
+    const at = workerId * WORDS;
     if (Atomics.load(this.#words, at + SETTLED) === Atomics.load(this.#words, at + CLAIM)) return undefined;
-    this.settle(seat);
-    return this.read(seat).unique;
+    this.settle(workerId);
+    return this.read(workerId).unique;
   }
 
   /** Main: the claim of a worker that is reading, undefined when it is not (or its request was taken). */
-  current(seat: number): number | undefined {
-    const claim = Atomics.load(this.#words, seat * WORDS + CLAIM);
+  current(workerId: number): number | undefined {
+    const claim = Atomics.load(this.#words, workerId * WORDS + CLAIM);
     return (claim & 1) === 1 ? claim : undefined;
   }
 
   /** Main: what a reading worker reads for. Meaningful only if `take` of the same claim then succeeds. */
-  read(seat: number): ClaimedRead {
-    const at = seat * WORDS;
+  read(workerId: number): ClaimedRead {
+    const at = workerId * WORDS;
     return {
       unique: this.#uniques[(at + UNIQUE) / 2] ?? 0n,
       fh: this.#doubles[(at + FH) / 2] ?? 0,
@@ -89,28 +93,28 @@ export class Claims {
   }
 
   /** Main: asks the worker to report when its read returns, instead of going on to the next request. */
-  recall(seat: number): void {
-    Atomics.store(this.#words, seat * WORDS + RECALL, 1);
+  recall(workerId: number): void {
+    Atomics.store(this.#words, workerId * WORDS + RECALL, 1);
   }
 
   /** Worker: whether it was asked to report; the question is asked once. */
-  recalled(seat: number): boolean {
-    return Atomics.exchange(this.#words, seat * WORDS + RECALL, 0) === 1;
+  recalled(workerId: number): boolean {
+    return Atomics.exchange(this.#words, workerId * WORDS + RECALL, 0) === 1;
   }
 
   /** Main: wakes the worker for a message on its port. */
-  ring(seat: number): void {
-    Atomics.add(this.#words, seat * WORDS + DOORBELL, 1);
-    Atomics.notify(this.#words, seat * WORDS + DOORBELL);
+  ring(workerId: number): void {
+    Atomics.add(this.#words, workerId * WORDS + DOORBELL, 1);
+    Atomics.notify(this.#words, workerId * WORDS + DOORBELL);
   }
 
   /** Worker: how often it was rung. */
-  rung(seat: number): number {
-    return Atomics.load(this.#words, seat * WORDS + DOORBELL);
+  rung(workerId: number): number {
+    return Atomics.load(this.#words, workerId * WORDS + DOORBELL);
   }
 
   /** Worker: sleeps until it is rung more often than `seen`. */
-  awaitRing(seat: number, seen: number): void {
-    Atomics.wait(this.#words, seat * WORDS + DOORBELL, seen);
+  awaitRing(workerId: number, seen: number): void {
+    Atomics.wait(this.#words, workerId * WORDS + DOORBELL, seen);
   }
 }

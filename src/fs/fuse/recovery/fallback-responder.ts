@@ -7,7 +7,7 @@ import type { FuseDevice } from '../channel/device.js';
 import { isGone, TRY_AGAIN } from '../channel/device.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import { systemCode } from '../protocol/errno.js';
-import type { HeldSince } from './held-since.js';
+import type { RequestAges } from './request-ages.js';
 import type { InFlight } from './in-flight.js';
 import { systemCalls } from '../../../sys/calls/system-calls.js';
 import { INTERRUPT, Opcode, opcodeName, REQUEST_ROOM, WITHOUT_ANSWER } from '../protocol/opcodes.js';
@@ -18,18 +18,18 @@ const readAsync = promisify(read);
 /** No caller waits for these, and only an engine can do what they ask. */
 const FOR_ENGINES = new Set<number>([Opcode.RELEASE, Opcode.RELEASEDIR]);
 
-export interface AnswererParts {
+export interface FallbackResponderParts {
   readonly device: Pick<FuseDevice, 'fd' | 'fail' | 'waits' | 'resend'>;
   /** Where requests are kept, where the kernel does not send them again. */
   readonly inFlight: InFlight | undefined;
-  readonly since: HeldSince;
+  readonly since: RequestAges;
   readonly readTimeoutMs: number;
   readonly openTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-interface Held {
+interface PendingRequest {
   readonly pid: number;
   /** Calls its deadline off. */
   readonly stop: () => void;
@@ -40,14 +40,14 @@ interface Held {
  * answers EIO. It knows no file, so that it has nothing to crash on. Killed, it leaves what it holds to the next
  * engine, which is sent it again or finds it where requests are kept.
  */
-export class Answerer {
-  readonly #parts: AnswererParts;
-  readonly #held = new Map<bigint, Held>();
+export class FallbackResponder {
+  readonly #parts: FallbackResponderParts;
+  readonly #held = new Map<bigint, PendingRequest>();
   readonly #memory = requestRoom(REQUEST_ROOM, systemCalls());
   #onRoom: () => void = () => undefined;
   #gaveUp = false;
 
-  constructor(parts: AnswererParts) {
+  constructor(parts: FallbackResponderParts) {
     this.#parts = parts;
   }
 

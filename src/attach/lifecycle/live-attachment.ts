@@ -2,7 +2,7 @@ import type { Connected, Connector } from '../connection/connector.js';
 import type { AttachmentRecord } from '../journal/record.js';
 
 /** An attachment that may be read: what the states attached and lingering own. */
-export interface Held {
+export interface LiveAttachment {
   readonly record: AttachmentRecord;
   readonly connector: Connector;
   /** Replaced when the connection is lost and made again: same source, same attachment. */
@@ -25,7 +25,7 @@ export interface Held {
   reconnecting: Promise<void>;
 }
 
-export function hold(record: AttachmentRecord, connector: Connector, connected: Connected): Held {
+export function hold(record: AttachmentRecord, connector: Connector, connected: Connected): LiveAttachment {
   return {
     record,
     connector,
@@ -43,7 +43,7 @@ export function hold(record: AttachmentRecord, connector: Connector, connected: 
 }
 
 /** Calls `listener` once when the connection is lost: now, if it is already. */
-export function whenLost({ connected: { lost } }: Held, listener: () => void): void {
+export function whenLost({ connected: { lost } }: LiveAttachment, listener: () => void): void {
   if (lost.aborted) listener();
   else lost.addEventListener('abort', listener, { once: true });
 }
