@@ -15,9 +15,20 @@ export interface VolumeFile {
   readonly snapshot?: string | undefined;
 }
 
-/** The file that Cinder names: the one that is written to. */
-export function volumeFileOf({ device_path: path, name: given }: ConnectionInfo): VolumeFile {
-  const name = typeof path === 'string' ? basename(path) : typeof given === 'string' ? given : '';
+/** Protocols whose connection_info names a path of this host; the others of files name one of a share. */
+const WITH_PATH: ReadonlySet<string> = new Set(['local', 'gpfs']);
+
+/** Whether `device_path` says where the volume is, and `name` nothing. */
+export function namesPath({ driver_volume_type: protocol }: ConnectionInfo): boolean {
+  return WITH_PATH.has(protocol);
+}
+
+/** The file that Cinder names and that connectors open: the one that is written to. */
+export function volumeFileOf(info: ConnectionInfo): VolumeFile {
+  const { device_path: path, name: given } = info;
+  const named = namesPath(info) && typeof path === 'string' ? basename(path) : given;
+  // Connectors take a number for its digits, too (backend-values.ts).
+  const name = typeof named === 'string' || typeof named === 'number' ? String(named) : '';
   const [, base = name, snapshot] = OVERLAY.exec(name) ?? [];
   return { name, base, snapshot };
 }
@@ -30,7 +41,6 @@ export function overlayOf(base: string, snapshot: string): string {
 /** What Cinder would say of another file of the volume, next to the one that it names. */
 export function besides(info: ConnectionInfo, name: string): ConnectionInfo {
   const { device_path: path } = info;
-  return typeof path === 'string'
-    ? { ...info, name, device_path: join(dirname(path), name) }
-    : { ...info, name };
+  if (!namesPath(info) || typeof path !== 'string') return { ...info, name };
+  return { ...info, name, device_path: join(dirname(path), name) };
 }

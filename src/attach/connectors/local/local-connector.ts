@@ -8,10 +8,8 @@ import type { HostRecord } from '../../journal/record.js';
 import { connectPath, type ConnectedPath, connectFile } from '../../connection/connected-path.js';
 import { type LocalPlace, localPlaceOf } from './local-place.js';
 import { directoryOfShare, isShareProtocol } from './shares.js';
+import { namesPath } from '../../connection/volume-file.js';
 import { requireRaw } from '../../connection/volume-format.js';
-
-/** Protocols whose connection_info names a path of this host. */
-const WITH_PATH = ['local', 'gpfs'];
 
 /**
  * Reads the volume where it already is on this host. What Cinder says is taken for no more than a name: of a disk that this
@@ -65,7 +63,7 @@ export class LocalConnector implements Connector {
   async #placeOf(info: ConnectionInfo): Promise<LocalPlace> {
     const protocol = info.driver_volume_type;
     requireRaw(info, 'local');
-    if (WITH_PATH.includes(protocol))
+    if (namesPath(info))
       return localPlaceOf(absolutePath(info.device_path, 'device_path'), this.#directories);
     if (!isShareProtocol(protocol))
       throw new CinderfsError('protocol_unsupported', `the local connector does not speak ${protocol}`);
