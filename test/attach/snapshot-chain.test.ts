@@ -203,6 +203,21 @@ describe('a volume with snapshots', { timeout: 600_000 }, () => {
         await isRefused(S2, /is not decoded/);
       });
 
+  it('that QEMU cannot decode is refused in the words of the program that was to do it', async () => {
+    await chain('qcow2');
+    for (const [name, program] of [
+      [S2, 'qemu-storage-daemon'],
+      [BASE, 'qemu-nbd'],
+    ] as const) {
+      const image = await readFile(scene.at(name));
+      image.writeUInt32BE(63, 20); // no cluster is so large
+      await writeFile(scene.at(name), image);
+      const message = new RegExp(`^${program}: (?!qemu-).*[Cc]luster size`);
+      await assert.rejects(served(name), { code: 'connector_failed', message });
+      assert.deepEqual(await scene.left(), []);
+    }
+  });
+
   it('opens nothing that a lower header names once the chain was judged', async () => {
     const expected = await chain('qcow2');
     const { read, host } = await open(S2);

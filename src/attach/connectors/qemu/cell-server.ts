@@ -64,9 +64,10 @@ export class CellServers {
       server.nodes === true ? storageArguments(server, directory) : argumentsFor(server, directory);
     const program = server.nodes === true ? STORAGE : { program: this.#program, package: PACKAGE };
     const command = await this.#confinement.confined({ ...program, args }, cell);
-    const pid = await startServer({ command, log, readyFile: join(inside, 'pid') }, { clock, ms, signal });
+    const started = { ...program, command, log, readyFile: join(inside, 'pid') };
+    const pid = await startServer(started, { clock, ms, signal });
     if (server.nodes === true) await this.#greet(inside, server.exportName);
-    await close(socket, things);
+    await close(socket, things, program.program);
     return pid;
   }
 
@@ -163,7 +164,7 @@ async function cellFor(socket: string): Promise<Omit<Cell, 'network'>> {
  * Takes its directory away from a process that listens: the socket out of it, and then all of it. What it was not asked to
  * make is a reason not to trust it.
  */
-async function close(socket: string, things: readonly string[]): Promise<void> {
+async function close(socket: string, things: readonly string[], program: string): Promise<void> {
   const { cell, root, inside } = filesOf(socket);
   try {
     const { uid, gid } = await lstat(cell);
@@ -174,8 +175,7 @@ async function close(socket: string, things: readonly string[]): Promise<void> {
     for (const name of [...things, 'pid']) await rm(join(inside, name), { force: true });
     for (const path of [inside, root, cell]) await rmdir(path);
   } catch (cause) {
-    throw new CinderfsError('connector_failed', `cannot take over from qemu-nbd: ${reasonOf(cause)}`, {
-      cause,
-    });
+    const message = `cannot take over from ${basename(program)}: ${reasonOf(cause)}`;
+    throw new CinderfsError('connector_failed', message, { cause });
   }
 }

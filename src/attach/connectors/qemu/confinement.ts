@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CinderfsError, reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
 import { type Command, lookUp, run } from '../../../sys/processes/run-command.js';
@@ -103,7 +103,10 @@ export class Confinement {
     return this.#allowed(path, Confinement.uidFor(path)).then(
       () => true,
       (error: unknown) => {
-        this.#log.warn({ reason: reasonOf(error) }, 'qemu-nbd runs with all rights of this process');
+        this.#log.warn(
+          { reason: reasonOf(error) },
+          `${basename(program)} runs with all rights of this process`,
+        );
         return false;
       },
     );
@@ -128,7 +131,7 @@ export class Confinement {
         if (level !== 'full')
           this.#log.warn(
             { reason: reasons.join('; '), confinement: level },
-            'the kernel refuses namespaces; qemu-nbd runs with less between it and this host',
+            'the kernel refuses namespaces; the servers of QEMU run with less between them and this host',
           );
         return level;
       }

@@ -1,4 +1,4 @@
-/** One qemu-nbd of ours: how it is started, waited for, found again after a crash, and ended. */
+/** One server of ours, qemu-nbd or qemu-storage-daemon: how it is started, waited for, found again after a crash, and ended. */
 import { constants, watch } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
@@ -15,6 +15,8 @@ const PID_BYTES = 32;
 const KILL_MS = 5_000;
 
 export interface NbdProcess {
+  /** What serves, by name or path: `command` may be what makes its cell. */
+  readonly program: string;
   readonly command: Command;
   /** Its stderr. */
   readonly log: string;
@@ -31,19 +33,20 @@ export interface Patience {
 }
 
 /**
- * Starts it and waits for the event that it listens: qemu-nbd makes its pid file then. Resolves with its pid. Rejects with
+ * Starts it and waits for the event that it listens: it makes its pid file then. Resolves with its pid. Rejects with
  * what it said last, once it has ended.
  */
 export async function startServer(
-  { command, log, readyFile, inherits }: NbdProcess,
+  { program, command, log, readyFile, inherits }: NbdProcess,
   patience: Patience,
 ): Promise<number> {
+  const name = basename(program);
   const ready = awaitFile(readyFile);
   try {
     const server = await start(command, log, inherits);
-    await withDeadline(Promise.race([ready.seen, failureOf(server, log)]), {
+    await withDeadline(Promise.race([ready.seen, failureOf(server, name, log)]), {
       ...patience,
-      onTimeout: () => new CinderfsError('connector_failed', 'qemu-nbd does not reach the volume in time'),
+      onTimeout: () => new CinderfsError('connector_failed', `${name} does not reach the volume in time`),
     }).catch(async (error: unknown) => {
       await kill(server, patience.clock);
       throw error;
@@ -54,7 +57,7 @@ export async function startServer(
   }
 }
 
-/** It may not be qemu-nbd yet, but what makes its cell: it could not be recognised again. Our child, so the pid is its own. */
+/** It may not be the server yet, but what makes its cell: it could not be recognised again. Our child, so the pid is its own. */
 async function kill({ pid, ended }: Started, clock: Clock): Promise<void> {
   try {
     process.kill(-pid, 'SIGKILL');
@@ -112,21 +115,17 @@ export async function endServers(
 }
 
 /** Rejects when the server ends: with what it said last, and with the package to install when a driver is missing. */
-async function failureOf(server: Started, log: string): Promise<never> {
+async function failureOf(server: Started, name: string, log: string): Promise<never> {
   const how = await server.ended;
   const text = await readFile(log, 'utf8').catch(() => '');
-  const last =
-    text
-      .trim()
-      .split('\n')
-      .at(-1)
-      ?.replace(/^qemu-(?:nbd|storage-daemon): /, '') ?? '';
+  const last = text.trim().split('\n').at(-1) ?? '';
+  const said = last.startsWith(`${name}: `) ? last.slice(name.length + 2) : last;
   const driver = /Unknown (?:driver|protocol) '([a-z]+)'/.exec(text)?.[1];
   if (driver !== undefined)
-    throw new CinderfsError('connector_missing', `qemu-nbd has no block driver for ${driver}`, {
+    throw new CinderfsError('connector_missing', `${name} has no block driver for ${driver}`, {
       remedy: 'Install the package qemu-block-extra (Debian) or qemu-kvm-block-' + `${driver} (Red Hat).`,
     });
-  throw new CinderfsError('connector_failed', `qemu-nbd: ${last === '' ? how : last}`);
+  throw new CinderfsError('connector_failed', `${name}: ${said === '' ? how : said}`);
 }
 
 /** An event for "the file has a whole line"; to be created before its writer starts. */

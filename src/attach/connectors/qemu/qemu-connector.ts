@@ -202,7 +202,9 @@ export class QemuConnector implements Connector {
     this.#links.delete(socket);
     for (const client of links.clients) client.close();
     const pids = [pid, decoder].filter((each) => each !== undefined).join(' or ');
-    links.lost.abort(new CinderfsError('connector_failed', `qemu-nbd (process ${pids}) ended unexpectedly`));
+    links.lost.abort(
+      new CinderfsError('connector_failed', `the server of the volume (process ${pids}) ended unexpectedly`),
+    );
   }
 
   #hello(source: NbdSource): Promise<ServerLink> {

@@ -27,9 +27,13 @@ export class RawServers {
     let opened: FileHandle | undefined;
     try {
       if (block.secret !== undefined) await writeFile(secret, block.secret.value, { mode: 0o600 });
-      const command = { program: this.#program, args: argumentsFor(block, at), package: PACKAGE };
+      const program = this.#program;
+      const command = { program, args: argumentsFor(block, at), package: PACKAGE };
       opened = await block.open?.();
-      return await startServer({ command, log, readyFile, inherits: opened?.fd }, { clock, ms, signal });
+      return await startServer(
+        { program, command, log, readyFile, inherits: opened?.fd },
+        { clock, ms, signal },
+      );
     } finally {
       await opened?.close();
       // QEMU read it while it opened the volume; nothing else needs it.
