@@ -28,6 +28,16 @@ export function qcow2({ version = 3, backing, features = [], bytes = 65_536 }: Q
   return image;
 }
 
+/** `image` with the header extension that says what format the backing file has. */
+export function withBackingFormat(image: Buffer, format: string | undefined): Buffer {
+  if (format === undefined) return image;
+  const at = image.readUInt32BE(4) === 2 ? 72 : 104;
+  image.writeUInt32BE(0xe2792aca, at);
+  image.writeUInt32BE(format.length, at + 4);
+  image.write(format.slice(0, 256), at + 8, 'latin1');
+  return image;
+}
+
 export interface VmdkParts {
   readonly capacity?: bigint;
   readonly descriptorAt?: bigint;

@@ -17,6 +17,7 @@ import { openstack } from './openstack.js';
 import { qcow2Header } from './qcow2-header.js';
 import { records } from './records.js';
 import { smallFiles } from './small-files.js';
+import { snapshotChain } from './snapshot-chain.js';
 
 export const TARGETS: readonly Target[] = [
   fuse,
@@ -36,5 +37,6 @@ export const TARGETS: readonly Target[] = [
   controlClient,
   imageHead,
   qcow2Header,
+  snapshotChain,
   brickAnswers,
 ];
