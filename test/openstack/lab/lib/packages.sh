@@ -9,7 +9,7 @@ PACKAGES=(
   ceph-mon ceph-mgr ceph-osd ceph-common python3-rbd python3-rados
   nfs-ganesha nfs-ganesha-vfs nfs-common rpcbind tgt
   # clients that need no kernel driver
-  qemu-utils qemu-block-extra rbd-fuse libnfs-utils libiscsi-bin
+  qemu-utils qemu-system-common qemu-block-extra rbd-fuse libnfs-utils libiscsi-bin
   # what the lab's own scripts call
   curl jq sudo uuid-runtime procps e2fsprogs
 )
