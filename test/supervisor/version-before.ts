@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { run } from '../support/program.js';
 
 const COMMIT = '723163f';
+const INSTALL = ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
 /** What it calls itself here. */
 export const VERSION_BEFORE = '0.1.0-before';
 
 /**
  * The program of the version before, built from the history of `repository`, once per working copy; undefined where the
- * history does not have it.
+ * history does not have it, or its packages cannot be had.
  */
 export async function versionBefore(repository: string): Promise<string | undefined> {
   const known = await run('git', ['-C', repository, 'cat-file', '-e', `${COMMIT}^{commit}`]);
@@ -23,7 +24,8 @@ export async function versionBefore(repository: string): Promise<string | undefi
   const building = await mkdtemp(`${tree}-`);
   try {
     await unpack(repository, building);
-    await symlink(path.join(repository, 'node_modules'), path.join(building, 'node_modules'));
+    // Of its own: today's program may do without a package that it needs.
+    if ((await run('npm', [...INSTALL, '--prefix', building], process.env)).status !== 0) return undefined;
     await compile(building);
     await nameVersion(building);
     await rename(building, tree);
