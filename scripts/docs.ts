@@ -6,6 +6,7 @@ import { VERBS } from '../src/cli/verbs.js';
 import { answerer } from '../src/cli/verbs/answerer.js';
 import { engine } from '../src/cli/verbs/engine.js';
 import { ERROR_KINDS, EXIT, type ErrorCode } from '../src/errors.js';
+import { ATTACH_METRICS, type Metric, MOUNT_METRICS } from '../src/metrics.js';
 
 const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   ok: 'It worked.',
@@ -37,6 +38,7 @@ const documents: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': () => renderConfigurationReference(),
   'docs/errors.md': () => GENERATED + errorsReference(),
   'docs/exit-codes.md': () => GENERATED + exitCodesReference(),
+  'docs/metrics.md': () => GENERATED + metricsReference(),
   // What a user reads, word for word (test/cli/help.test.ts).
   'test/cli/help/cinderfs.txt': () => generalHelp(VERBS),
   ...Object.fromEntries(
@@ -76,6 +78,29 @@ it had read everything (\`cinderfs images | head\`) ends with 141, as one that S
 | status | name | meaning |
 | --- | --- | --- |
 ${rows}`;
+}
+
+function metricsReference(): string {
+  const rows = (table: Readonly<Record<string, Metric>>): string =>
+    Object.entries(table)
+      .map(([name, { type, help }]) => `| <a id="${name}"></a>\`${name}\` | ${type} | ${help} |\n`)
+      .join('');
+  const head = '| name | type | what it counts |\n| --- | --- | --- |\n';
+  return `
+# Metrics
+
+Members of \`gauges\` and \`counters\` in \`cinderfs status -f json\` and \`/.cinderfs/status\`. A gauge is what is going on
+now. A counter is what happened since the engine started; it only grows.
+
+## The mount
+
+${head}${rows(MOUNT_METRICS)}
+## Attachments
+
+They are there once the mount serves. Without a reader and with every linger over, each gauge is zero; any other value
+is a leak.
+
+${head}${rows(ATTACH_METRICS)}`;
 }
 
 const check = process.argv.includes('--check');

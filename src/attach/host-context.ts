@@ -5,7 +5,6 @@ import { brickConnector } from './connectors/brick/kernel.js';
 import { boundedConnector } from './connectors/bounded-connector.js';
 import { choicesOf, connectorsOf } from './connectors/connectors.js';
 import { type AttachContext, DEFAULT_TIMES } from './context/context.js';
-import { newCounters } from './contract/figures.js';
 import { HostCalls } from './host/host-calls.js';
 import { ImageHeads } from './head/image-heads.js';
 import { hostProperties } from './host/host-properties.js';
@@ -15,6 +14,7 @@ import { ATTACHMENTS, RecordStore } from './journal/record-store.js';
 import { GlanceHashes } from './proof/glance-hashes.js';
 import type { Pin } from './proof/identity.js';
 import type { PoolOptions } from './pool-options.js';
+import { ATTACH_METRICS, newCounters } from '../metrics.js';
 
 /** Milliseconds for a connector to undo what it began, once its own deadline is over. */
 const UNDO_MS = 15_000;
@@ -67,7 +67,7 @@ export async function contextOf(options: PoolOptions): Promise<AttachContext> {
     ceilings: { ...DEFAULT_CEILINGS, ...options.ceilings },
     slots: new Slots(options.attachLimit ?? 16),
     hostCalls,
-    counters: newCounters(),
+    counters: newCounters(ATTACH_METRICS),
     guard: (locks) => brick.guard(locks),
     clock,
     log,

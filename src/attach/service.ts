@@ -2,7 +2,7 @@ import { CinderfsError, reasonOf } from '../errors.js';
 import type { CatalogSnapshot } from '../cinder/contract/catalog.js';
 import { unusable } from '../sys/files/kept-directory.js';
 import type { AttachContext } from './context/context.js';
-import type { AttachFigures } from './contract/figures.js';
+import type { AttachFigures } from './lifecycle/figures.js';
 import { contextOf } from './host-context.js';
 import { OwnerLock } from './journal/owner-lock.js';
 import type {

@@ -1,7 +1,7 @@
 /** One picture of a running daemon: `cinderfs status`, the control socket and /.cinderfs/status show this very shape. */
-import type { AttachCounters, AttachGauges } from '../attach/contract/figures.js';
 import type { AttachmentReport } from '../attach/contract/lease.js';
 import type { ServedFile } from '../fs/contract/transport.js';
+import type { ATTACH_METRICS, Counters, Gauges, MOUNT_METRICS } from '../metrics.js';
 
 export interface DaemonStatus {
   readonly version: string;
@@ -36,10 +36,9 @@ export interface DaemonStatus {
   readonly attachments: readonly AttachmentStatus[];
   /** Images whose last open or read failed, and why. */
   readonly failures: readonly FailureStatus[];
-  /** Zero each when nothing is open and every linger is over; what is not is a leak. */
-  readonly gauges: Partial<AttachGauges> & { readonly open_handles: number };
-  /** Since the start; they only grow. */
-  readonly counters: Readonly<Partial<AttachCounters>>;
+  /** See metrics.ts. Those of the attachments are there once the mount serves. */
+  readonly gauges: Gauges<typeof MOUNT_METRICS> & Partial<Gauges<typeof ATTACH_METRICS>>;
+  readonly counters: Readonly<Counters<typeof MOUNT_METRICS> & Partial<Counters<typeof ATTACH_METRICS>>>;
 }
 
 export interface FailureStatus {

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { describe, it, type TestContext } from 'node:test';
+import { ATTACH_METRICS, MOUNT_METRICS } from '../../src/metrics.js';
 import { testCloud, type TestCloud, type TestImage } from '../support/cloud.js';
 import { eventually } from '../support/eventually.js';
 import { cinderfs, Mounted, run } from '../support/program.js';
@@ -196,5 +197,7 @@ describe('a read that fails', { timeout: 300_000 }, () => {
     assert.deepEqual(failures, [{ image_id: image.id, last_error: why }]);
     assert.ok((counters.read_failures ?? 0) > 0);
     assert.equal(gauges.held, 0);
+    const shown = Object.keys({ ...gauges, ...counters });
+    assert.deepEqual(shown.sort(), Object.keys({ ...MOUNT_METRICS, ...ATTACH_METRICS }).sort());
   });
 });

@@ -6,7 +6,7 @@ import { GlanceHashes } from '../../src/attach/proof/glance-hashes.js';
 import { Pool } from '../../src/attach/lifecycle/pool.js';
 import type { Connector } from '../../src/attach/connection/connector.js';
 import { HostCalls } from '../../src/attach/host/host-calls.js';
-import { newCounters } from '../../src/attach/contract/figures.js';
+import { ATTACH_METRICS, newCounters } from '../../src/metrics.js';
 import { Slots } from '../../src/async/slots.js';
 import type { ImageLookup, ImageState } from '../../src/cinder/contract/images.js';
 import { CinderfsError } from '../../src/errors.js';
@@ -80,7 +80,7 @@ export class AttachWorld {
       log: silentLog,
       slots: new Slots(slots),
       hostCalls: this.hostCalls,
-      counters: newCounters(),
+      counters: newCounters(ATTACH_METRICS),
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,
     };

@@ -10,7 +10,7 @@ import { Pool } from '../../src/attach/lifecycle/pool.js';
 import { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import { ImageCatalog } from '../../src/cinder/catalog/catalog.js';
 import { CinderfsError } from '../../src/errors.js';
-import { newCounters } from '../../src/attach/contract/figures.js';
+import { ATTACH_METRICS, newCounters } from '../../src/metrics.js';
 import { Slots } from '../../src/async/slots.js';
 import { silentLog } from '../../src/log.js';
 import { breathe } from '../fakes/manual-clock.js';
@@ -193,7 +193,7 @@ export class PoolModel {
       log: silentLog,
       slots: new Slots(2),
       hostCalls,
-      counters: newCounters(),
+      counters: newCounters(ATTACH_METRICS),
       inPlace: restoration.inPlace,
       guard: () => Promise.resolve(() => Promise.resolve()),
       random: () => 0.5,

@@ -5,7 +5,7 @@ import type { Clones, Volumes } from '../../cinder/contract/volumes.js';
 import type { Log } from '../../log.js';
 import type { Connector } from '../connection/connector.js';
 import type { HostCalls } from '../host/host-calls.js';
-import type { AttachCounters } from '../contract/figures.js';
+import type { ATTACH_METRICS, Counters } from '../../metrics.js';
 import type { ImageHeads } from '../head/image-heads.js';
 import type { Ceilings } from './ceilings.js';
 import type { GlanceHashes } from '../proof/glance-hashes.js';
@@ -79,7 +79,7 @@ export interface AttachContext {
   readonly slots: Slots;
   /** The bulkhead that the connectors' steps run in. */
   readonly hostCalls: HostCalls;
-  readonly counters: AttachCounters;
+  readonly counters: Counters<typeof ATTACH_METRICS>;
   /** An earlier process held all this a moment ago, for a mount that outlived it. */
   readonly inPlace?: boolean | undefined;
   /** Takes locks that other services of this host take as well (locksOf); none, where none are named. */

@@ -28,7 +28,7 @@ import { Attachment } from './attachment.js';
 import { DEFAULT_CEILINGS, tooMany, Users } from '../context/ceilings.js';
 import { LastErrors } from './last-errors.js';
 import type { AttachContext } from '../context/context.js';
-import type { AttachFigures } from '../contract/figures.js';
+import { type AttachFigures, measure } from './figures.js';
 import type {
   AcquireOptions,
   AttachableImage,
@@ -137,27 +137,7 @@ export class Pool implements AttachmentPool {
   }
 
   figures(): AttachFigures {
-    const { counters, hostCalls, journal, slots } = this.#context;
-    const all = this.all();
-    const inState = (...states: readonly string[]): number =>
-      all.filter(({ state }) => states.includes(state)).length;
-    const sum = (of: (attachment: Attachment) => number): number =>
-      all.reduce((total, attachment) => total + of(attachment), 0);
-    const gauges = {
-      held: inState('attached', 'lingering', 'parked'),
-      leases: sum(({ leases }) => leases),
-      lingering: inState('lingering'),
-      attaching: inState('attaching'),
-      detaching: inState('detaching'),
-      fenced: inState('fenced'),
-      waiting: sum(({ waiting }) => waiting),
-      queued: slots.waiting,
-      detach_retrying: all.filter(({ detachRetrying }) => detachRetrying).length,
-      host_calls_hung: hostCalls.hung,
-      clones: journal.list().filter(({ clone }) => clone !== undefined).length,
-      journal_records: journal.list().length,
-    };
-    return { gauges, counters: { ...counters } };
+    return measure(this.all(), this.#context);
   }
 
   /** Takes over what an earlier process recorded: each is adopted or undone in the background. */
