@@ -13,14 +13,23 @@ import { QemuConnector } from './qemu/qemu-connector.js';
 import { RbdConnector } from './rbd/rbd-connector.js';
 import type { RbdLimits } from './rbd/rbd-limits.js';
 
-/** Connectors that bring a volume to this host's kernel; `brick` asks for all of them. */
-const KERNEL = ['brick', 'nfs', 'krbd'];
+/**
+ * The connectors that a new attachment may use, by the value of the option `connector`. Through this host's kernel only
+ * when asked: there a volume meets everything else.
+ */
+const CHOICES: Readonly<Record<Config['connector'], readonly string[]>> = {
+  auto: ['local', 'rbd', 'qemu'],
+  local: ['local'],
+  rbd: ['rbd'],
+  qemu: ['qemu'],
+  brick: ['nfs', 'krbd', 'brick'],
+};
 
 /** Without a reader, volumes are only proven. */
 const OWN_IMAGES = { timeoutMs: 30_000, slots: 4 };
 
 export interface ConnectorOptions {
-  /** A connector's name, or `auto`: the first that can reach the volume. */
+  /** A key of CHOICES: the first of those connectors that can reach the volume. */
   readonly connector: Config['connector'];
   /** Is empty after a reboot (a tmpfs), for this mount alone: sockets. At most 60 characters, for sun_path. */
   readonly runDir: string;
@@ -70,14 +79,11 @@ export function connectorsOf(
   return [new LocalConnector(localDirectories), rbd, qemu, new NfsConnector(mounts, qemu), krbd, brick];
 }
 
-/** Those that a new attachment may use. Through this host's kernel only when asked: there a volume meets everything else. */
+/** Those that a new attachment may use, in order of preference; with `auto`, all that a test gave. */
 export function choicesOf(
   connectors: readonly Connector[],
   { connector: wanted, connectors: given }: ConnectorOptions,
 ): readonly Connector[] {
-  return connectors.filter(({ name }) =>
-    wanted === 'auto'
-      ? !KERNEL.includes(name) || given !== undefined
-      : name === wanted || (wanted === 'brick' && KERNEL.includes(name)),
-  );
+  if (wanted === 'auto' && given !== undefined) return connectors;
+  return connectors.filter(({ name }) => CHOICES[wanted].includes(name));
 }
