@@ -1,9 +1,9 @@
 import { keepProcessAlive } from '../async/keep-process-alive.js';
 import { sleep, type Clock } from '../async/clock.js';
-import { withDeadline } from '../async/deadline.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
+import { ENDING_MS, FALLBACK_MS, FIRST_START_MS, NEXT_ENGINE_MS, UNDO_MS, withinStart } from './deadlines.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
 import { FallbackProcess } from './fallback-process.js';
@@ -14,19 +14,8 @@ import { SPEAKER } from './protocol.js';
 import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
-/** An engine that has not begun to serve by then is killed and started again. */
-const START_MS = 60_000;
-/** For the first engine, which may have to wait for OpenStack, to serve. */
-const FIRST_START_MS = 180_000;
-/** For the first engine to undo what it has begun, and for another one to come and end the mount in order. */
-const UNDO_MS = 15_000;
-const NEXT_ENGINE_MS = 10_000;
-/** For an engine that was told to end: what it may take for that after it has waited for open files. */
-const ENDING_MS = 120_000;
 const NO_ENGINE = 'no engine comes that could end the mount in order';
 const DOES_NOT_END = 'the engine does not end';
-/** After so long without an engine, waiting requests are answered in its place. */
-const INTERIM_MS = 5_000;
 
 export interface SupervisorParts {
   /** Arguments to Node that start an engine. */
@@ -55,7 +44,7 @@ export interface SupervisorParts {
 export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #policy: RestartPolicy;
-  readonly #interim: FallbackProcess;
+  readonly #fallback: FallbackProcess;
   readonly #lastResort: LastResort;
   readonly #signals: NodeJS.Signals[] = [];
   #engine: EngineProcess;
@@ -73,7 +62,7 @@ export class Supervisor {
     this.#policy = new RestartPolicy(parts.clock);
     const { answerer: command, channel, clock } = parts;
     const told = { kind: 'settings', settings: parts.settings?.answerer, ...SPEAKER } as const;
-    this.#interim = new FallbackProcess({
+    this.#fallback = new FallbackProcess({
       command,
       told,
       fd: () => channel.fd,
@@ -90,7 +79,7 @@ export class Supervisor {
     // Between two engines nothing else keeps this process.
     return keepProcessAlive(async () => {
       const ending = await Promise.race([this.#run(), this.#lastResort.used]);
-      await this.#interim.end();
+      await this.#fallback.end();
       if (!this.#ready) await this.#lastResort.undo();
       return ending;
     });
@@ -103,7 +92,7 @@ export class Supervisor {
       await this.#upgrading;
       if (this.#lastResort.inUse) return this.#lastResort.used;
       if (this.#engine.alive) continue;
-      if (!this.#ready || this.#engine.said('ending') || this.#interim.gone || ending.status === 0)
+      if (!this.#ready || this.#engine.said('ending') || this.#fallback.gone || ending.status === 0)
         return ending;
       if (!this.#survives) {
         this.#parts.log.error({ ...ending }, 'the engine died, and no other one can take over');
@@ -187,7 +176,7 @@ export class Supervisor {
   #recovered(engine: EngineProcess): void {
     // During an upgrade not before the old engine is dead (upgrade.ts).
     if (engine === this.#engine && !this.#handingOver)
-      void this.#interim.end().then(() => engine.tell({ kind: 'serve' }));
+      void this.#fallback.end().then(() => engine.tell({ kind: 'serve' }));
   }
 
   #begin(engine: EngineProcess, predecessor?: ProcessName): void {
@@ -246,13 +235,13 @@ export class Supervisor {
     const fields = { ...ending, restarts: this.#restarts, served_ms: Math.round(served), wait_ms: waitMs };
     if (looping) log.error(fields, 'engine crash loop; the mount is kept, restarts are slower');
     else log.warn(fields, 'the engine died; starting it again');
-    this.#interim.begin(looping ? 0 : INTERIM_MS);
+    this.#fallback.begin(looping ? 0 : FALLBACK_MS);
     if (this.#signals.length > 0) this.#lastResort.in(NEXT_ENGINE_MS, NO_ENGINE);
     if (waitMs > 0) await sleep(clock, waitMs);
     if (this.#lastResort.inUse) return;
     this.#engine = this.#start();
     const engine = this.#engine;
-    this.#within(START_MS, engine.hears('serving')).then(
+    withinStart(engine.hears('serving'), clock).then(
       () => log.info({ pid: engine.pid, ms: Math.round(clock.now() - died) }, 'the mount is served again'),
       () => engine.kill('SIGKILL'),
     );
@@ -295,13 +284,5 @@ export class Supervisor {
 
   get #supervision(): Supervision {
     return { supervisor_pid: process.pid, restarts: this.#restarts, upgrade: this.#upgrade };
-  }
-
-  #within<T>(ms: number, work: Promise<T>): Promise<T> {
-    return withDeadline(work, {
-      clock: this.#parts.clock,
-      ms,
-      onTimeout: () => new CinderfsError('start_timeout', `the engine did not serve within ${ms / 1000} s`),
-    });
   }
 }
