@@ -33,7 +33,11 @@ export interface CellServer {
 
 const PACKAGE = 'qemu-utils';
 /** Several nodes: QEMU lets none name the file below it unless that is a node of its own. */
-export const STORAGE = { program: 'qemu-storage-daemon', args: [], package: 'qemu-system-common' };
+export const STORAGE = {
+  program: 'qemu-storage-daemon',
+  args: [],
+  package: 'qemu-system-common (Debian 13: qemu-utils)',
+};
 export const STORAGE_NODE = 'volume';
 
 export class CellServers {
