@@ -17,7 +17,7 @@ async function packagesOf(entry: string): Promise<ReadonlySet<string>> {
 }
 
 describe('what a process loads before it needs it', () => {
-  for (const entry of ['cli/main.js', 'cli/supervise.js'])
+  for (const entry of ['cli/main.js', 'cli/serving/supervise.js'])
     it(`no package that takes memory, by ${entry}`, async () => {
       const packages = await packagesOf(entry);
       for (const heavy of ['undici', 'pino', 'pino-pretty', 'yaml', 'koffi'])
@@ -25,7 +25,7 @@ describe('what a process loads before it needs it', () => {
     });
 
   it('of an engine the HTTP client and nothing that writes or reads text', async () => {
-    const packages = await packagesOf('cli/serve.js');
+    const packages = await packagesOf('cli/serving/serve.js');
     assert.ok(packages.has('undici'), 'this test looks in the wrong place');
     for (const heavy of ['pino', 'pino-pretty', 'yaml'])
       assert.ok(!packages.has(heavy), `${heavy} is loaded`);
