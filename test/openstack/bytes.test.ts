@@ -61,7 +61,10 @@ describe('the bytes of an image', { timeout: 300_000 }, () => {
 });
 
 async function isServed(mounted: Mounted, { id, name, hashAlgorithm, hashValue }: OwnImage): Promise<void> {
-  const file = await open(mounted.at(id)); // attached once for both
+  // Attached once for both.
+  const file = await open(mounted.at(id)).catch((error: unknown) => {
+    throw new Error(`${name}: ${String(error)}\n${mounted.said.slice(-10).join('\n')}`);
+  });
   try {
     assert.equal(await digest(file, hashAlgorithm), hashValue, name);
     const { stdout } = await run('qemu-img', ['info', '--output=json', mounted.at(id)]);
