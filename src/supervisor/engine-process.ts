@@ -76,6 +76,12 @@ export class EngineProcess {
     return this.#alive;
   }
 
+  /** The protocol that both sides speak; 1 before it has said what it speaks. */
+  get protocol(): number {
+    const warm = this.#heard.get('warm');
+    return warm?.kind === 'warm' ? protocolWith(warm, 'engine') : 1;
+  }
+
   /** Whether it has said `kind` yet. */
   said(kind: Kind): boolean {
     return this.#heard.has(kind);

@@ -4,16 +4,25 @@ import type { MountRequest } from '../fs/mount/mount-command.js';
 import { findMount, type MountEntry } from '../sys/mounts/mount-table.js';
 import { MountedPlace } from '../fs/mount/mounted-place.js';
 import type { Log } from '../log.js';
-import type { Ending } from './engine-process.js';
+import { ENDING_MS, unheardWithin } from './deadlines.js';
+import type { EngineProcess, Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
+
+/** The first that says when it stops. */
+const SAYS_STOPPING = 2;
+const DOES_NOT_END = 'the engine does not end';
 
 export interface LastResortParts {
   readonly channel: Pick<FuseChannel, 'mount'>;
+  /** Milliseconds that an engine which is told to end waits for open files. */
+  readonly drainMs: number;
   /** Called before the mount is cut off: no engine may come any more. */
   readonly onEnd: (why: string) => void;
   readonly log: Log;
   readonly clock: Clock;
 }
+
+type EndableEngine = Pick<EngineProcess, 'kill' | 'protocol' | 'said'>;
 
 /**
  * Ends a mount that no engine ends: the supervisor itself cuts it off. What is attached stays so, in the journal; the
@@ -26,6 +35,9 @@ export class LastResort {
   #place: MountEntry | undefined;
   #mounting: Promise<void> = Promise.resolve();
   #cancel: () => void = () => undefined;
+  /** The engine that was told to end, and the milliseconds that it has for its open files. */
+  #told: EndableEngine | undefined;
+  #drainMs = 0;
   #use: (ending: Ending) => void = () => undefined;
   #inUse = false;
 
@@ -61,6 +73,26 @@ export class LastResort {
 
   off(): void {
     this.#cancel();
+  }
+
+  /** Tells `engine` to end; used soon where it hangs. `hurried`: it does not wait for open files. */
+  tell(engine: EndableEngine, signal: NodeJS.Signals, hurried: boolean): void {
+    engine.kill(signal);
+    this.#told = engine;
+    this.#drainMs = hurried ? 0 : this.#parts.drainMs;
+    // The exit of one that has unmounted need not take a signal any more.
+    if (engine.protocol < SAYS_STOPPING || engine.said('ending')) this.stopping(engine);
+    else this.in(unheardWithin(this.#drainMs), 'the engine does not take the signal that ends it');
+  }
+
+  /** `engine` has said that it stops; nothing for one that does not serve yet, which has a deadline for its start. */
+  stopping(engine: EndableEngine): void {
+    if (engine === this.#told) this.in(ENDING_MS + this.#drainMs, DOES_NOT_END);
+  }
+
+  /** The engine has said that the mount is gone. */
+  ending(): void {
+    this.in(ENDING_MS, DOES_NOT_END);
   }
 
   /** Removes a mount that no process serves any more; nothing where none was made. */

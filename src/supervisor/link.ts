@@ -146,6 +146,11 @@ export class SupervisorLink {
     this.#tell({ kind: 'failed', exit: error.kind.exit, line: error.toLine() });
   }
 
+  /** It has taken the signal that ends it: what it does from now on may take its time. */
+  stopping(): void {
+    this.#tell({ kind: 'stopping' });
+  }
+
   /** The mount is gone: this engine's exit is the end and no crash. */
   ending(): void {
     this.#tell({ kind: 'ending' });

@@ -75,6 +75,8 @@ export type ToSupervisor =
   | { readonly kind: 'serving' }
   /** It cannot start; it exits with `exit` right after. */
   | { readonly kind: 'failed'; readonly exit: number; readonly line: string }
+  /** It has taken the signal that ends it, and drains; an engine of protocol 1 does not say so. */
+  | { readonly kind: 'stopping' }
   /** The kernel has let go of the mount: what follows is the end. */
   | { readonly kind: 'ending' }
   | { readonly kind: 'upgrade'; readonly id: string }

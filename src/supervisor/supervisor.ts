@@ -3,7 +3,7 @@ import { sleep, type Clock } from '../async/clock.js';
 import { CinderfsError, EXIT } from '../errors.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
-import { ENDING_MS, FALLBACK_MS, FIRST_START_MS, NEXT_ENGINE_MS, UNDO_MS, withinStart } from './deadlines.js';
+import { FALLBACK_MS, FIRST_START_MS, NEXT_ENGINE_MS, UNDO_MS, withinStart } from './deadlines.js';
 import { EngineProcess, type Ending } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
 import { FallbackProcess } from './fallback-process.js';
@@ -15,7 +15,6 @@ import { RestartPolicy } from './restart-policy.js';
 import { handOver } from './upgrade.js';
 
 const NO_ENGINE = 'no engine comes that could end the mount in order';
-const DOES_NOT_END = 'the engine does not end';
 
 export interface SupervisorParts {
   /** Arguments to Node that start an engine. */
@@ -123,9 +122,8 @@ export class Supervisor {
   }
 
   #tellToEnd(signal: NodeJS.Signals): void {
-    this.#engine.kill(signal);
     // The second no longer waits for open files.
-    this.#lastResort.in(ENDING_MS + (this.#signals.length > 1 ? 0 : this.#parts.drainMs), DOES_NOT_END);
+    this.#lastResort.tell(this.#engine, signal, this.#signals.length > 1);
   }
 
   #givesUp(why: string): void {
@@ -163,8 +161,11 @@ export class Supervisor {
       case 'upgrade':
         this.#upgrading = this.#upgrading.then(() => this.#handOver(message.id));
         break;
+      case 'stopping':
+        this.#lastResort.stopping(engine);
+        break;
       case 'ending':
-        this.#lastResort.in(ENDING_MS, DOES_NOT_END);
+        this.#lastResort.ending();
         this.#parts.onEnding();
         break;
       case 'hot':

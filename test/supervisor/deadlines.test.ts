@@ -4,15 +4,22 @@ import { describe, it } from 'node:test';
 import { silentLog } from '../../src/log.js';
 import { Supervisor } from '../../src/supervisor/supervisor.js';
 import { ManualClock } from '../fakes/manual-clock.js';
+import { eventually } from '../support/eventually.js';
 
 const DRAIN_MS = 7_000;
-/** Ends by SIGKILL alone; says what it is told to say. */
-const hanging = (...kinds: readonly string[]): readonly string[] => [
+/** Ends by SIGKILL alone; says what it is told to say, and `onSignal` when it is told to end. */
+const speaking = (
+  protocol: number | undefined,
+  onSignal: string,
+  kinds: readonly string[],
+): readonly string[] => [
   '--eval',
-  `process.on('SIGTERM', () => process.send({ kind: 'yielded' }));
-   for (const kind of ${JSON.stringify(kinds)}) process.send({ kind, request: {} });
+  `process.on('SIGTERM', () => process.send({ kind: ${JSON.stringify(onSignal)} }));
+   for (const kind of ${JSON.stringify(kinds)}) process.send({ kind, request: {}, protocol: ${protocol} });
    process.on('message', () => undefined);`,
 ];
+/** Of a version that does not say that it stops. */
+const hanging = (...kinds: readonly string[]): readonly string[] => speaking(undefined, 'yielded', kinds);
 
 describe('a supervisor', { timeout: 60_000 }, () => {
   it('ends the first start when the engine hangs', async () => {
@@ -45,10 +52,44 @@ describe('a supervisor', { timeout: 60_000 }, () => {
     await clock.advance(1_000);
     assert.deepEqual(await ending, { status: 11, signal: null });
   });
+
+  for (const drainMs of [0, DRAIN_MS])
+    it(`does not wait long for one that does not say that it stops, drain ${drainMs}`, async () => {
+      const engine = speaking(2, 'yielded', ['warm', 'serving']);
+      const { clock, supervisor, ending, ready } = supervised(engine, drainMs);
+      await ready;
+      supervisor.signal('SIGTERM');
+      const waits = Math.max(drainMs + 5_000, 10_000);
+      assert.equal(await over(ending, () => clock.advance(waits - 1)), false);
+      await clock.advance(1);
+      assert.deepEqual(await ending, { status: 11, signal: null });
+    });
+
+  it('waits for one that has said so as before, and no longer', async () => {
+    const engine = speaking(2, 'stopping', ['warm', 'serving']);
+    const { clock, supervisor, ending, ready } = supervised(engine);
+    await ready;
+    supervisor.signal('SIGTERM');
+    await eventually('it has said so', () =>
+      Promise.resolve(clock.nextAt === DRAIN_MS + 120_000 || undefined),
+    );
+    assert.equal(await over(ending, () => clock.advance(DRAIN_MS + 119_000)), false);
+    await clock.advance(1_000);
+    assert.deepEqual(await ending, { status: 11, signal: null });
+  });
 });
 
+/** Whether `ending` has settled after `work`. */
+async function over(ending: Promise<unknown>, work: () => Promise<unknown>): Promise<boolean> {
+  let ended = false;
+  void ending.then(() => (ended = true));
+  await work();
+  await new Promise((resolve) => setImmediate(resolve));
+  return ended;
+}
+
 /** A supervisor of one such engine; the engine ends with this process at the latest. */
-function supervised(command: readonly string[]) {
+function supervised(command: readonly string[], drainMs = DRAIN_MS) {
   const clock = new ManualClock();
   const failed: string[] = [];
   let isReady = (): void => undefined;
@@ -66,7 +107,7 @@ function supervised(command: readonly string[]) {
         return Promise.reject(new Error('no mount here'));
       },
     },
-    drainMs: DRAIN_MS,
+    drainMs,
     onReady: isReady,
     onEnding: () => undefined,
     onFailed: (_, line) => failed.push(line),

@@ -6,8 +6,12 @@ import { describeHolder, findHolders } from '../../fs/mount/holders.js';
 import { unmount } from '../../fs/mount/mountpoint.js';
 import { isGoneWithin, signalProcess } from '../../sys/processes/process-name.js';
 import { SupervisorFile } from '../../supervisor/supervisor-file.js';
+import type { EndProgress } from './end-progress.js';
 
-/** Milliseconds for a supervisor to end a mount, beyond drain_timeout: it waits for an engine that may only be slow. */
+/**
+ * Milliseconds for a supervisor to end a mount, beyond drain_timeout. With an engine that hangs it takes some seconds; one
+ * that has begun to stop, or that speaks protocol 1, may only be slow.
+ */
 const SUPERVISOR_MS = 150_000;
 
 /**
@@ -15,7 +19,12 @@ const SUPERVISOR_MS = 150_000;
  *
  * @throws CinderfsError `holders` when it is in use, `no_answer` when it has no supervisor or that does not end.
  */
-export async function endWithoutEngine(config: Config, directory: string, lazy: boolean): Promise<void> {
+export async function endWithoutEngine(
+  config: Config,
+  directory: string,
+  lazy: boolean,
+  progress: EndProgress,
+): Promise<void> {
   // The supervisor answers the readers that go on.
   if (lazy) return unmount(directory, { lazy });
   const holders = await findHolders(directory);
@@ -27,6 +36,7 @@ export async function endWithoutEngine(config: Config, directory: string, lazy: 
       remedy: `End its process, then run \`umount -l ${directory}\`.`,
     });
   signalProcess(supervisor, 'SIGTERM');
+  progress.bySupervisor(supervisor.pid);
   if (await isGoneWithin(supervisor, systemClock, config.drain_timeout * 1000 + SUPERVISOR_MS)) return;
   throw new CinderfsError(
     'no_answer',

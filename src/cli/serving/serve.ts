@@ -16,7 +16,7 @@ import type { Invocation } from '../command-line/verb.js';
 /** Serves a mount in this process until it is gone: on its own, or as the engine of a supervisor. */
 export async function serve(invocation: Invocation, link?: SupervisorLink): Promise<number> {
   // Before anything that a signal could leave half done.
-  const stops = new StopSignals();
+  const stops = new StopSignals(() => link?.stopping());
   const reloads = new Reloads();
   const parent = link ?? reportToParent();
   if (link === undefined) closeInherited();
@@ -114,10 +114,13 @@ class StopSignals {
   /** Aborted by the first; its reason is what the start of the mount ends with. */
   readonly first: AbortSignal;
   readonly #first = new AbortController();
+  readonly #onSignal: () => void;
   #count = 0;
   #daemon: Daemon | undefined;
 
-  constructor() {
+  /** `onSignal` is called at each. */
+  constructor(onSignal: () => void) {
+    this.#onSignal = onSignal;
     this.first = this.#first.signal;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#hear(signal));
   }
@@ -129,6 +132,7 @@ class StopSignals {
 
   #hear(signal: NodeJS.Signals): void {
     this.#count += 1;
+    this.#onSignal();
     this.#first.abort(new CinderfsError('interrupted', `stopped by ${signal} before the mount was served`));
     this.#stop(signal);
   }

@@ -4,7 +4,8 @@ import { healMountpoint, isServed } from '../../fs/mount/mountpoint.js';
 import { keepProcessAlive } from '../../async/keep-process-alive.js';
 import { refuseLeftBehind } from '../../daemon/left-behind.js';
 import type { Config } from '../../config/options.js';
-import { type ControlClient, isTimeout, waitsOf } from '../control/control-client.js';
+import { type ControlClient, isTimeout } from '../control/control-client.js';
+import { EndProgress } from '../control/end-progress.js';
 import { endWithoutEngine } from '../control/end-without-engine.js';
 import { wholeMount } from '../control/mount-word.js';
 import { tellingWhy } from '../control/waiting.js';
@@ -31,8 +32,9 @@ export const umount: Verb = {
   async run(invocation) {
     const { config } = settingsOf(invocation);
     const { client, mountpoint } = await wholeMount(invocation, invocation.words[0]);
-    const work = keepProcessAlive(() => end(client, mountpoint, config, invocation));
-    await tellingWhy(invocation, () => waitsOf(client), work);
+    const progress = new EndProgress(client, mountpoint);
+    const work = keepProcessAlive(() => end(client, mountpoint, config, invocation, progress));
+    await tellingWhy(invocation, () => progress.lines(), work);
     return EXIT.ok;
   },
 };
@@ -43,18 +45,21 @@ async function end(
   mountpoint: string,
   config: Config,
   invocation: Invocation,
+  progress: EndProgress,
 ): Promise<void> {
   try {
     await ask(client, mountpoint, invocation);
   } catch (error) {
     if (!mayComeBack(error)) throw error;
-    if (await healMountpoint(mountpoint)) {
+    // A process that listens and hangs has the mount: only one that is gone leaves a dead one.
+    const hung = hangs(error);
+    if (!hung && (await healMountpoint(mountpoint))) {
       invocation.stderr(`cinderfs: no daemon served ${mountpoint} any more; the dead mount was removed\n`);
       refuseLeftBehind(mountpoint, config.state_dir);
       return;
     }
-    if (!(await isServed(mountpoint))) throw error;
-    await endWithoutEngine(config, mountpoint, invocation.flags.lazy === true);
+    if (!hung && !(await isServed(mountpoint))) throw error;
+    await endWithoutEngine(config, mountpoint, invocation.flags.lazy === true, progress);
     invocation.stderr(
       `cinderfs: no engine of ${mountpoint} answered; the mount was ended without. What is attached stays ` +
         `attached until the next mount, or \`cinderfs attachments ${mountpoint} --reap\`\n`,
@@ -86,6 +91,8 @@ async function ask(
       await client.post(callOf(flags, systemClock.now() - began));
       return;
     } catch (error) {
+      // No other one comes while it lives.
+      if (hangs(error)) throw error;
       const now = systemClock.now();
       // One that was asked and did not answer served until a moment ago.
       if (died(error) && (deaths += 1) <= MAX_DEATHS) until = undefined;
@@ -100,9 +107,12 @@ async function ask(
   }
 }
 
-/** Not one that hangs. */
 function died(error: unknown): boolean {
-  return CinderfsError.is(error) && error.code === 'no_answer' && !isTimeout(error);
+  return CinderfsError.is(error) && error.code === 'no_answer';
+}
+
+function hangs(error: unknown): boolean {
+  return CinderfsError.is(error) && error.code === 'no_answer' && isTimeout(error);
 }
 
 /** Not where the control socket is another user's. */
