@@ -23,7 +23,7 @@ async function loop(t: TestContext, args: readonly string[]): Promise<void> {
   const file = await open(target.file);
   world.undo.after(() => file.close().catch(() => undefined));
   const mend = await breakEngines(world);
-  await eventually('it says that it loops', () => Promise.resolve(said(world, 'again and again')));
+  await eventually('it says that it loops', () => Promise.resolve(said(world, 'crash loop')));
   const began = performance.now();
   const read = await run('dd', [
     `if=/proc/${process.pid}/fd/${file.fd}`,
