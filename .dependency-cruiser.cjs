@@ -51,6 +51,7 @@ const WRITTEN = [
   ['fs/fuse/protocol'],
   ['fs/fuse/shared'],
   ['fs/fuse/channel'],
+  ['fs/fuse/channel/dev-fuse'],
   ['fs/fuse/recovery', 'fs/fuse/worker', 'fs/mount'],
   ['fs/fuse/files'],
   ['fs/fuse/pool'],
@@ -73,6 +74,9 @@ const SIBLINGS = {
   attach: ['contract'],
   fs: ['contract', 'mount', 'fuse/protocol'],
 };
+
+/** What the kernel is spoken to over (fs/fuse/channel) is chosen by these alone; the others see its contract. */
+const CHOOSE_CHANNEL = ['fs/fuse/engine.ts', 'fs/fuse/worker/worker.ts', 'daemon/fallback.ts'];
 
 /** The command line composes nothing: daemon/ and supervisor/ do it for cli/, which sees nothing of these. */
 const COMPOSED_FOR_CLI = ['ceph', 'nbd', 'sources', 'fs/fuse', 'fs/tree'];
@@ -147,6 +151,16 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/cli/' },
       to: { path: `^src/(${COMPOSED_FOR_CLI.join('|')})/` },
+    },
+    {
+      name: 'channel-behind-its-contract',
+      comment: `only ${CHOOSE_CHANNEL.join(', ')} import an implementation of the channel`,
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot: ['^src/fs/fuse/channel/[^/]+/', ...CHOOSE_CHANNEL.map((file) => `^src/${escaped(file)}$`)],
+      },
+      to: { path: '^src/fs/fuse/channel/[^/]+/' },
     },
     {
       name: 'src-is-the-product',

@@ -1,7 +1,7 @@
 import { systemClock } from '../async/clock.js';
 import type { Config } from '../config/options.js';
 import { FallbackResponder } from '../fs/fuse/recovery/fallback-responder.js';
-import { FuseDevice } from '../fs/fuse/channel/device.js';
+import { DevFuseChannel } from '../fs/fuse/channel/dev-fuse/dev-fuse-channel.js';
 import { RequestAges } from '../fs/fuse/recovery/request-ages.js';
 import { openInFlight } from '../fs/fuse/recovery/takeover-state.js';
 import type { Log } from '../log.js';
@@ -13,7 +13,7 @@ export async function answerAsFallback(mount: ExistingMount, config: Config, log
   const runDir = runDirOf(config, mount.mountpoint);
   const path = `${runDir}/${SURVIVAL_FILES.inFlight}`;
   const answerer = new FallbackResponder({
-    device: new FuseDevice(mount.fuseFd, log),
+    channel: new DevFuseChannel(mount.fuseFd, log),
     inFlight: openInFlight({ path, fresh: false, agreement: mount.agreement, workers: 1, log }),
     since: new RequestAges(`${runDir}/${SURVIVAL_FILES.heldSince}`),
     readTimeoutMs: config.read_timeout * 1000,

@@ -3,7 +3,6 @@ import { withDeadline } from '../async/deadline.js';
 import { CinderfsError } from '../errors.js';
 import type { Filesystem } from '../fs/contract/filesystem.js';
 import { prepare } from '../fs/fuse/engine.js';
-import { raiseReadAhead } from '../fs/mount/kernel-tuning.js';
 import type { TakeoverState } from '../fs/fuse/recovery/takeover-state.js';
 import type { WorkerThreads } from '../fs/fuse/pool/worker-threads.js';
 import { unmount } from '../fs/mount/mountpoint.js';
@@ -44,13 +43,13 @@ async function mountAnew(
   options: TransportOptions,
   { link, survival, threads }: Supervised,
 ): Promise<MountedTransport> {
-  const { mountpoint, fsname, allowOther, log } = options;
+  const { mountpoint, fsname, allowOther } = options;
   const fuseFd = await link.mount({ mountpoint, fsname, allowOther });
   try {
     const prepared = prepare(filesystem, options, { fuseFd, survival, threads });
     link.agreed(mountpoint, prepared);
     const transport = prepared.start();
-    await raiseReadAhead(mountpoint, log);
+    await prepared.raiseReadAhead();
     return transport;
   } catch (error) {
     await unmount(mountpoint, { lazy: true });

@@ -31,18 +31,20 @@ import { sourceKinds } from '../../src/sources/registry.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
 import { silentLog } from '../../src/log.js';
 import { ManualClock } from '../fakes/manual-clock.js';
+import { MemoryKernel } from '../fakes/memory-kernel.js';
 import { eventually } from '../support/eventually.js';
 import { assertProperty } from '../support/seeds.js';
 import type { MemoryFile } from './memory-filesystem.js';
 import { MemoryFilesystem } from './memory-filesystem.js';
 
-/** A dispatcher whose kernel is an array of answers. */
+/** A dispatcher whose kernel is in memory. */
 function harness(
   given: readonly MemoryFile[] = [],
   { delivered = true, clock = systemClock }: { delivered?: boolean; clock?: Clock } = {},
 ) {
   const filesystem = new MemoryFilesystem(given);
-  const answers: { unique: bigint; errno?: string; payload?: Buffer }[] = [];
+  const kernel = new MemoryKernel();
+  kernel.delivers = delivered;
   const warnings: string[] = [];
   const nodes = new KnownNodes();
   const directories = new Map<number, never>();
@@ -66,20 +68,14 @@ function harness(
       onOpened: () => undefined,
       routes: { kept: () => undefined, queue: () => false },
     },
-    device: {
-      reply: (unique, payload) => {
-        answers.push({ unique, payload: Buffer.concat(payload) });
-        return delivered;
-      },
-      fail: (unique, errno) => void answers.push({ unique, errno }),
-    },
+    channel: kernel,
     clock,
     readTimeoutMs: 1000,
     openTimeoutMs: 1000,
     log: { ...silentLog, warn: (_fields, message) => void warnings.push(message) },
     onInterrupt: () => false,
   });
-  return { dispatcher, filesystem, answers, warnings, nodes };
+  return { dispatcher, filesystem, answers: kernel.answers, warnings, nodes };
 }
 
 let last = 0n;

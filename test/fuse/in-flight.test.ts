@@ -5,7 +5,7 @@ import { it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { InFlight } from '../../src/fs/fuse/recovery/in-flight.js';
 import { MAX_SLOTS, SLOT_BYTES } from '../../src/fs/fuse/shared/in-flight-slots.js';
-import { Inbox } from '../../src/fs/fuse/channel/inbox.js';
+import { Inbox } from '../../src/fs/fuse/channel/dev-fuse/inbox.js';
 import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { IN_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { Opcode } from '../../src/fs/fuse/protocol/opcodes.js';
@@ -31,7 +31,8 @@ async function world(t: TestContext) {
   const open = (fresh: boolean): InFlight => new InFlight({ path: file, fresh, workers: SEATS, calls, log });
   const first = open(true);
   /** What a worker does with a request, up to the point where it is the main thread's. */
-  const inbox = (workerId = 0): Inbox => new Inbox(workerId, first.share, systemCalls);
+  const inbox = (workerId = 0): Inbox =>
+    new Inbox({ fuseFd: -1, workerId, share: first.share, calls: systemCalls });
   const pass = (from: Inbox, unique: bigint): void => {
     request(unique).copy(from.request);
     from.pass((slot) => first.took(unique, slot));

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { systemCalls } from '../../src/sys/calls/system-calls.js';
 import { OUT_HEADER } from '../../src/fs/fuse/protocol/messages.js';
 import { MAX_PAGES, PAGE_SIZE } from '../../src/fs/fuse/protocol/opcodes.js';
-import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/channel/reply-pipe.js';
+import { pagesPerReply, ReplyPipe } from '../../src/fs/fuse/channel/dev-fuse/reply-pipe.js';
 import { undoneAfter } from '../conformance/world.js';
 import { someBytes } from '../support/seeds.js';
 import { temporaryFolder } from '../support/temporary.js';

@@ -60,7 +60,7 @@ export class WorkerWorld {
       threads: { take: (start) => this.#hire(start) as unknown as Worker },
       clock,
       crashes: new CrashBudget({ clock, limit: crashLimit, forgiveMs: 60_000 }),
-      fuseFd: -1,
+      channel: { fuseFd: -1 },
       handles: nothing,
       pieces: nothing,
       sources: [],

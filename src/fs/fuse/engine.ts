@@ -1,4 +1,3 @@
-import { readSync } from 'node:fs';
 import { CinderfsError } from '../../errors.js';
 import { systemClock } from '../../async/clock.js';
 import type { Filesystem } from '../contract/filesystem.js';
@@ -6,17 +5,18 @@ import { findMount } from '../../sys/mounts/mount-table.js';
 import { prepareMountpoint, unmount } from '../mount/mountpoint.js';
 import { cutOff } from '../mount/fuse-connection.js';
 import type { MountedTransport, MountTransport, TransportOptions } from '../contract/transport.js';
-import { FuseDevice } from './channel/device.js';
+import { DevFuseChannel } from './channel/dev-fuse/dev-fuse-channel.js';
+import type { KernelChannel } from './channel/kernel-channel.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { raiseReadAhead } from '../mount/kernel-tuning.js';
 import { mountAsRoot, mountAsUser } from '../mount/mount-command.js';
 import type { Agreement } from './protocol/negotiation.js';
 import { agree, decodeOffer, encodeAgreement, hasResend } from './protocol/negotiation.js';
 import { InitFlag, Opcode } from './protocol/opcodes.js';
-import { pagesPerReply } from './channel/reply-pipe.js';
 import { decodeRequest } from './protocol/request.js';
 import { WORKER_LIMIT } from './pool/worker-counts.js';
 import { Session } from './session.js';
+import type { InFlight } from './recovery/in-flight.js';
 import { openInFlight, type TakeoverState } from './recovery/takeover-state.js';
 import type { WorkerThreads } from './pool/worker-threads.js';
 
@@ -30,13 +30,13 @@ export const mountEngine: MountTransport = async (filesystem, options) => {
   const mount = process.getuid?.() === 0 ? mountAsRoot : mountAsUser;
   const mounted = await mount({ ...options, mountpoint });
   try {
-    const transport = serve(
+    const prepared = prepare(
       filesystem,
       { ...options, mountpoint },
       { fuseFd: mounted.fd, close: mounted.close },
     );
-    // Not before INIT, whose answer lowers it to what the kernel offered.
-    await raiseReadAhead(mountpoint, options.log);
+    const transport = prepared.start();
+    await prepared.raiseReadAhead();
     return transport;
   } catch (error) {
     await unmount(mountpoint, { lazy: true });
@@ -64,6 +64,8 @@ export interface PreparedMount {
   /** See RestoredFiles.rebuild. */
   rebuild(): Promise<void>;
   start(): MountedTransport;
+  /** Raises the kernel's read-ahead. Here because INIT, whose answer lowers it to what the kernel offered, goes first. */
+  raiseReadAhead(): Promise<void>;
 }
 
 /** Serves a mount on a descriptor that is there already. `options.mountpoint` is absolute and without symlinks. */
@@ -83,14 +85,12 @@ export function prepare(
 ): PreparedMount {
   const { fuseFd, survival, threads } = connection;
   const { log } = options;
-  const agreement =
-    connection.agreement ?? initialise(new FuseDevice(fuseFd, log), without(options, survival));
-  const inFlight =
-    survival === undefined
-      ? undefined
-      : openInFlight({ ...kept(survival), agreement, workers: WORKER_LIMIT, log });
-  const device = new FuseDevice(fuseFd, log, (unique) => inFlight?.answered(unique));
-  const parts = { filesystem, options, device, agreement, survival, inFlight, threads };
+  let inFlight: InFlight | undefined;
+  const channel = new DevFuseChannel(fuseFd, log, (unique) => inFlight?.answered(unique));
+  const agreement = connection.agreement ?? initialise(channel, without(options, survival));
+  if (survival !== undefined)
+    inFlight = openInFlight({ ...kept(survival), agreement, workers: WORKER_LIMIT, log });
+  const parts = { filesystem, options, channel, agreement, survival, inFlight, threads };
   let breaks: (error: CinderfsError) => void = () => undefined;
   const broken = new Promise<never>((_, reject) => (breaks = reject));
   // Another engine goes on where one can: an uncaught error ends this one, and nothing of the mount.
@@ -119,6 +119,7 @@ export function prepare(
       session.start();
       return transport;
     },
+    raiseReadAhead: () => raiseReadAhead(options.mountpoint, () => channel.pagesPerReply(), log),
   };
 }
 
@@ -139,14 +140,14 @@ function without({ passthrough }: TransportOptions, survival: TakeoverState | un
 }
 
 /** Answers INIT, which the kernel sends at once when it mounts. */
-function initialise(device: FuseDevice, without: bigint): Agreement {
+function initialise(channel: KernelChannel, without: bigint): Agreement {
   const room = Buffer.alloc(64 * 1024);
-  const request = decodeRequest(room.subarray(0, readSync(device.fd, room, 0, room.length, null)));
+  const request = decodeRequest(room.subarray(0, channel.receiveSync(room) ?? 0));
   const offer = request?.opcode === Opcode.INIT ? decodeOffer(request.body) : undefined;
   if (request === undefined || offer === undefined)
     throw new CinderfsError('fuse_failed', 'the kernel did not begin with INIT');
   const agreement = agree(offer, without);
-  if (!device.reply(request.unique, [encodeAgreement(agreement, offer, pagesPerReply(systemCalls()))]))
+  if (!channel.reply(request.unique, [encodeAgreement(agreement, offer, channel.pagesPerReply())]))
     throw new CinderfsError('fuse_failed', 'the kernel let go of the mount during INIT');
   return agreement;
 }

@@ -2,9 +2,9 @@ import type { Clock } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Filesystem, InvalidatedEntry, OpenFile } from '../contract/filesystem.js';
 import type { ServedFile, TransportOptions } from '../contract/transport.js';
-import { Backings } from './files/backings.js';
+import { Backings, type PassthroughSupport } from './files/backings.js';
 import { Descriptors } from './files/descriptors.js';
-import type { FuseDevice } from './channel/device.js';
+import type { KernelChannel } from './channel/kernel-channel.js';
 import { DirectorySnapshots } from './operations/directory-snapshots.js';
 import { Dispatcher } from './operations/dispatcher.js';
 import type { ReplyErrno } from './protocol/errno.js';
@@ -14,13 +14,11 @@ import type { InFlight } from './recovery/in-flight.js';
 import { systemCalls } from '../../sys/calls/system-calls.js';
 import { HandleQuota } from './files/handle-quota.js';
 import { KnownNodes } from './operations/known-nodes.js';
-import { INVAL_ENTRY_OUT, INVAL_INODE_OUT } from './protocol/messages.js';
 import type { Agreement } from './protocol/negotiation.js';
 import { hasPassthrough } from './protocol/negotiation.js';
 import { OpenFiles } from './files/open-files.js';
 import { CrashBudget } from './pool/crash-budget.js';
 import { Demand } from './pool/demand.js';
-import { NotifyCode } from './protocol/opcodes.js';
 import type { AgingRead } from './recovery/read-ages.js';
 import { ReadAges } from './recovery/read-ages.js';
 import { StalledReads } from './pool/stalled-reads.js';
@@ -41,7 +39,7 @@ const DIRECTORIES_PER_ENGINE = 2 ** 32;
 export interface SessionParts {
   readonly filesystem: Filesystem;
   readonly options: TransportOptions;
-  readonly device: FuseDevice;
+  readonly channel: KernelChannel;
   readonly agreement: Agreement;
   readonly clock: Clock;
   readonly survival?: TakeoverState | undefined;
@@ -77,7 +75,7 @@ export class Session {
   #directories: number;
 
   constructor(parts: SessionParts) {
-    const { options, device, clock, survival } = parts;
+    const { options, channel, clock, survival } = parts;
     const { log, readTimeoutMs, openTimeoutMs } = options;
     const answer = this.#refuseRead.bind(this);
     this.#parts = parts;
@@ -124,7 +122,7 @@ export class Session {
     });
     this.#dispatcher = new Dispatcher({
       context: this.#context(),
-      device,
+      channel,
       clock,
       readTimeoutMs,
       openTimeoutMs,
@@ -143,17 +141,17 @@ export class Session {
 
   /** Begins to answer: first what an earlier engine had read and not answered. */
   start(): void {
-    const { device, inFlight } = this.#parts;
-    const left = this.#tookOver ? (inFlight?.left((unique) => device.waits(unique)) ?? []) : [];
+    const { channel, inFlight } = this.#parts;
+    const left = this.#tookOver ? (inFlight?.left((unique) => channel.waits(unique)) ?? []) : [];
     for (const request of left) this.#dispatcher.dispatch(request, this.#parts.clock.now());
-    if (this.#tookOver && inFlight === undefined) device.resend();
+    if (this.#tookOver && inFlight === undefined) channel.resend();
     this.#pool.refill();
   }
 
   /** After a successor that did not become ready, which has answered nothing: what it noted is overwritten. */
   resume(): void {
     this.#parts.survival?.journal.rewrite();
-    if (this.#parts.inFlight === undefined) this.#parts.device.resend();
+    if (this.#parts.inFlight === undefined) this.#parts.channel.resend();
   }
 
   /** From here on every open is the file system's to allow, also of what is open. */
@@ -176,9 +174,9 @@ export class Session {
     if (descriptor !== undefined) this.#sources.interrupt(descriptor, workerId);
   }
 
-  #passthrough(): { fuseFd: number; calls: NonNullable<ReturnType<typeof systemCalls>> } | undefined {
-    const calls = hasPassthrough(this.#parts.agreement) ? systemCalls() : undefined;
-    return calls === undefined ? undefined : { fuseFd: this.#parts.device.fd, calls };
+  #passthrough(): PassthroughSupport | undefined {
+    const offered = hasPassthrough(this.#parts.agreement) && systemCalls() !== undefined;
+    return offered ? this.#parts.channel : undefined;
   }
 
   get #tookOver(): boolean {
@@ -186,12 +184,12 @@ export class Session {
   }
 
   #workers(): WorkerPool {
-    const { device, options, clock, inFlight, threads = new WorkerThreads() } = this.#parts;
+    const { channel, options, clock, inFlight, threads = new WorkerThreads() } = this.#parts;
     return new WorkerPool({
       threads,
       clock,
       crashes: new CrashBudget({ clock, limit: WORKER_LIMIT, forgiveMs: CRASH_FORGIVEN_MS }),
-      fuseFd: device.fd,
+      channel: channel.forWorkers,
       handles: this.#files.shared.memory,
       opens: this.#files.opens,
       pieces: this.#pieces.memory,
@@ -209,10 +207,10 @@ export class Session {
         this.#sources.vacate(workerId.index);
         this.#stalledReads.left(workerId);
         for (const { unique, opened } of this.#files.abandoned(workerId.index))
-          device.reply(unique, [openOut(opened)]);
+          channel.reply(unique, [openOut(opened)]);
       },
       onOpened: (slot, outcome) => this.#release(this.#files.told(slot, outcome)),
-      onAbandoned: (unique) => device.fail(unique, 'EIO'),
+      onAbandoned: (unique) => channel.fail(unique, 'EIO'),
       onSpent: (error) => this.#parts.onBroken(error),
     });
   }
@@ -241,11 +239,11 @@ export class Session {
 
   /** Answers a read that no source answered. */
   #refuseRead(read: AgingRead & Pick<ReadJob, 'unique'>, errno: ReplyErrno, since: number): void {
-    const { device, options } = this.#parts;
+    const { channel, options } = this.#parts;
     const { unique, fh } = read;
     // Before: the kernel may ask again as soon as it is answered.
     if (errno === 'ETIMEDOUT') this.#ages.expired(read, since);
-    device.fail(unique, errno);
+    channel.fail(unique, errno);
     if (errno !== 'ETIMEDOUT') return;
     const why = `the source did not answer within ${options.readTimeoutMs} ms`;
     this.#readFailed(fh, new CinderfsError('read_timeout', why));
@@ -259,9 +257,7 @@ export class Session {
   /** Takes an entry out of the kernel's caches. What it has not looked up it has not cached. */
   #invalidate({ parent, name, node }: InvalidatedEntry): void {
     this.#files.expectNoMore();
-    const text = Buffer.from(`${name}\0`);
-    const entry = INVAL_ENTRY_OUT.encode({ parent, namelen: text.length - 1 });
-    this.#parts.device.notify(NotifyCode.INVAL_ENTRY, [entry, text]);
+    this.#parts.channel.invalidateEntry(parent, name);
     if (this.#nodes.mayKnow(node)) this.#dropPages(node);
   }
 
@@ -270,9 +266,7 @@ export class Session {
   }
 
   #dropPages(node: number): void {
-    this.#parts.device.notify(NotifyCode.INVAL_INODE, [
-      INVAL_INODE_OUT.encode({ ino: node, off: 0, len: 0 }),
-    ]);
+    this.#parts.channel.invalidateInode(node);
   }
 
   async #end(unsubscribe: () => void): Promise<void> {
@@ -281,7 +275,7 @@ export class Session {
     this.#dispatcher.abandon();
     this.#earlier.abandon();
     for (const fh of this.#files.numbers()) this.#release(this.#files.remove(fh));
-    await this.#parts.device.quiet();
+    await this.#parts.channel.quiet();
     this.#parts.survival?.journal.remove();
     this.#parts.inFlight?.remove();
   }

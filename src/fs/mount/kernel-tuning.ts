@@ -2,9 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { reasonOf } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { findMount } from '../../sys/mounts/mount-table.js';
-import { systemCalls } from '../../sys/calls/system-calls.js';
 import { PAGE_SIZE } from '../fuse/protocol/opcodes.js';
-import { pagesPerReply } from '../fuse/channel/reply-pipe.js';
 
 /**
  * Requests of full length that the kernel has under way for a buffered reader. A mount starts at 128 KiB, which is one
@@ -12,11 +10,15 @@ import { pagesPerReply } from '../fuse/channel/reply-pipe.js';
  */
 const REQUESTS_AHEAD = 4;
 
-/** Raises the kernel's read-ahead for the mount. Needs root; without it reading is slower and otherwise the same. */
-export async function raiseReadAhead(mountpoint: string, log: Log): Promise<void> {
+/** Raises the kernel's read-ahead for the mount. Needs root; without it reading is slower and otherwise the same. `pagesPerReply`: see KernelChannel. */
+export async function raiseReadAhead(
+  mountpoint: string,
+  pagesPerReply: () => number,
+  log: Log,
+): Promise<void> {
   const mount = await findMount(mountpoint);
   if (mount === undefined) return;
-  const readAheadKb = (REQUESTS_AHEAD * pagesPerReply(systemCalls()) * PAGE_SIZE) / 1024;
+  const readAheadKb = (REQUESTS_AHEAD * pagesPerReply() * PAGE_SIZE) / 1024;
   try {
     await writeFile(`/sys/class/bdi/${mount.major}:${mount.minor}/read_ahead_kb`, String(readAheadKb));
   } catch (error) {

@@ -23,6 +23,7 @@ import { sourceKinds } from '../../../src/sources/registry.js';
 import { FakeCatalog, fakeImage } from '../../fakes/fs-catalog.js';
 import { FakePool } from '../../fakes/fs-pool.js';
 import { ManualClock } from '../../fakes/manual-clock.js';
+import { MemoryKernel } from '../../fakes/memory-kernel.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';
 import { SEPARATOR } from '../edit.js';
@@ -159,7 +160,7 @@ function negotiated(bytes: Buffer): void {
   if (offer !== undefined) attempt(() => encodeAgreement(agree(offer), offer));
 }
 
-/** A dispatcher over a real ImageFs, whose kernel is a list of answers. */
+/** A dispatcher over a real ImageFs, whose kernel is in memory. */
 function engine(file: string) {
   const clock = new ManualClock();
   const { log, check } = watchedLog();
@@ -172,7 +173,7 @@ function engine(file: string) {
     onFenced: () => undefined,
   });
   const directories = new Map<number, DirectoryStream>();
-  const answers: bigint[] = [];
+  const kernel = new MemoryKernel();
   let directory = 0;
   const dispatcher = new Dispatcher({
     context: {
@@ -189,16 +190,7 @@ function engine(file: string) {
       onOpened: () => undefined,
       routes: { kept: () => undefined, queue: () => false },
     },
-    device: {
-      reply(unique, payload) {
-        const bytes = payload.reduce((sum, { length }) => sum + length, 0);
-        if (bytes > MAX_READ) throw new Error(`an answer of ${bytes} bytes`);
-        if (payload.some((part) => part.includes(BEHIND))) throw new Error('bytes from behind the image');
-        answers.push(unique);
-        return true;
-      },
-      fail: (unique) => void answers.push(unique),
-    },
+    channel: kernel,
     clock,
     readTimeoutMs: 1000,
     openTimeoutMs: 1000,
@@ -209,6 +201,12 @@ function engine(file: string) {
     dispatcher,
     check(requests: readonly Buffer[]): void {
       check();
+      for (const { payload } of kernel.answers) {
+        if (payload !== undefined && payload.length > MAX_READ)
+          throw new Error(`an answer of ${payload.length} bytes`);
+        if (payload?.includes(BEHIND) === true) throw new Error('bytes from behind the image');
+      }
+      const answers = kernel.answers.map(({ unique }) => unique);
       const sent = requests.map((bytes) => decodeRequest(bytes)?.unique);
       for (const unique of new Set(answers)) {
         const times = answers.filter((answer) => answer === unique).length;

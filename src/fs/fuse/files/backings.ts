@@ -1,13 +1,10 @@
 import { reasonOf } from '../../../errors.js';
 import type { Log } from '../../../log.js';
 import type { Descriptor } from './descriptors.js';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
+import type { KernelChannel } from '../channel/kernel-channel.js';
 
-/** What BACKING_OPEN needs; undefined where kernel or host do not offer passthrough. */
-export interface PassthroughSupport {
-  readonly fuseFd: number;
-  readonly calls: SystemCalls;
-}
+/** Registers files with the kernel; undefined where kernel or host do not offer passthrough. */
+export type PassthroughSupport = Pick<KernelChannel, 'openBacking' | 'closeBacking'>;
 
 interface NodeOpens {
   opens: number;
@@ -70,7 +67,7 @@ export class Backings {
     // The kernel reads a backing file to its own end: one byte more than the image would be foreign data.
     if (passthroughFd === undefined || bytes !== size) return undefined;
     try {
-      return this.#power.calls.openBacking(this.#power.fuseFd, passthroughFd);
+      return this.#power.openBacking(passthroughFd);
     } catch (error) {
       this.#log.debug({ source: descriptor.name, reason: reasonOf(error) }, 'no passthrough for this file');
       return undefined;
@@ -79,7 +76,7 @@ export class Backings {
 
   #close(backingId: number): void {
     try {
-      this.#power?.calls.closeBacking(this.#power.fuseFd, backingId);
+      this.#power?.closeBacking(backingId);
     } catch (error) {
       this.#log.debug({ backingId, reason: reasonOf(error) }, 'the kernel kept a backing file');
     }

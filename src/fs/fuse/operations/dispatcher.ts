@@ -5,7 +5,7 @@ import { withDeadline } from '../../../async/deadline.js';
 import type { Log } from '../../../log.js';
 import { followCaller } from '../protocol/caller-signals.js';
 import { CONTROL_OPERATIONS } from './control-operations.js';
-import type { FuseDevice } from '../channel/device.js';
+import type { KernelChannel } from '../channel/kernel-channel.js';
 import { DIRECTORY_OPERATIONS } from './directory-operations.js';
 import { errnoOf } from '../protocol/errno.js';
 import { FILE_OPERATIONS, readHere } from './file-operations.js';
@@ -29,7 +29,7 @@ const OPERATIONS: Readonly<Record<number, Operation | undefined>> = {
 
 export interface DispatcherParts {
   readonly context: Omit<OperationContext, 'interrupt'>;
-  readonly device: Pick<FuseDevice, 'reply' | 'fail'>;
+  readonly channel: Pick<KernelChannel, 'reply' | 'fail'>;
   readonly clock: Clock;
   readonly readTimeoutMs: number;
   readonly openTimeoutMs: number;
@@ -85,7 +85,7 @@ export class Dispatcher {
     const known = OPERATIONS[request.opcode];
     if (known === undefined) {
       this.#parts.log.debug({ opcode: request.opcode }, 'an unknown request was refused');
-      this.#parts.device.fail(request.unique, 'ENOSYS');
+      this.#parts.channel.fail(request.unique, 'ENOSYS');
       return;
     }
     const run = known.decode(request.body);
@@ -152,15 +152,15 @@ export class Dispatcher {
 
   #answer({ unique }: Request, outcome: Outcome): void {
     if (outcome === UNANSWERED) return;
-    if ('errno' in outcome) this.#parts.device.fail(unique, outcome.errno);
-    else if (!this.#parts.device.reply(unique, outcome.payload)) takeBack(outcome);
+    if ('errno' in outcome) this.#parts.channel.fail(unique, outcome.errno);
+    else if (!this.#parts.channel.reply(unique, outcome.payload)) takeBack(outcome);
   }
 
   #refuse(request: Request, thrown: unknown, since: number): void {
     const error = CinderfsError.from(thrown);
     const read = error.code === 'read_timeout' ? agingRead(request) : undefined;
     if (read !== undefined) this.#parts.onExpired?.(read, since);
-    this.#parts.device.fail(request.unique, errnoOf(thrown));
+    this.#parts.channel.fail(request.unique, errnoOf(thrown));
     this.#parts.log[error.kind.level](
       { op: opcodeName(request.opcode), node: request.node, code: error.code, cause: causeOf(error) },
       error.toLine(),

@@ -4,6 +4,7 @@ import type { Log } from '../../../log.js';
 import { ReplyOwnership } from '../shared/reply-ownership.js';
 import type { CrashBudget } from './crash-budget.js';
 import type { InFlight } from '../recovery/in-flight.js';
+import type { WorkerChannelHandle } from '../channel/worker-channel.js';
 import type { WorkerHalf } from '../../../sources/mount-sources.js';
 import { decodeRequest } from '../protocol/request.js';
 import type { QueuedRead, PoolWorker } from './pool-worker.js';
@@ -15,7 +16,7 @@ export interface WorkerPoolParts {
   readonly threads: Pick<WorkerThreads, 'take'>;
   readonly clock: Clock;
   readonly crashes: CrashBudget;
-  readonly fuseFd: number;
+  readonly channel: WorkerChannelHandle;
   readonly handles: SharedArrayBuffer;
   readonly opens: SharedArrayBuffer;
   readonly pieces: SharedArrayBuffer;
@@ -120,7 +121,7 @@ export class WorkerPool {
   #start(): void {
     const index = this.#freeIndex();
     const worker = this.#parts.threads.take({
-      fuseFd: this.#parts.fuseFd,
+      channel: this.#parts.channel,
       workerId: index,
       claims: this.claims.memory,
       handles: this.#parts.handles,

@@ -1,25 +1,18 @@
-import { read } from 'node:fs';
-import { promisify } from 'node:util';
 import type { Clock } from '../../../async/clock.js';
 import type { Log } from '../../../log.js';
 import { followCaller } from '../protocol/caller-signals.js';
-import type { FuseDevice } from '../channel/device.js';
-import { isGone, TRY_AGAIN } from '../channel/device.js';
+import type { KernelChannel } from '../channel/kernel-channel.js';
 import type { ReplyErrno } from '../protocol/errno.js';
-import { systemCode } from '../protocol/errno.js';
 import type { RequestAges } from './request-ages.js';
 import type { InFlight } from './in-flight.js';
-import { systemCalls } from '../../../sys/calls/system-calls.js';
-import { INTERRUPT, Opcode, opcodeName, REQUEST_ROOM, WITHOUT_ANSWER } from '../protocol/opcodes.js';
-import { requestRoom } from '../channel/request-room.js';
+import { INTERRUPT, Opcode, opcodeName, WITHOUT_ANSWER } from '../protocol/opcodes.js';
 import { decodeRequest, type Request } from '../protocol/request.js';
 
-const readAsync = promisify(read);
 /** No caller waits for these, and only an engine can do what they ask. */
 const FOR_ENGINES = new Set<number>([Opcode.RELEASE, Opcode.RELEASEDIR]);
 
 export interface FallbackResponderParts {
-  readonly device: Pick<FuseDevice, 'fd' | 'fail' | 'waits' | 'resend'>;
+  readonly channel: Pick<KernelChannel, 'requestRoom' | 'receive' | 'fail' | 'waits' | 'resend'>;
   /** Where requests are kept, where the kernel does not send them again. */
   readonly inFlight: InFlight | undefined;
   readonly since: RequestAges;
@@ -43,31 +36,32 @@ interface PendingRequest {
 export class FallbackResponder {
   readonly #parts: FallbackResponderParts;
   readonly #held = new Map<bigint, PendingRequest>();
-  readonly #memory = requestRoom(REQUEST_ROOM, systemCalls());
+  readonly #room: Buffer;
   #onRoom: () => void = () => undefined;
   #gaveUp = false;
 
   constructor(parts: FallbackResponderParts) {
     this.#parts = parts;
+    this.#room = parts.channel.requestRoom();
   }
 
   /** Resolves when the kernel has let go of the mount. */
   async run(): Promise<void> {
-    const { device, inFlight } = this.#parts;
-    for (const bytes of inFlight?.left((unique) => device.waits(unique)) ?? []) {
+    const { channel, inFlight } = this.#parts;
+    for (const bytes of inFlight?.left((unique) => channel.waits(unique)) ?? []) {
       const request = decodeRequest(bytes);
       if (request !== undefined) this.#take(request);
     }
-    if (inFlight === undefined) device.resend();
+    if (inFlight === undefined) channel.resend();
     while (await this.#next());
   }
 
   /** Takes one request; false when there will be none any more. */
   async #next(): Promise<boolean> {
-    const { inFlight } = this.#parts;
+    const { channel, inFlight } = this.#parts;
     const slot = await this.#slot();
-    const room = slot === undefined ? this.#memory : (inFlight?.room(slot) ?? this.#memory);
-    const length = await this.#receive(room);
+    const room = slot === undefined ? this.#room : (inFlight?.room(slot) ?? this.#room);
+    const length = await channel.receive(room);
     if (length === undefined) return false;
     const request = decodeRequest(Buffer.from(room.subarray(0, length)));
     const answered = request !== undefined && !WITHOUT_ANSWER.has(request.opcode);
@@ -85,17 +79,6 @@ export class FallbackResponder {
       const slot = inFlight.reserve();
       if (slot !== undefined) return slot;
       await new Promise<void>((resolve) => (this.#onRoom = resolve));
-    }
-  }
-
-  async #receive(room: Buffer): Promise<number | undefined> {
-    for (;;) {
-      try {
-        return (await readAsync(this.#parts.device.fd, room, 0, room.length, null)).bytesRead;
-      } catch (error) {
-        if (isGone(error)) return undefined;
-        if (!TRY_AGAIN.has(systemCode(error) ?? '')) throw error;
-      }
     }
   }
 
@@ -141,10 +124,10 @@ export class FallbackResponder {
   }
 
   #answer(unique: bigint, errno: ReplyErrno): void {
-    const { device, inFlight, since } = this.#parts;
+    const { channel, inFlight, since } = this.#parts;
     this.#held.get(unique)?.stop();
     this.#held.delete(unique);
-    device.fail(unique, errno);
+    channel.fail(unique, errno);
     since.answered(unique);
     inFlight?.answered(unique);
     this.#onRoom();

@@ -56,7 +56,7 @@ export class InFlight {
     const left: { unique: bigint; bytes: Buffer }[] = [];
     for (let slot = 0; slot < this.#slots.there; slot += 1) {
       const request = this.#slots.request(slot);
-      // An interrupt of a request that waits comes again by itself (FuseDevice.waits).
+      // An interrupt of a request that waits comes again by itself (KernelChannel.waits).
       if (request === undefined || (request.unique & INTERRUPT) !== 0n || !waits(request.unique)) {
         this.#slots.free(slot);
         continue;

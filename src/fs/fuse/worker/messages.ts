@@ -1,11 +1,12 @@
 /** What the main thread and its workers tell each other. Requests of the kernel travel as plain bytes. */
 import type { OpenOutcome } from './opens.js';
 import type { WorkerHalf } from '../../../sources/mount-sources.js';
+import type { WorkerChannelHandle } from '../channel/worker-channel.js';
 import type { InFlightShare } from '../shared/in-flight-slots.js';
 
 /** The first message to a worker: what it is to serve. Descriptors are the process's: every thread has them. */
 export interface WorkerStart {
-  readonly fuseFd: number;
+  readonly channel: WorkerChannelHandle;
   readonly workerId: number;
   /** Memory of ReplyOwnership, SharedHandles, SharedOpens and SharedPieces. */
   readonly claims: SharedArrayBuffer;

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import type { WorkerReplies } from '../channel/replies.js';
+import type { WorkerReplies } from '../channel/worker-channel.js';
 import { RESENT } from '../protocol/opcodes.js';
 import { FEW } from '../shared/shared-opens.js';
 import type { SharedOpens, Wanted } from '../shared/shared-opens.js';

@@ -2,7 +2,7 @@ import type { ReplyOwnership } from '../shared/reply-ownership.js';
 import type { WorkerSource } from '../../../sources/contract/source.js';
 import type { SharedHandles } from '../shared/shared-handles.js';
 import { HandleState } from '../shared/shared-handles.js';
-import type { WorkerReplies } from '../channel/replies.js';
+import type { WorkerReplies } from '../channel/worker-channel.js';
 
 export interface WorkerSeeksParts {
   readonly workerId: number;

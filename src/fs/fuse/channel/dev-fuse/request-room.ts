@@ -1,5 +1,5 @@
-import { alignedBuffer } from '../../../sys/aligned-buffer.js';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
+import { alignedBuffer } from '../../../../sys/aligned-buffer.js';
+import type { SystemCalls } from '../../../../sys/calls/system-calls.js';
 
 /**
  * Memory that the kernel can write a request to at any moment. A process that is killed while a request is on its way

@@ -1,19 +1,30 @@
-import { InFlightSlots, IN_FLIGHT_BYTES, type InFlightShare } from '../shared/in-flight-slots.js';
-import type { SystemCalls } from '../../../sys/calls/system-calls.js';
-import { IN_HEADER } from '../protocol/messages.js';
-import { REQUEST_ROOM } from '../protocol/opcodes.js';
+import { InFlightSlots, IN_FLIGHT_BYTES, type InFlightShare } from '../../shared/in-flight-slots.js';
+import type { SystemCalls } from '../../../../sys/calls/system-calls.js';
+import { IN_HEADER } from '../../protocol/messages.js';
+import { REQUEST_ROOM } from '../../protocol/opcodes.js';
+import type { WorkerRequests } from '../worker-channel.js';
+import { receiveSync } from './receive.js';
 import { requestRoom } from './request-room.js';
-import { LITTLE } from '../../../sys/calls/struct.js';
+import { LITTLE } from '../../../../sys/calls/struct.js';
+
+export interface InboxParts {
+  readonly fuseFd: number;
+  readonly workerId: number;
+  readonly share: InFlightShare | undefined;
+  readonly calls: () => SystemCalls | undefined;
+}
 
 /** Where a worker reads requests into: memory of its own, or slots that outlive the process (InFlightSlots). */
-export class Inbox {
+export class Inbox implements WorkerRequests {
   request: Buffer;
   view: DataView;
+  readonly #fuseFd: number;
   readonly #slots: InFlightSlots | undefined;
   readonly #workerId: number;
   #slot = -1;
 
-  constructor(workerId: number, share: InFlightShare | undefined, calls: () => SystemCalls | undefined) {
+  constructor({ fuseFd, workerId, share, calls }: InboxParts) {
+    this.#fuseFd = fuseFd;
     this.#workerId = workerId;
     this.request = share === undefined ? requestRoom(REQUEST_ROOM, calls()) : Buffer.from(new ArrayBuffer(0));
     this.view = new DataView(this.request.buffer);
@@ -24,12 +35,14 @@ export class Inbox {
     this.#next(this.#slots);
   }
 
-  /** The request was answered, or wants no answer. */
+  receive(): number | undefined {
+    return receiveSync(this.#fuseFd, this.request);
+  }
+
   done(): void {
     if (this.#slots !== undefined) this.view.setUint32(IN_HEADER.offsets.len, 0, LITTLE);
   }
 
-  /** Gives the request away by `give`, with its slot, which it stays in until it is answered. */
   pass(give: (slot: number) => void): void {
     const slots = this.#slots;
     if (slots === undefined) return;

@@ -1,7 +1,8 @@
 import { writeSync } from 'node:fs';
-import { OUT_HEADER } from '../protocol/messages.js';
-import type { PageCacheCalls, Pipe } from '../../../sys/calls/page-cache-calls.js';
-import { MAX_PAGES, PAGE_SIZE } from '../protocol/opcodes.js';
+import { OUT_HEADER } from '../../protocol/messages.js';
+import type { PageCacheCalls, Pipe } from '../../../../sys/calls/page-cache-calls.js';
+import type { PageReplies } from '../worker-channel.js';
+import { MAX_PAGES, PAGE_SIZE } from '../../protocol/opcodes.js';
 
 /** Below this the calls cost more than the copy. */
 const SHORTEST = 64 * 1024;
@@ -24,12 +25,10 @@ export function pagesPerReply(calls: Pick<PageCacheCalls, 'openPipe' | 'closePip
 }
 
 /**
- * Answers that the kernel takes out of the page cache of a file: header and pages meet in a pipe, and no byte passes
- * through this process (splice(2)). Saves one of the two copies of a read. Of one worker.
- *
- * Between fill() and send() or discard() the pipe holds an answer; otherwise it is empty.
+ * Header and pages meet in a pipe, and no byte passes through this process (splice(2)). Saves one of the two copies of a
+ * read.
  */
-export class ReplyPipe {
+export class ReplyPipe implements PageReplies {
   readonly #calls: PageCacheCalls | undefined;
   readonly #fuseFd: number;
   readonly #header = Buffer.alloc(OUT_HEADER.size);
@@ -41,7 +40,6 @@ export class ReplyPipe {
     this.#calls = calls;
   }
 
-  /** Takes the answer in. False: it cannot be had this way, and the pipe is empty. */
   fill(unique: bigint, fd: number, offset: number, length: number): boolean {
     const calls = this.#calls;
     if (length < SHORTEST || calls === undefined) return false;
@@ -63,7 +61,6 @@ export class ReplyPipe {
     return true;
   }
 
-  /** Gives the kernel the answer of `length` bytes. */
   send(length: number): void {
     const { pipe } = this.#opened ?? {};
     if (pipe === undefined) return;
@@ -71,7 +68,6 @@ export class ReplyPipe {
     if (this.#calls?.spliceOut(pipe, this.#fuseFd, OUT_HEADER.size + length) !== true) this.discard();
   }
 
-  /** Throws the answer away. */
   discard(): void {
     if (this.#opened !== undefined) this.#calls?.closePipe(this.#opened.pipe);
     this.#opened = undefined;
