@@ -41,7 +41,7 @@ export const OPTIONS = {
     group: 'general',
     default: '/var/log/cinderfs.log',
     metavar: 'FILE',
-    doc: 'Where a daemon in the background logs to; one in the foreground logs to stderr.',
+    doc: 'Where a daemon in the background logs to. One in the foreground logs to stderr; with this option to FILE, and only READY and why it failed are on stderr.',
   },
   log_format: {
     type: 'enum',

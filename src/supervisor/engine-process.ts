@@ -15,6 +15,14 @@ function withoutInspector(): readonly string[] {
   return process.allowedNodeEnvironmentFlags.has(flag) ? [flag] : [];
 }
 
+/** What a process of the supervisor's is given. */
+export interface Inherited {
+  /** Its descriptor 3; undefined: none. */
+  readonly fd: number | undefined;
+  /** Its stderr, and with it its log; undefined: ours. */
+  readonly logFd?: number | undefined;
+}
+
 /** How a process ended: `status` or `signal`, the other is null. */
 export interface Ending {
   readonly status: number | null;
@@ -44,17 +52,17 @@ export class EngineProcess {
   #alive = true;
 
   /**
-   * Starts `command` with `fd` as its descriptor 3 (undefined: none) in a session of its own: what a terminal sends to
-   * its foreground must reach the engine through the supervisor only, once. `onMessage` hears everything it says.
+   * Starts `command` in a session of its own: what a terminal sends to its foreground must reach the engine through the
+   * supervisor only, once. `onMessage` hears everything it says.
    */
   constructor(
     command: readonly string[],
-    fd: number | undefined,
+    { fd, logFd }: Inherited,
     onMessage: (message: ToSupervisor) => void,
   ) {
     this.#child = spawn(process.execPath, [...process.execArgv, ...ENGINE_FLAGS, ...command], {
       detached: true,
-      stdio: ['ignore', 'inherit', 'inherit', fd ?? 'ignore', 'ipc'],
+      stdio: ['ignore', 'inherit', logFd ?? 'inherit', fd ?? 'ignore', 'ipc'],
     });
     this.ended = new Promise((resolve) => {
       this.#child.once('exit', (status, signal) => this.#end({ status, signal }, resolve));

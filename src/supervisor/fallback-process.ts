@@ -1,5 +1,5 @@
 import type { Clock } from '../async/clock.js';
-import { EngineProcess } from './engine-process.js';
+import { EngineProcess, type Inherited } from './engine-process.js';
 import type { ToEngine } from './messages.js';
 
 export interface FallbackParts {
@@ -7,8 +7,8 @@ export interface FallbackParts {
   readonly command: readonly string[];
   /** Told first of all. */
   readonly told: ToEngine;
-  /** The mounted descriptor. */
-  readonly fd: () => number | undefined;
+  /** With the mounted descriptor. */
+  readonly inherits: () => Inherited;
   /** What an engine would be told to begin with. */
   readonly begin: () => ToEngine;
   readonly clock: Clock;
@@ -46,8 +46,8 @@ export class FallbackProcess {
 
   #start(): void {
     if (this.#answerer?.alive === true) return;
-    const { command, told, fd, begin } = this.#parts;
-    const answerer: EngineProcess = new EngineProcess(command, fd(), (message) => {
+    const { command, told, inherits, begin } = this.#parts;
+    const answerer: EngineProcess = new EngineProcess(command, inherits(), (message) => {
       if (message.kind === 'warm') answerer.tell(begin());
     });
     answerer.tell(told);

@@ -9,7 +9,10 @@ import type { SupervisorFile } from './supervisor-file.js';
 import { Supervisor, type SupervisorParts } from './supervisor.js';
 import { watchOver } from './watchdog.js';
 
-export interface HeldMount extends Pick<SupervisorParts, 'command' | 'answerer' | 'drainMs' | 'onFailed'> {
+export interface HeldMount extends Pick<
+  SupervisorParts,
+  'command' | 'answerer' | 'drainMs' | 'logFd' | 'onFailed'
+> {
   /** Absolute. */
   readonly mountpoint: string;
   readonly settings: NonNullable<SupervisorParts['settings']>;

@@ -4,7 +4,7 @@ import { CinderfsError, EXIT } from '../errors.js';
 import type { Log } from '../log.js';
 import type { UpgradeReport } from '../ops/status.js';
 import { FALLBACK_MS, FIRST_START_MS, NEXT_ENGINE_MS, UNDO_MS, withinStart } from './deadlines.js';
-import { EngineProcess, type Ending } from './engine-process.js';
+import { EngineProcess, type Ending, type Inherited } from './engine-process.js';
 import type { FuseChannel } from './fuse-channel.js';
 import { FallbackProcess } from './fallback-process.js';
 import { LastResort } from './last-resort.js';
@@ -24,6 +24,8 @@ export interface SupervisorParts {
   /** What an engine and an answerer are told first of all, over a private channel. */
   readonly settings?: { readonly engine: unknown; readonly answerer: unknown };
   readonly channel: FuseChannel;
+  /** Where they log to; undefined: stderr. */
+  readonly logFd?: number | undefined;
   /** Milliseconds that an engine which is told to end waits for open files. */
   readonly drainMs: number;
   /** Called once, when the first engine serves, with the mount point without symbolic links. */
@@ -59,12 +61,12 @@ export class Supervisor {
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     this.#policy = new RestartPolicy(parts.clock);
-    const { answerer: command, channel, clock } = parts;
+    const { answerer: command, clock } = parts;
     const told = { kind: 'settings', settings: parts.settings?.answerer, ...SPEAKER } as const;
     this.#fallback = new FallbackProcess({
       command,
       told,
-      fd: () => channel.fd,
+      inherits: () => this.#inherited,
       begin: () => this.#beginning,
       clock,
     });
@@ -132,10 +134,16 @@ export class Supervisor {
   }
 
   #start(): EngineProcess {
-    const { command, channel } = this.#parts;
-    const engine: EngineProcess = new EngineProcess(command, channel.fd, (said) => this.#hear(engine, said));
+    const { command } = this.#parts;
+    const engine: EngineProcess = new EngineProcess(command, this.#inherited, (said) =>
+      this.#hear(engine, said),
+    );
     engine.tell({ kind: 'settings', settings: this.#parts.settings?.engine, ...SPEAKER });
     return engine;
+  }
+
+  get #inherited(): Inherited {
+    return { fd: this.#parts.channel.fd, logFd: this.#parts.logFd };
   }
 
   #hear(engine: EngineProcess, message: ToSupervisor): void {

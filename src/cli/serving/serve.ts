@@ -6,6 +6,7 @@ import type { Log } from '../../log.js';
 import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
 import type { SupervisorLink, EngineAssignment } from '../../supervisor/link.js';
 import { reportToParent } from './background.js';
+import { foregroundLog } from './foreground-log.js';
 import { closeInherited } from '../process/detach-from-shell.js';
 import { hideMemory } from '../process/drop-privileges.js';
 import { engineSettings, type KeptSettings } from '../settings/kept-settings.js';
@@ -27,7 +28,7 @@ export async function serve(invocation: Invocation, link?: SupervisorLink): Prom
     const told = link === undefined ? shellSettings(invocation) : await toldBy(link, invocation);
     const { loaded, cloud, mountpoint, reread } = told;
     const { config } = loaded;
-    const log = logFor(loaded);
+    const log = logFor(loaded, link === undefined ? await foregroundLog(loaded) : undefined);
     hideMemory(log);
     // A successor whose settings are wrong says so before the old engine is stopped.
     const supervised = link === undefined ? undefined : { ...(await turnOf(link, threads, log)), threads };

@@ -7,6 +7,7 @@ import { holdMount } from '../../supervisor/hold-mount.js';
 import { SupervisorFile } from '../../supervisor/supervisor-file.js';
 import { keepHeapTrimmed } from '../../sys/calls/heap-trim.js';
 import { reportToParent } from './background.js';
+import { foregroundLog } from './foreground-log.js';
 import { closeInherited } from '../process/detach-from-shell.js';
 import { dropPrivileges } from '../process/drop-privileges.js';
 import { certificateFiles, keepSettings, withoutSecrets } from '../settings/kept-settings.js';
@@ -21,7 +22,8 @@ export async function supervise(invocation: Invocation): Promise<number> {
   // A copy: shellSettings() takes out of the environment what is for the settings alone.
   const asked = { ...invocation, env: { ...invocation.env } };
   try {
-    return await hold(asked, shellSettings(asked), parent);
+    const settings = shellSettings(asked);
+    return await hold(asked, settings, parent);
   } catch (thrown) {
     parent?.failed(CinderfsError.from(thrown));
     throw thrown;
@@ -35,7 +37,8 @@ async function hold(
 ): Promise<number> {
   const { config } = settings.loaded;
   const mountpoint = await trustedMountpoint(settings.mountpoint);
-  const log = logFor(settings.loaded);
+  const logFd = await foregroundLog(settings.loaded);
+  const log = logFor(settings.loaded, logFd);
   const [launcher = ''] = process.argv.slice(1);
   const [typed = ''] = invocation.words;
   dropPrivileges(config, log);
@@ -46,6 +49,7 @@ async function hold(
     answerer: [launcher, 'answerer', mountpoint],
     settings: { engine: kept, answerer: withoutSecrets(kept) },
     drainMs: config.drain_timeout * 1000,
+    logFd,
     fileOf: (place) => {
       const runDir = runDirOf(config, place);
       return new SupervisorFile(runDir, certificateFiles(runDir));
@@ -55,7 +59,11 @@ async function hold(
       parent?.serving();
       keepHeapTrimmed(systemClock);
     },
-    onFailed: (exit, line) => parent?.failedAs(exit, line),
+    onFailed: (exit, line) => {
+      // What the engine says of it is in its log.
+      if (logFd !== undefined) invocation.stderr(`cinderfs: ${line}\n`);
+      parent?.failedAs(exit, line);
+    },
     log,
   });
   return statusOf(ending);

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { loadCloud } from '../../config/cloud.js';
 import type { CloudConfig } from '../../config/cloud-config.js';
 import { loadConfig, type LoadedConfig } from '../../config/load.js';
@@ -24,11 +25,11 @@ export function loadSettings({ flags, env, directory = workingDirectory() }: Set
   return loadConfig({ flags, env, directory });
 }
 
-/** The log that the settings ask for. */
-export function logFor({ config }: Pick<LoadedConfig, 'config'>): Log {
+/** The log that the settings ask for, on `fd`. */
+export function logFor({ config }: Pick<LoadedConfig, 'config'>, fd = 2): Log {
   const { log_level: level, log_format: format } = config;
-  const human = format === 'text' || (format === 'auto' && process.stderr.isTTY);
-  return createLog({ level, format: human ? 'text' : 'json' });
+  const human = format === 'text' || (format === 'auto' && isatty(fd));
+  return createLog({ level, format: human ? 'text' : 'json', fd });
 }
 
 /** The cloud that the settings name. */
