@@ -42,6 +42,7 @@ const WRITTEN = [
   ['attach/connectors'],
   ['attach/head', 'attach/proof'],
   ['attach/context'],
+  ['attach/target'],
   ['attach/cleanup'],
   ['attach/lifecycle'],
   ['attach'],

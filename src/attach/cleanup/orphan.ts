@@ -2,7 +2,7 @@ import { type Clock, sleep } from '../../async/clock.js';
 import { CinderfsError } from '../../errors.js';
 import type { Attachment } from '../../cinder/contract/attachments.js';
 import type { AttachContext } from '../context/context.js';
-import { type AttachmentRecord, type Search, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, type Search, attachedVolumeOf } from '../journal/record.js';
 
 const LOOKS = 6;
 
@@ -58,7 +58,7 @@ export function couldBeOurs({ instanceId, attachMode }: Attachment): boolean {
 /** A volume that is gone took its attachments with it. */
 async function list(record: AttachmentRecord, context: AttachContext): Promise<readonly Attachment[]> {
   try {
-    return await context.attachments.listForVolume(targetOf(record));
+    return await context.attachments.listForVolume(attachedVolumeOf(record));
   } catch (error) {
     if (CinderfsError.is(error) && error.code === 'not_found') return [];
     throw error;

@@ -3,8 +3,8 @@ import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
 import type { AttachContext } from '../context/context.js';
 import type { Leftover, ReapOptions } from '../contract/leftovers.js';
-import { targetOf } from '../journal/record.js';
-import { CLONE_PREFIX, OWNER_TAG, removeClone } from './clone.js';
+import { attachedVolumeOf } from '../journal/record.js';
+import { CLONE_PREFIX, OWNER_TAG, removeClone } from '../target/clone.js';
 import { couldBeOurs } from './orphan.js';
 
 /**
@@ -126,7 +126,7 @@ async function unfinishedIn(
   { attachments, journal }: AttachContext,
 ): Promise<ReadonlyMap<string, { readonly volumeId: string; readonly status: string }>> {
   const found = new Map<string, { volumeId: string; status: string }>();
-  const ours = new Set(journal.list().flatMap((record) => [record.volumeId, targetOf(record)]));
+  const ours = new Set(journal.list().flatMap((record) => [record.volumeId, attachedVolumeOf(record)]));
   for (const { id: volumeId, status } of listed) {
     // What we work on ourselves is in the journal, and not for us to guess about here.
     if (ours.has(volumeId) || !['reserved', 'attaching', 'in-use'].includes(status)) continue;

@@ -1,8 +1,8 @@
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context/context.js';
-import { deleteClone } from './clone.js';
+import { targetOf } from '../target/choose-target.js';
 import { findOrphan } from './orphan.js';
-import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, attachedVolumeOf } from '../journal/record.js';
 
 /**
  * Removes whatever `record` may have made, from any step: the detach, the roll-back of a failed attach, and what is
@@ -18,7 +18,7 @@ export async function undo(
   try {
     const release = await context.guard(record.locks ?? []);
     await detach(record, context, signal).finally(release);
-    await deleteClone(context.journal.get(record.volumeId) ?? record, context, signal);
+    await targetOf(context.journal.get(record.volumeId) ?? record).remove(context, signal);
     await context.journal.remove(record.volumeId);
   } catch (cause) {
     if (signal.aborted) throw cause;
@@ -45,9 +45,9 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
       'connector_missing',
       `it was connected by ${record.connector ?? '?'}, which is not enabled`,
     );
-  if (connector.unsettled?.(targetOf(record)) === true)
+  if (connector.unsettled?.(attachedVolumeOf(record)) === true)
     throw new CinderfsError('host_hung', 'connecting it has not ended yet: what it makes cannot be removed');
-  const abandoned = record.clone !== undefined && (await connector.abandoned?.(record.host)) === true;
+  const abandoned = await targetOf(record).abandoned(connector, record.host);
   const abandonedAt = abandoned ? context.clock.wall() : record.abandonedAt;
   const parting = { ...record, abandonedAt, step: 'disconnect' } as const;
   await context.journal.write(parting);
@@ -61,7 +61,7 @@ async function disconnect(record: AttachmentRecord, context: AttachContext): Pro
  * that we have, and the last of us removes it. As far as Cinder shows: no answer counts as no user.
  */
 async function usedBesides(record: AttachmentRecord, context: AttachContext): Promise<boolean> {
-  const volume = await context.volumes.show(targetOf(record)).catch(() => undefined);
+  const volume = await context.volumes.show(attachedVolumeOf(record)).catch(() => undefined);
   return (volume?.attachments ?? []).some(
     ({ attachmentId, hostName }) =>
       attachmentId !== record.attachmentId && hostName === context.properties.host,

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readKeptSync } from '../../sys/files/kept-file.js';
 import { parseJson } from './json.js';
-import { parseRecord, targetOf } from './record.js';
+import { parseRecord, attachedVolumeOf } from './record.js';
 import { ATTACHMENTS, RECORD_BYTES } from './record-store.js';
 
 /** An attachment that a state directory still has. */
@@ -23,7 +23,7 @@ export function leftBehind(stateDir: string): readonly LeftBehind[] {
     const record = parseRecord(parseJson(textOf(join(directory, name))));
     if (record === undefined) return [];
     const { attachmentId, imageName } = record;
-    return [{ volumeId: targetOf(record), attachmentId, imageName }];
+    return [{ volumeId: attachedVolumeOf(record), attachmentId, imageName }];
   });
 }
 

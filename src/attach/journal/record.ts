@@ -78,7 +78,7 @@ export interface AttachmentRecord {
 }
 
 /** The volume that is attached: the image's own, or the clone that it is read through. */
-export function targetOf({ volumeId, clone }: AttachmentRecord): string {
+export function attachedVolumeOf({ volumeId, clone }: AttachmentRecord): string {
   return clone?.volumeId ?? volumeId;
 }
 

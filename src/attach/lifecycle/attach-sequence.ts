@@ -10,8 +10,8 @@ import { type LiveAttachment, hold } from './live-attachment.js';
 import { isEncrypted, judgeEncrypted } from '../proof/encryption.js';
 import { backendName, connectedByName, judgeConnection } from '../proof/identity.js';
 import type { AttachableImage } from '../contract/lease.js';
-import { type AttachmentRecord, type ImageHash, targetOf } from '../journal/record.js';
-import { makeClone } from '../cleanup/clone.js';
+import { type AttachmentRecord, type ImageHash, attachedVolumeOf } from '../journal/record.js';
+import { newTarget } from '../target/choose-target.js';
 import { exportVolume } from './export-volume.js';
 import { attachBudget, patientContext } from './outage.js';
 import { refused } from '../context/refusal.js';
@@ -54,7 +54,7 @@ async function connectReserved(
 ): Promise<LiveAttachment> {
   const { journal, log } = context;
   const { multiattach } = reserved;
-  const volumeId = targetOf(reserved);
+  const volumeId = attachedVolumeOf(reserved);
   let record = reserved;
   const info = await exportVolume(record, context);
   judgeConnection(info, volumeId);
@@ -147,11 +147,8 @@ async function intentFor(
   if (intent.doubt === 'encrypted') judgeEncrypted(intent, context.verifyLimit);
   const locks = (volume: Volume): readonly string[] | Promise<readonly string[]> =>
     context.choices.some(({ sharesDevices }) => sharesDevices) ? locksOf(volume) : [];
-  if (context.isolate === 'none' || source.multiattach)
-    return { ...intent, before: await attachmentsOf(source.id, context), locks: await locks(source) };
-  const work = (): ReturnType<typeof makeClone> => makeClone(intent, source, context, signal);
-  const { volume, clone } = await context.slots.run(work, signal);
-  return { ...intent, clone, multiattach: volume.multiattach, locks: await locks(volume) };
+  const { record, volume } = await newTarget(intent, source, context).make(source, context, signal);
+  return { ...record, locks: await locks(volume) };
 }
 
 /** Why the bytes must be compared with Glance's hash. `volume_encrypted` where they must and cannot be. */
@@ -185,13 +182,6 @@ function proofOf(
 
 function hashOf({ hashAlgorithm: algorithm, hashValue: value }: AttachableImage): ImageHash | undefined {
   return algorithm === undefined || value === undefined ? undefined : { algorithm, value };
-}
-
-async function attachmentsOf(volumeId: string, { attachments }: AttachContext): Promise<readonly string[]> {
-  const listed = await attachments.listForVolume(volumeId).catch((error: unknown) => {
-    throw refused(error, volumeId);
-  });
-  return listed.map(({ id }) => id);
 }
 
 async function complete(record: AttachmentRecord, context: AttachContext): Promise<AttachmentRecord> {

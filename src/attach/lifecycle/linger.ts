@@ -1,11 +1,7 @@
 import type { Clock } from '../../async/clock.js';
+import { targetOf } from '../target/choose-target.js';
 import type { LiveAttachment } from './live-attachment.js';
 import type { WhenUnused } from './state.js';
-
-/** While we hold a volume that is not multiattach no other host can use it: it never lingers, but a clone is ours alone. */
-function mayLinger(held: LiveAttachment | undefined): boolean {
-  return held?.record.multiattach === true || held?.record.clone !== undefined;
-}
 
 /** Of one attachment. */
 export interface Keeping {
@@ -24,7 +20,8 @@ export function whenUnused(
 ): WhenUnused {
   if (draining) return 'detach';
   if (!settled()) return 'park';
-  return listed && mayLinger(held) && lingerMs > 0 ? 'linger' : 'detach';
+  const lingers = held !== undefined && targetOf(held.record).lingers;
+  return listed && lingers && lingerMs > 0 ? 'linger' : 'detach';
 }
 
 /** The pool's own lease on an attachment without a reader: its end is the release. */

@@ -8,7 +8,7 @@
  *     opener's way: leave the volume to Glance while that hashes the image (glance-hashes.ts), claim what is held or wait
  *     for it (waiters.ts), prove it again if it was there before, at most twice.
  *  4. Nothing is held: attach-sequence.ts. reserve.ts takes a slot and reserves in Cinder (orphan.ts finds what an
- *     unanswered request made), clone.ts makes a clone where the volume must not be locked, export-volume.ts names this
+ *     unanswered request made), target/ makes a clone where the volume must not be locked, export-volume.ts names this
  *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/connectors/bounded-connector.ts),
  *     connect-proven.ts and identity.ts prove. outage.ts waits for a Cinder that is away, refusal.ts words its answers.
  *     Each step is in the journal (attach/journal/) before it is taken.

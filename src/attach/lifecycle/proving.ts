@@ -4,6 +4,7 @@ import { CinderfsError } from '../../errors.js';
 import type { Connected } from '../connection/connector.js';
 import type { AttachContext } from '../context/context.js';
 import type { AttachmentRecord } from '../journal/record.js';
+import { targetOf } from '../target/choose-target.js';
 import type { LiveAttachment } from './live-attachment.js';
 import { prove, samePin, type Subject } from '../proof/identity.js';
 import { checkHeld } from './standing.js';
@@ -74,9 +75,9 @@ export async function proveHeld(held: LiveAttachment, context: AttachContext): P
 }
 
 function subjectOf(record: AttachmentRecord, { verifyLimit }: AttachContext): Subject {
-  const { volumeId, imageId, imageSize, backend, named = false, doubt, clone } = record;
+  const { volumeId, imageId, imageSize, backend, named = false, doubt } = record;
   const hash = imageSize <= verifyLimit ? record.hash : undefined;
-  return { volumeId, imageId, imageSize, hash, backend, named, doubt, cloned: clone !== undefined };
+  return { volumeId, imageId, imageSize, hash, backend, named, doubt, cloned: targetOf(record).renamed };
 }
 
 /** Joins a proof that is fresh, by when it began, or begins one: an earlier one may have looked before the volume was swapped. */

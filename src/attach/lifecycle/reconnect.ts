@@ -1,8 +1,9 @@
 import { CinderfsError } from '../../errors.js';
-import { targetOf } from '../journal/record.js';
+import { attachedVolumeOf } from '../journal/record.js';
 import type { ConnectRequest } from '../connection/connector.js';
 import { formatOf } from '../connection/volume-format.js';
 import type { AttachContext } from '../context/context.js';
+import { targetOf } from '../target/choose-target.js';
 import { connectProven } from './connect-proven.js';
 import type { LiveAttachment } from './live-attachment.js';
 import { vouchedFor } from './vouched.js';
@@ -24,8 +25,8 @@ export async function reconnect(
   signal: AbortSignal,
 ): Promise<void> {
   const { attachments, clock, journal, log } = context;
-  const { attachmentId, clone } = held.record;
-  const volumeId = targetOf(held.record);
+  const { attachmentId } = held.record;
+  const volumeId = attachedVolumeOf(held.record);
   const why = CinderfsError.from(held.connected.lost.reason, 'connector_failed');
   held.quickLosses = clock.now() - held.reconnectedAt < SETTLED_MS ? held.quickLosses + 1 : 0;
   if (why.code === 'identity_mismatch' || held.quickLosses === QUICK_LOSSES) throw why;
@@ -33,8 +34,8 @@ export async function reconnect(
     { volume: volumeId, reason: why.message },
     'the connection of a volume vanished; connecting again',
   );
-  const record = clone === undefined ? held.record : { ...held.record, abandonedAt: clock.wall() };
-  if (clone !== undefined) await journal.write(record);
+  const record = targetOf(held.record).lostAt(clock.wall());
+  if (record !== held.record) await journal.write(record);
   const { connectionInfo: info } = await attachments.show(attachmentId ?? '');
   if (info === undefined) throw why;
   if (formatOf(info) !== 'raw' && record.doubt === undefined)

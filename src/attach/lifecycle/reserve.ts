@@ -2,9 +2,10 @@ import { backoffDelay } from '../../async/backoff.js';
 import { sleep } from '../../async/clock.js';
 import { CinderfsError, reasonOf } from '../../errors.js';
 import type { AttachContext } from '../context/context.js';
-import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, attachedVolumeOf } from '../journal/record.js';
 import { findOrphan } from '../cleanup/orphan.js';
 import { type Budget, isOutage, pauseWithin, throughOutage } from './outage.js';
+import { targetOf } from '../target/choose-target.js';
 import { refused } from '../context/refusal.js';
 
 /**
@@ -90,7 +91,7 @@ async function reserveOnce(
   { attachments, journal }: AttachContext,
 ): Promise<AttachmentRecord> {
   await journal.write(intent);
-  const { id } = await attachments.create(targetOf(intent));
+  const { id } = await attachments.create(attachedVolumeOf(intent));
   return reserved(intent, id, { journal });
 }
 
@@ -115,8 +116,7 @@ async function settleRefusal(
   if (error.code === 'journal_failed') return;
   const status = error.context.status;
   const refused = status !== undefined && status < 500;
-  // With a clone there is something to remove all the same.
-  if (refused && intent.clone === undefined) await context.journal.remove(intent.volumeId);
+  if (refused && !targetOf(intent).leaves) await context.journal.remove(intent.volumeId);
   else if (status !== undefined || error.context.unsent === true)
     await context.journal.write({ ...intent, answered: true });
 }

@@ -2,7 +2,8 @@
 import { CinderfsError } from '../../errors.js';
 import type { Volume } from '../../cinder/contract/volumes.js';
 import type { AttachContext } from '../context/context.js';
-import { targetOf } from '../journal/record.js';
+import { attachedVolumeOf } from '../journal/record.js';
+import { targetOf } from '../target/choose-target.js';
 import type { LiveAttachment } from './live-attachment.js';
 
 /**
@@ -41,17 +42,17 @@ export async function checkVolume(
   deadlineMs: number,
 ): Promise<void> {
   const { imageId, volumeId } = held.record;
+  const { outlivesSource } = targetOf(held.record);
   const volume = await shownVolume(volumeId, held, context, deadlineMs);
   if (volume === 'silent') return;
   if (volume === undefined) {
-    // A clone is a volume of its own: it outlives what it was made of.
-    if (held.record.clone !== undefined) return;
+    if (outlivesSource) return;
     throw lost(held, 'went with its volume');
   }
   const claim = volume.metadata.glance_image_id;
   if (claim !== undefined && claim !== imageId)
     throw changed(held, `Cinder says that volume ${volumeId} holds image ${claim}`);
-  if (volume.status === 'deleting' && held.record.clone === undefined)
+  if (volume.status === 'deleting' && !outlivesSource)
     throw changed(held, `Cinder is deleting volume ${volumeId}`);
 }
 
@@ -66,7 +67,7 @@ async function confirmsLoss(
   context: AttachContext,
   deadlineMs: number,
 ): Promise<boolean> {
-  const volume = await shownVolume(targetOf(held.record), held, context, deadlineMs);
+  const volume = await shownVolume(attachedVolumeOf(held.record), held, context, deadlineMs);
   if (volume === 'silent') return false;
   return !(volume?.attachments ?? []).some(({ attachmentId }) => attachmentId === held.record.attachmentId);
 }

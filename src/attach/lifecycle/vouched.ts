@@ -3,7 +3,7 @@ import type { ConnectRequest } from '../connection/connector.js';
 import { volumeFileOf } from '../connection/volume-file.js';
 import { formatOf } from '../connection/volume-format.js';
 import type { AttachContext } from '../context/context.js';
-import { type AttachmentRecord, targetOf } from '../journal/record.js';
+import { type AttachmentRecord, attachedVolumeOf } from '../journal/record.js';
 import { canVerify } from '../proof/content.js';
 import { refused } from '../context/refusal.js';
 
@@ -18,7 +18,7 @@ export async function vouchedFor(
 ): Promise<Pick<ConnectRequest, 'snapshots' | 'compared'>> {
   const { hash, imageSize } = record;
   if (formatOf(info) === 'raw' || volumeFileOf(info).snapshot === undefined) return {};
-  const volumeId = targetOf(record);
+  const volumeId = attachedVolumeOf(record);
   const listed = await volumes.snapshots(volumeId).catch((error: unknown) => {
     throw refused(error, volumeId);
   });
