@@ -124,6 +124,8 @@ export class PoolModel {
     await this.#judgeHealthy();
     for (const { volumeId } of IMAGES) this.#world.disturb({ do: 'thaw', volume: volumeId });
     const { pool, leases, openings } = this.#life;
+    // The mount is gone by then: files that were still being opened again have no reader.
+    if (how === 'drain') this.#troubles += 1;
     if (how === 'drain') void pool.drain({ deadlineMs: 3_600_000 });
     await this.#wait(0);
     for (let turn = 0; turn < 1_000; turn++) {
@@ -159,7 +161,7 @@ export class PoolModel {
 
   #nextFate(): Fate {
     const fate = this.#fates.shift() ?? 'none';
-    if (fate !== 'none') this.#troubles++;
+    this.#troubles += fate === 'none' ? 0 : 1;
     return fate;
   }
 

@@ -133,6 +133,9 @@ function withLength(bytes: Buffer): Buffer {
   return copy;
 }
 
+/** For the disk of this host to answer, however busy it is. */
+const DISK_MS = 5_000;
+
 async function open(undo: Undo): Promise<(input: Buffer) => Promise<void>> {
   const file = path.join(await temporaryFolder(undo), 'volume');
   writeFileSync(file, Buffer.concat([Buffer.alloc(image.size, 'image'), Buffer.alloc(10_000, BEHIND)]));
@@ -147,7 +150,8 @@ async function open(undo: Undo): Promise<(input: Buffer) => Promise<void>> {
     }
     world.dispatcher.abandon();
     // What waits for the disk of this host is waited for; nothing else is there to wait for.
-    for (let turns = 0; world.dispatcher.pending > 0 && turns < 10_000; turns += 1) await turn();
+    for (const end = performance.now() + DISK_MS; world.dispatcher.pending > 0 && performance.now() < end;)
+      await turn();
     if (world.dispatcher.pending > 0) throw new Error('a request has no end');
     world.check(requests);
     await world.close();
@@ -220,7 +224,7 @@ function engine(file: string) {
         if (opened !== undefined) filesystem.release(opened.handle);
       }
       // An open whose caller left is taken back when it comes.
-      for (let turns = 0; turns < 10_000 && pool.leases > 0; turns += 1) await turn();
+      for (const end = performance.now() + DISK_MS; pool.leases > 0 && performance.now() < end;) await turn();
       const { leases } = pool;
       filesystem.close();
       if (leases > 0) throw new Error(`${leases} leases are held`);
