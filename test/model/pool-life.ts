@@ -1,8 +1,12 @@
+import { DEFAULT_TIMES } from '../../src/attach/context/context.js';
 import type { Lease } from '../../src/attach/contract/lease.js';
 import type { Pool } from '../../src/attach/lifecycle/pool.js';
 import type { Watcher } from '../../src/attach/lifecycle/watcher.js';
 import type { ImageCatalog } from '../../src/cinder/catalog/catalog.js';
 import type { MortalCalls } from './mortal-calls.js';
+
+/** Each open and each look proves anew. */
+export const TIMES = { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 };
 
 /** One life of the daemon. */
 export interface Life {

@@ -1,7 +1,7 @@
 import type fc from 'fast-check';
 import { boundedConnector } from '../../src/attach/connectors/bounded-connector.js';
 import type { Connector } from '../../src/attach/connection/connector.js';
-import { type AttachContext, DEFAULT_TIMES } from '../../src/attach/context/context.js';
+import type { AttachContext } from '../../src/attach/context/context.js';
 import { HostCalls } from '../../src/attach/host/host-calls.js';
 import type { Lease } from '../../src/attach/contract/lease.js';
 import { defaultHeads } from '../fakes/image-heads.js';
@@ -17,7 +17,7 @@ import { breathe } from '../fakes/manual-clock.js';
 import type { ListingFate } from '../fakes/simulated-glance.js';
 import { type Fate, MortalCalls } from './mortal-calls.js';
 import { type Command, IMAGES } from './pool-commands.js';
-import { type Life, type OpenBefore, Restoration } from './pool-life.js';
+import { type Life, type OpenBefore, Restoration, TIMES } from './pool-life.js';
 import { PoolJudge } from './pool-judge.js';
 import { PoolWorld } from './pool-world.js';
 
@@ -173,10 +173,9 @@ export class PoolModel {
     const host: Connector = calls.wrap(this.#world.host, 'never', (name, [record]) => {
       if (name === 'disconnect') this.#judge.disconnect(String((record as { device?: string }).device));
     });
-    const times = { ...DEFAULT_TIMES, proofMs: 0, recheckMs: 0 };
     const clock = calls.clock(this.#world.clock);
     const hostCalls = new HostCalls(clock, 32);
-    const connector = boundedConnector(host, hostCalls, times);
+    const connectors = [boundedConnector(host, hostCalls, TIMES)];
     const context = {
       attachments: cinder,
       volumes: cinder,
@@ -186,11 +185,11 @@ export class PoolModel {
       verifyLimit: 1_000,
       journal: calls.wrap(this.#world.journal, 'never', () => undefined),
       pins: this.#world.pins,
-      connectors: [connector],
-      choices: [connector],
+      connectors,
+      choices: connectors,
       heads: defaultHeads(clock),
       properties: { host: 'h', ip: '192.0.2.1', platform: 'x86_64', os_type: 'linux', multipath: false },
-      times,
+      times: TIMES,
       clock,
       log: silentLog,
       slots: new Slots(2),
@@ -205,7 +204,7 @@ export class PoolModel {
     const catalog = new ImageCatalog({
       images: calls.wrap(this.#world.glance, 'never', () => undefined),
       volumes: { list: () => cinder.list(), claiming: () => Promise.resolve([]) },
-      clock: context.clock,
+      clock,
       log: silentLog,
       ttlMs: 60_000,
       minRefreshIntervalMs: 0,
