@@ -18,7 +18,7 @@ export interface GlanceDeps {
   readonly showLocations: boolean;
   /** Whether `GET /v2/images/ID/locations` exists (Glance 29 and later). */
   readonly locationsApi: boolean;
-  /** A DELETE leaves the volume to a scrubber, which tries until nobody holds it. */
+  /** A DELETE leaves the volume to a scrubber, which tries until it is not attached. */
   readonly delayedDelete: boolean;
 }
 

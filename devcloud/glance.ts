@@ -89,7 +89,7 @@ async function remove(call: GlanceCall, { id = '' }: Record<string, string>): Pr
   if (image.protected) throw new ApiError(403, `Image ${id} is protected and cannot be deleted.`);
   const isHeld = call.cloud.attachmentsOf(image.volumeId ?? '').length > 0;
   // Cinder refuses to delete the volume, Glance does not expect that: 500, and the image stays.
-  // Neither Glance nor Cinder writes anything then: nobody else can know that it was tried.
+  // Neither Glance nor Cinder writes anything then: no other host can know that it was tried.
   if (isHeld && !call.delayedDelete) {
     throw new ApiError(
       500,

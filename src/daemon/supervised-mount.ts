@@ -20,7 +20,7 @@ export interface Supervised {
 }
 
 /**
- * A file that takes longer to open again (its volume must be attached anew) does not hold up the others; who reads it
+ * A file that takes longer to open again (its volume must be attached anew) does not delay the others; a reader of it
  * waits for it alone.
  */
 const REBUILD_MS = 5_000;

@@ -63,7 +63,7 @@ export class OpenFiles {
 
   /**
    * Takes a lease and opens its source, unless the caller reads that itself: then it is opened when a read comes here.
-   * Whoever leaves, or fails, gives the lease back.
+   * A caller that leaves, or fails, gives the lease back.
    */
   async openImage(image: CatalogImage, attributes: Attributes, context: CallContext): Promise<OpenFile> {
     const where = { image: image.id, volume: image.volumeId };
@@ -214,7 +214,7 @@ export class OpenFiles {
     );
   }
 
-  /** A reader that comes when nobody waits for it any more is the path's. */
+  /** A reader that comes after its waiter left is the path's. */
   #opened(path: ReadPath, { signal }: CallContext): Promise<unknown> {
     return withDeadline(path.open(), {
       clock: this.#parts.clock,

@@ -31,7 +31,7 @@ export class ReadPath {
   }
 
   /**
-   * The reader, shared by all who ask. One that could not be claimed is tried again by the next who asks.
+   * The reader, shared by all callers. One that could not be claimed is tried again by the next call.
    *
    * @throws CinderfsError `read_failed` when the source cannot be opened; `bad_handle` after close().
    */

@@ -3,7 +3,7 @@ import { EngineProcess, type Inherited } from './engine-process.js';
 import type { ToEngine } from './messages.js';
 
 export interface FallbackParts {
-  /** Arguments to Node that start an answerer (fs/fuse/recovery/fallback-responder.ts). */
+  /** Arguments to Node that start a fallback responder (fs/fuse/recovery/fallback-responder.ts). */
   readonly command: readonly string[];
   /** Told first of all. */
   readonly told: ToEngine;

@@ -130,7 +130,7 @@ export class SupervisorLink {
 
   /**
    * Everything that was open is open again; resolves when no other process reads the descriptor. Should the supervisor die
-   * meanwhile, the engine before this one is stopped and no other process would end it; an answerer ends by itself.
+   * meanwhile, the engine before this one is stopped and no other process would end it; a fallback responder ends by itself.
    */
   async recovered(): Promise<void> {
     const orphaned = this.#gone.then(() => this.#predecessor && end(this.#predecessor));

@@ -19,9 +19,9 @@ const NO_ENGINE = 'no engine comes that could end the mount in order';
 export interface SupervisorParts {
   /** Arguments to Node that start an engine. */
   readonly command: readonly string[];
-  /** Arguments to Node that start what answers while there is no engine. */
+  /** Arguments to Node that start the fallback responder. */
   readonly answerer: readonly string[];
-  /** What an engine and an answerer are told first of all, over a private channel. */
+  /** What an engine and a fallback responder are told first of all, over a private channel. */
   readonly settings?: { readonly engine: unknown; readonly answerer: unknown };
   readonly channel: FuseChannel;
   /** Where they log to; undefined: stderr. */

@@ -4,7 +4,7 @@ import type { Scheduler } from 'fast-check';
 import { CrashBudget } from '../../src/fs/fuse/pool/crash-budget.js';
 import type { Descriptor } from '../../src/fs/fuse/files/descriptors.js';
 import { READ_IN } from '../../src/fs/fuse/protocol/messages.js';
-import type { Opened } from '../../src/fs/fuse/files/open-files.js';
+import type { Opened } from '../../src/fs/fuse/files/opened.js';
 import { ReadAges } from '../../src/fs/fuse/recovery/read-ages.js';
 import { StalledReads } from '../../src/fs/fuse/pool/stalled-reads.js';
 import { decodeRequest } from '../../src/fs/fuse/protocol/request.js';

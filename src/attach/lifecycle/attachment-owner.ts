@@ -4,6 +4,6 @@ export interface AttachmentOwner {
   readonly end: AbortSignal;
   /** See Pool.settled. */
   readonly settled: () => boolean;
-  /** Called when nothing of it is left and nobody wants it. */
+  /** Called when nothing of it is left and no caller wants it. */
   readonly onIdle: () => void;
 }

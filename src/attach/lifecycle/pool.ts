@@ -12,9 +12,9 @@
  *     host, the connector connects (connectors are in attach/, each in the bulkhead of attach/connectors/bounded-connector.ts),
  *     connect-proven.ts and identity.ts prove. outage.ts waits for a Cinder that is away, refusal.ts words its answers.
  *     Each step is in the journal (attach/journal/) before it is taken.
- *  5. Held (held.ts): lease-on.ts makes the lease. Its `fenced` aborts when the bytes may be another's.
+ *  5. Held (live-attachment.ts): lease-on.ts makes the lease. Its `fenced` aborts when the bytes may be another's.
  *  6. While it is held: watcher.ts and standing.ts ask Cinder whether it still stands and review each new list of images;
- *     reconnect.ts connects again what vanished; proofs are shared (held.ts).
+ *     reconnect.ts connects again what vanished; proofs are shared (live-attachment.ts).
  *  7. release(): the last lease starts the linger (linger.ts), which is one more lease; for a volume that is not
  *     multiattach, or not listed any more, or whose opener said `evict`, there is none.
  *  8. detaching.ts tries undo.ts until nothing is left: disconnect on this host, delete the attachment, delete the clone,

@@ -101,7 +101,7 @@ function messageOf(text: string): string {
 
 /**
  * Characters that patterns are tried on: their time grows with the square of them. A page of HTML begins with much that
- * nobody reads; of what is left only the beginning is told.
+ * no reader needs; of what is left only the beginning is told.
  */
 const MOST_RAW = 16 * 1024;
 const MOST_REDACTED = 4 * 1024;

@@ -61,9 +61,9 @@ export function loginUrl(authUrl: string): string {
 export function loginBody(auth: PasswordAuth | ApplicationCredentialAuth): object {
   if (auth.method === 'application_credential') {
     const { credential } = auth;
-    const who =
+    const user =
       'id' in credential ? credential : { name: credential.name, user: wireReference(credential.user) };
-    const application_credential = { ...who, secret: auth.secret.reveal() };
+    const application_credential = { ...user, secret: auth.secret.reveal() };
     return { auth: { identity: { methods: ['application_credential'], application_credential } } };
   }
   const user = { ...wireReference(auth.user), password: auth.password.reveal() };

@@ -5,7 +5,7 @@ import type { CallOptions } from '../contract/calls.js';
 import type { Snapshot } from '../contract/volumes.js';
 
 /**
- * The snapshots of one volume, whoever made them and in whatever state. Entries that cannot be understood, and those of
+ * The snapshots of one volume, of all owners and in any state. Entries that cannot be understood, and those of
  * another volume, are left out.
  */
 export async function snapshotsOf(

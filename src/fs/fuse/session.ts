@@ -52,7 +52,7 @@ export interface SessionParts {
 }
 
 /**
- * One mount being served: wires workers, dispatcher, lanes and open files, and takes them down when it ends. Order:
+ * One mount being served: wires workers, dispatcher, stalled reads and open files, and takes them down when it ends. Order:
  * rebuild (where an earlier engine served the mount), start.
  */
 export class Session {

@@ -92,7 +92,7 @@ export interface PublishedSource {
    * can tell.
    */
   seek?(offset: number, whence: Whence): Promise<number | undefined>;
-  /** Lets go of the storage at once: what is read from now on is nobody's. The slot stays taken, for a worker may be about to read. */
+  /** Lets go of the storage at once: what is read from now on is not the volume's. The slot stays taken, for a worker may be about to read. */
   fence?(): void;
   /** No file is open on it any more. Never fails, waits for nothing; a worker may still be inside a read that was given up. */
   close(): void;

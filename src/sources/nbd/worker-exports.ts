@@ -29,7 +29,7 @@ export class WorkerExports {
     }
   }
 
-  /** Only we set the socket at this place and workerId: while there is one, it is the connection's. */
+  /** Only we set the socket of this slot and worker: while there is one, it is the connection's. */
   #connection(place: number): BlockingConnection {
     const known = this.#connections.get(place);
     if (known !== undefined && this.#exports.socket(place, this.#workerId) !== undefined) return known;

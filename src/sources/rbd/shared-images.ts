@@ -12,8 +12,8 @@
 const PLACES = 1024;
 /** Places stay below 2^31. */
 const GENERATIONS = 2 ** 20;
-const NOBODY = 0;
-const SOMEBODY = 1;
+const OUTSIDE = 0;
+const INSIDE = 1;
 
 export class SharedImages {
   readonly memory: SharedArrayBuffer;
@@ -76,28 +76,28 @@ export class SharedImages {
   /** Main: the thread of that worker has ended, so it is inside of nothing. */
   vacate(workerId: number): void {
     for (let index = 0; index < this.#next; index += 1)
-      Atomics.store(this.#inside, index * this.#workers + workerId, NOBODY);
+      Atomics.store(this.#inside, index * this.#workers + workerId, OUTSIDE);
     for (const index of [...this.#withdrawn.keys()]) this.#settle(index);
   }
 
   /** Worker: the handle, to be used until leave(); undefined when it was withdrawn. Every call is followed by leave(). */
   enter(place: number, workerId: number): number | undefined {
     const index = place % PLACES;
-    Atomics.store(this.#inside, index * this.#workers + workerId, SOMEBODY);
+    Atomics.store(this.#inside, index * this.#workers + workerId, INSIDE);
     return Atomics.load(this.#places, index) === place ? this.#handles[index] : undefined;
   }
 
   /** Worker: false when the image was withdrawn meanwhile, which the main thread is to be told. */
   leave(place: number, workerId: number): boolean {
     const index = place % PLACES;
-    Atomics.store(this.#inside, index * this.#workers + workerId, NOBODY);
+    Atomics.store(this.#inside, index * this.#workers + workerId, OUTSIDE);
     return Atomics.load(this.#places, index) === place;
   }
 
   #occupied(index: number): boolean {
     const at = index * this.#workers;
     for (let workerId = 0; workerId < this.#workers; workerId += 1)
-      if (Atomics.load(this.#inside, at + workerId) !== NOBODY) return true;
+      if (Atomics.load(this.#inside, at + workerId) !== OUTSIDE) return true;
     return false;
   }
 }

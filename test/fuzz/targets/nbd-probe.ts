@@ -1,17 +1,12 @@
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import path from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { type Patience, ServerLink } from '../../../src/attach/connectors/qemu/server-link.js';
 import { withDeadline } from '../../../src/async/deadline.js';
 import { CinderfsError } from '../../../src/errors.js';
 import { fastClock } from '../../fakes/fast-clock.js';
-import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';
 import { SEPARATOR } from '../edit.js';
 import { attemptLater, type Run, type Target } from '../target.js';
 import { chunk, data, handshake, PLAIN, REFUSED, simple, SIZE } from './nbd-answers.js';
-import { converse, inTurns, turnsOf } from './nbd-turns.js';
+import { inTurns, TurnServer } from './nbd-turns.js';
 
 /** Reads that the probe makes: in the middle of a block, and the end of the export. */
 const READS = [
@@ -34,20 +29,11 @@ export const nbdProbe: Target = {
 };
 
 async function open(undo: Undo): Promise<Run> {
-  const socket = path.join(await temporaryFolder(undo), 'nbd.sock');
+  const server = await TurnServer.start(undo);
+  const { socket } = server;
   const patience: Patience = { clock: fastClock(1000), ms: 10_000 };
-  const peers = new Set<Socket>();
-  let answers = Buffer.alloc(0);
-  const server = createServer((peer) => {
-    peers.add(peer);
-    peer.on('error', () => undefined).on('close', () => peers.delete(peer));
-    converse(peer, turnsOf(answers));
-  });
-  server.listen(socket);
-  await once(server, 'listening');
-  undo.after(() => new Promise((resolve) => server.close(resolve)));
   return async (input) => {
-    answers = Buffer.from(input);
+    server.answers = Buffer.from(input);
     const source = { kind: 'nbd', socket, exportName: '' } as const;
     const link = await failing(() => ServerLink.open(source, patience));
     try {
@@ -55,7 +41,7 @@ async function open(undo: Undo): Promise<Run> {
     } finally {
       link?.close();
       await link?.ended;
-      while (peers.size > 0) await turn();
+      await server.quiet();
     }
   };
 }

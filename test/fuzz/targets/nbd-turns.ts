@@ -1,4 +1,9 @@
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { temporaryFolder } from '../../support/temporary.js';
+import type { Undo } from '../../support/undo.js';
 import { SEPARATOR } from '../edit.js';
 
 /** Of a request in the transmission phase. */
@@ -10,7 +15,38 @@ export function inTurns(...turns: readonly Buffer[]): Buffer {
   return Buffer.concat(turns.flatMap((bytes, at) => (at === 0 ? [bytes] : [separator, bytes])));
 }
 
-export function turnsOf(answers: Buffer): Buffer[] {
+/** An NBD server on a unix socket that says `answers`, in turns, to each client. */
+export class TurnServer {
+  answers = Buffer.alloc(0);
+  readonly socket: string;
+  readonly #peers: ReadonlySet<Socket>;
+
+  private constructor(socket: string, peers: ReadonlySet<Socket>) {
+    this.socket = socket;
+    this.#peers = peers;
+  }
+
+  static async start(undo: Undo): Promise<TurnServer> {
+    const peers = new Set<Socket>();
+    const started = new TurnServer(path.join(await temporaryFolder(undo), 'nbd.sock'), peers);
+    const server = createServer((peer) => {
+      peers.add(peer);
+      peer.on('error', () => undefined).on('close', () => peers.delete(peer));
+      converse(peer, turnsOf(started.answers));
+    });
+    server.listen(started.socket);
+    await once(server, 'listening');
+    undo.after(() => new Promise((resolve) => server.close(resolve)));
+    return started;
+  }
+
+  /** Resolves when no client is connected. */
+  async quiet(): Promise<void> {
+    while (this.#peers.size > 0) await turn();
+  }
+}
+
+function turnsOf(answers: Buffer): Buffer[] {
   return answers
     .toString('latin1')
     .split(SEPARATOR)

@@ -1,16 +1,11 @@
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import path from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { NbdClient } from '../../../src/nbd/client.js';
 import { seekInExtents } from '../../../src/nbd/seek.js';
 import { fastClock } from '../../fakes/fast-clock.js';
-import { temporaryFolder } from '../../support/temporary.js';
 import type { Undo } from '../../support/undo.js';
 import { SEPARATOR } from '../edit.js';
 import { attemptLater, type Run, type Target } from '../target.js';
 import { chunk, data, extents, handshake, hole, OLD, REFUSED, simple, SIZE } from './nbd-answers.js';
-import { converse, inTurns, turnsOf } from './nbd-turns.js';
+import { inTurns, TurnServer } from './nbd-turns.js';
 
 const READ = 8192;
 /** Questions that one seek may ask of a server that says little at a time. */
@@ -45,27 +40,18 @@ export const nbd: Target = {
 };
 
 async function open(undo: Undo): Promise<Run> {
-  const socket = path.join(await temporaryFolder(undo), 'nbd.sock');
+  const server = await TurnServer.start(undo);
+  const { socket } = server;
   const clock = fastClock(200);
-  const peers = new Set<Socket>();
-  let answers = Buffer.alloc(0);
-  const server = createServer((peer) => {
-    peers.add(peer);
-    peer.on('error', () => undefined).on('close', () => peers.delete(peer));
-    converse(peer, turnsOf(answers));
-  });
-  server.listen(socket);
-  await once(server, 'listening');
-  undo.after(() => new Promise((resolve) => server.close(resolve)));
   return async (input) => {
-    answers = Buffer.from(input);
+    server.answers = Buffer.from(input);
     const options = { clock, requestMs: 5_000, connections: 1 };
     const client = await attemptLater(() => NbdClient.open({ socket, exportName: '' }, options));
     try {
       if (client !== undefined) await use(client);
     } finally {
       client?.close();
-      while (peers.size > 0) await turn();
+      await server.quiet();
     }
   };
 }

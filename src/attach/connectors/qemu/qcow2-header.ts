@@ -20,7 +20,7 @@ const CRYPT_METHOD = 32;
 /** QEMU reads no longer one. */
 const MAX_NAME = 1023;
 
-/** The file below this one, in the words of the header: not to be followed by anybody who does not know it already. */
+/** The file below this one, in the words of the header: not to be followed unless it is known already. */
 export interface BackingName {
   readonly name: string;
   readonly format: string | undefined;

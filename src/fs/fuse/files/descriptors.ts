@@ -70,7 +70,7 @@ export class Descriptors {
   }
 
   /**
-   * Fenced: whoever opens this source from now on gets a fresh descriptor, for its path may name another volume. What
+   * Fenced: an open of this source from now on gets a fresh descriptor, for its path may name another volume. What
    * it was open on is let go of at once, for while it is open it cannot be detached; its slot stays taken until its
    * files are closed, for a worker may be about to read from it.
    */

@@ -11,8 +11,6 @@ import { SpareOpens } from './spare-opens.js';
 import { RESENT } from '../protocol/opcodes.js';
 import { FH_ENTRIES, HandleState, SharedHandles, entryOf, handleNumber } from '../shared/shared-handles.js';
 
-export type { Opened };
-
 export interface OpenFilesParts {
   readonly descriptors: Descriptors;
   readonly backings: Backings;

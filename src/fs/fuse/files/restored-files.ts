@@ -1,6 +1,7 @@
 import { CinderfsError } from '../../../errors.js';
 import type { Filesystem, OpenFile } from '../../contract/filesystem.js';
-import type { Opened, OpenFiles } from './open-files.js';
+import type { OpenFiles } from './open-files.js';
+import type { Opened } from './opened.js';
 import type { OpenJournal, OpenRecord } from '../recovery/open-journal.js';
 import { giveBack } from './give-back.js';
 import { RESENT } from '../protocol/opcodes.js';

@@ -12,7 +12,7 @@ const SPARE_MS = 1000;
 export interface SpareOpensParts {
   readonly clock: Pick<Clock, 'uptime'>;
   readonly journal: OpenJournal | undefined;
-  /** Another open of the same file, known to the workers and to nobody else; undefined where there is no room for it. */
+  /** Another open of the same file, known to the workers alone; undefined where there is no room for it. */
   readonly prepare: (base: Opened) => Opened | undefined;
   /** The kernel has what was prepared. */
   readonly admit: (opened: Opened) => void;

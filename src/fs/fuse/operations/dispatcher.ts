@@ -69,7 +69,7 @@ export class Dispatcher {
 
   /**
    * One request of the kernel, which came at `since` of the clock. Malformed ones are dropped with a log line; there is
-   * nobody to answer.
+   * no caller to answer.
    */
   dispatch(bytes: Buffer, since = this.#parts.clock.now()): void {
     const request = decodeRequest(bytes);

@@ -3,7 +3,7 @@ import type { OpenFile } from '../../contract/filesystem.js';
 import { LSEEK_IN, LSEEK_OUT, OPEN_IN, READ_IN, RELEASE_IN } from '../protocol/messages.js';
 import { giveBack } from '../files/give-back.js';
 import { openOut } from '../files/open-answer.js';
-import type { Opened } from '../files/open-files.js';
+import type { Opened } from '../files/opened.js';
 import type { Operation, OperationContext, Waits } from './operation.js';
 import { answer, EMPTY, operation, refuse, UNANSWERED } from './operation.js';
 import { MAX_READ, Opcode } from '../protocol/opcodes.js';

@@ -5,7 +5,8 @@ import type { RestoredFiles } from '../files/restored-files.js';
 import type { ReplyErrno } from '../protocol/errno.js';
 import type { HandleQuota } from '../files/handle-quota.js';
 import type { KnownNodes } from './known-nodes.js';
-import type { Opened, OpenFiles } from '../files/open-files.js';
+import type { OpenFiles } from '../files/open-files.js';
+import type { Opened } from '../files/opened.js';
 import type { ReadRoutes } from '../pool/read-routes.js';
 import type { Request, Shape } from '../protocol/request.js';
 

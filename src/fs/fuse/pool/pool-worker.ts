@@ -1,4 +1,4 @@
-/** The nouns that the pool of workers, its stall watch and its lanes share. Main thread only. */
+/** The nouns that the pool of workers, its stall watch and its stalled reads share. Main thread only. */
 import type { Worker } from 'node:worker_threads';
 import type { Descriptor } from '../files/descriptors.js';
 import type { ReadJob } from '../worker/messages.js';
@@ -14,11 +14,11 @@ export interface QueuedRead {
 export interface PoolWorker {
   readonly index: number;
   readonly worker: Pick<Worker, 'postMessage' | 'unref'>;
-  /** serving: at /dev/fuse. stalled: in a read that does not return. waiting, handed: read-lanes.ts has it. */
+  /** serving: at /dev/fuse. stalled: in a read that does not return. waiting, handed: stalled-reads.ts has it. */
   state: 'serving' | 'stalled' | 'waiting' | 'handed';
   /** The read it is in, as stall-watch.ts saw it last. */
   watch?: Watch | undefined;
-  /** The read that its lane handed it and that it has not reported done. */
+  /** The read that its queue handed it and that it has not reported done. */
   handed?: QueuedRead | undefined;
   lane?: StalledQueue | undefined;
 }

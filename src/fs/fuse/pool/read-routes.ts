@@ -1,4 +1,4 @@
-import type { Opened } from '../files/open-files.js';
+import type { Opened } from '../files/opened.js';
 import type { StalledReads } from './stalled-reads.js';
 import type { QueuedRead } from './pool-worker.js';
 import type { SharedPieces } from '../../../sources/cache/shared-pieces.js';
@@ -20,7 +20,7 @@ export class ReadRoutes {
     return this.#pieces.find(descriptor.number, offset, Math.min(length, file.size - offset));
   }
 
-  /** True when the lane of a stalled source took the read and will answer it. */
+  /** True when the queue of a stalled source took the read and will answer it. */
   queue({ descriptor }: Opened, read: QueuedRead): boolean {
     if (descriptor === undefined) return false;
     // No worker serves these: the file system has them in its cache, or reads them itself.

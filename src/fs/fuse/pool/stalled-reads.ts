@@ -67,7 +67,7 @@ export class StalledReads {
   }
 
   /**
-   * A worker may stall in a read it was handed by a lane that has recovered since: then what is left of that lane joins
+   * A worker may stall in a read it was handed by a queue that has recovered since: then what is left of that queue joins
    * the one that reads of the source are queued in now.
    */
   #laneFor(poolWorker: PoolWorker, descriptor: Descriptor | undefined): StalledQueue {
@@ -166,7 +166,7 @@ export class StalledReads {
 
   /**
    * The queue of a source. It holds the descriptor: a close and a new open of a dead source must meet the same
-   * lane, not cost one more worker.
+   * queue, not cost one more worker.
    */
   #laneOf(descriptor: Descriptor | undefined): StalledQueue {
     const known = descriptor === undefined ? undefined : this.#lanes.get(descriptor);
@@ -217,7 +217,7 @@ export class StalledReads {
   /** No worker is missing: new reads of the source go to the workers again. */
   #recover(lane: StalledQueue): void {
     const { descriptor } = lane;
-    // The source may have stalled again since: then its lane is another one.
+    // The source may have stalled again since: then its queue is another one.
     if (descriptor === undefined || this.#lanes.get(descriptor) !== lane) return;
     this.#lanes.delete(descriptor);
     this.#parts.files.setStalled(descriptor, false);

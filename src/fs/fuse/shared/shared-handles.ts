@@ -9,7 +9,7 @@ export const HandleState = {
   free: 0,
   /** Workers read the source themselves. */
   inline: 1,
-  /** The source stalls: reads go to the main thread, which queues them (read-lanes.ts). */
+  /** The source stalls: reads go to the main thread, which queues them (stalled-reads.ts). */
   queued: 2,
   /** The bytes must not be served any more; the main thread answers with the reason. */
   fenced: 3,

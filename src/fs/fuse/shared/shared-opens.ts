@@ -4,7 +4,7 @@
  *
  * A slot is the main thread's while it is free. It offers it (ready); one worker takes it, notes the open in the journal
  * and only then says that it is given; once the kernel has the answer it is opened. From ready the main thread may take
- * it back at any time: one compare-and-swap decides who has the slot. From taken to opened it is the worker's.
+ * it back at any time: one compare-and-swap decides which side has the slot. From taken to opened it is the worker's.
  */
 export const OpenState = { free: 0, ready: 1, taken: 2, given: 3, opened: 4 } as const;
 export type OpenState = (typeof OpenState)[keyof typeof OpenState];
@@ -45,7 +45,7 @@ const WORDS = SLOT_BYTES / 4;
 const STATE = 0;
 const KIND = 7;
 const OFFERS = 8;
-const SEAT = 1;
+const WORKER = 1;
 const UID = 2;
 const FLAGS = 3;
 const BACKING = 4;
@@ -121,7 +121,7 @@ export class SharedOpens {
 
   /** The worker that took the slot last. */
   workerId(slot: number): number {
-    return this.#words[slot * WORDS + SEAT] ?? 0;
+    return this.#words[slot * WORDS + WORKER] ?? 0;
   }
 
   /** The request that the slot was taken for. */
@@ -136,7 +136,7 @@ export class SharedOpens {
       if (kindOf(word) !== OpenState.ready || !this.#fits(slot, wanted, now)) continue;
       // Fails as well where the main thread has offered another file there since the look.
       if (!this.#swap(slot, word, OpenState.taken)) continue;
-      this.#words[slot * WORDS + SEAT] = workerId;
+      this.#words[slot * WORDS + WORKER] = workerId;
       this.#uniques[slot * WIDE + UNIQUE] = wanted.unique;
       return slot;
     }

@@ -42,7 +42,7 @@ export class MemoryReplies implements WorkerReplies {
     return this.#write(unique, negated(errno), DATA_AT, 0);
   }
 
-  /** False when nobody waits for the answer. */
+  /** False when no caller waits for the answer. */
   #write(unique: bigint, error: number, start: number, length: number): boolean {
     const at = start - OUT_HEADER.size;
     this.#view.setUint32(at + LEN, OUT_HEADER.size + length, LITTLE);
